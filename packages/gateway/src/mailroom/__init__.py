@@ -1,0 +1,1 @@
+"""The Mailroom gateway: takes mail, keeps it safe, delivers it. Start reading at docs/flow.md."""

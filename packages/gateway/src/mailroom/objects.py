@@ -1,0 +1,177 @@
+"""What people configure, in the words of their world. Plain values; they live in the store as JSON documents.
+
+`mailroom apply FILE.toml` makes the store match a file; `objectfile.py` reads and checks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+
+MiB = 1024 * 1024
+
+
+class Provider(Enum):
+    MICROSOFT = "microsoft"
+
+
+class GrantType(Enum):
+    """How we came to our rights at Microsoft."""
+
+    DELEGATED = "delegated"
+    """A person signed in (authorization code with PKCE); we act for them."""
+    APPLICATION = "application"
+    """App-only (client credentials); an administrator consented."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An identity that we hold a grant for. Its secrets lie in the vault under its name, never here."""
+
+    name: str
+    provider: Provider = Provider.MICROSOFT
+    grant: GrantType = GrantType.DELEGATED
+    mailbox: str = ""
+    """The address of the mailbox that signs in; empty for app-only until a server names one."""
+    tenant: str = "common"
+    client_id: str = ""
+    cloud: str = "global"
+    login_url: str = ""
+    """Only for other hosts than Microsoft's own, such as the emulator."""
+    graph_url: str = ""
+    read_write: bool = True
+    """Ask for Mail.ReadWrite: drafts, large attachments, and looking before sending again."""
+    shared: bool = True
+    """Ask for the .Shared permissions as well (work and school accounts only)."""
+
+
+class OnUnsure(Enum):
+    """What becomes of a mail when nobody knows whether it was sent, and the provider can't be asked."""
+
+    HOLD = "hold"
+    RETRY = "retry"
+
+
+class Security(Enum):
+    NONE = "none"
+    STARTTLS = "starttls"
+    TLS = "tls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRoute:
+    account: str
+    mailbox: str = ""
+    """Whose Drafts and Sent Items are used: an address, `sender` for each sender's own, empty for the account's."""
+    on_unsure: OnUnsure = OnUnsure.HOLD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmarthostRoute:
+    host: str
+    port: int = 587
+    security: Security = Security.STARTTLS
+    user: str = ""
+    """With a user, the password lies in the vault as `server:<name>`."""
+    account: str = ""
+    """With an account, XOAUTH2 with its token."""
+    client_certificate: str = ""
+    client_key: str = ""
+    ca_file: str = ""
+    connections: int = 8
+    helo: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkRoute:
+    """Takes everything and delivers nothing: for trying out and for measuring."""
+
+    directory: str = ""
+    """With a directory, each mail is written there as `<id>.eml`."""
+
+
+Route = GraphRoute | SmarthostRoute | SinkRoute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingServer:
+    name: str
+    priority: int = 10
+    from_filter: tuple[str, ...] = ()
+    """Full addresses and domains; empty matches every sender."""
+    route: Route
+    bulk: bool = True
+    """May carry bulk mail."""
+    transactional: bool = True
+    active: bool = True
+    per_minute: int = 0
+    """Mails per minute; 0 is no limit of ours."""
+    recipients_per_day: int = 0
+    """0 means the provider's own: 10,000 for a Graph mailbox."""
+    max_size: int = 0
+    """Bytes of the encoded message; 0 means what the route can carry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasDomain:
+    """A domain of ours; one per company."""
+
+    name: str
+    company: str = ""
+    default_from: str = "notifications"
+    """A local part, or a full address: then all mail uses it."""
+    bounce: str = "bounce"
+    catchall: str = "catchall"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """Who may submit, from which network or certificate, as which senders."""
+
+    name: str
+    key: str = ""
+    """Keyed SHA-256 of the generated credential, hexadecimal; empty: no credential."""
+    networks: tuple[str, ...] = ()
+    """Networks (CIDR) that need no credential."""
+    certificates: tuple[str, ...] = ()
+    """SHA-256 fingerprints (hexadecimal) of TLS client certificates that need no credential."""
+    senders: tuple[str, ...] = ("*",)
+    """Addresses, domains, or `*`: checked against MAIL FROM, header From and Sender."""
+    alias_domain: str = ""
+    """Its notification address serves senders whose domain is not ours."""
+    kind: str = "transactional"
+    max_size: int = 150 * MiB
+    per_minute: int = 0
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """An address that gets nothing more from us."""
+
+    address: str
+    reason: str
+    source: str = "person"
+
+
+Object = Account | OutgoingServer | AliasDomain | Application | Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All objects of one moment. `version` grows with every change; an unchanged version needs no second look."""
+
+    version: int = 0
+    accounts: dict[str, Account] = field(default_factory=dict)
+    servers: dict[str, OutgoingServer] = field(default_factory=dict)
+    alias_domains: dict[str, AliasDomain] = field(default_factory=dict)
+    applications: dict[str, Application] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long what is done stays: its bytes, then its story."""
+
+    raw: timedelta = timedelta(days=7)
+    rows: timedelta = timedelta(days=90)

@@ -1,0 +1,1 @@
+"""What happened, for people and machines: one typed function per event."""
