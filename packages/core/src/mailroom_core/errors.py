@@ -32,7 +32,11 @@ class ConfigError(MailroomError):
 
 
 class VaultError(MailroomError):
-    """A secret can't be opened, or a token can't be had."""
+    """A secret can't be opened, or a token can't be had. Unless `transient`, a person has to act; the text says how."""
+
+    def __init__(self, text: str, *, transient: bool = False) -> None:
+        super().__init__(text)
+        self.transient = transient
 
 
 class StoreError(MailroomError):

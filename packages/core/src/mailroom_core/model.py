@@ -156,9 +156,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Bytes left and no answer came back: it may have been sent."""
+    """Bytes left and no answer came back: it may have been sent.
+
+    As the result of a look: not found yet. `looked` is False if the provider could not be asked; such a look does not count.
+    """
 
     why: str
+    looked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
