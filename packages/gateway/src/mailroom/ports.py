@@ -14,9 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
-from mailroom_core.mime.source import ReadAt
-
 from mailroom.objects import Directory, Object, Suppression
+from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, Outcome, Remote, Reply, State
 
 Clock = Callable[[], datetime]
@@ -223,6 +222,8 @@ class Settled:
     suppress: tuple[Suppression, ...] = ()
     replies: tuple[NewMessage, ...] = ()
     """Mail of our own that this gives rise to (a DSN), stored in the same transaction."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What the transport said; not stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from prometheus_client import Counter
 
 from mailroom.observe.logs import log
+from mailroom_core.model import show_id
 
 EVENTS = Counter("mailroom_events_total", "What happened, by name", ["event"])
 
@@ -16,3 +17,38 @@ EVENTS = Counter("mailroom_events_total", "What happened, by name", ["event"])
 def _emit(level: str, event: str, **fields: object) -> None:
     EVENTS.labels(event).inc()
     log(level, event, **fields)
+
+
+def attempt_broke(message: int, why: str) -> None:
+    """An attempt ended by an error of our own; its outcome is unknown until the provider was asked."""
+    _emit("error", "attempt_broke", message=show_id(message), why=why)
+
+
+def settled(message: int, lane: str, text: str) -> None:
+    """An attempt, or a look at one, has ended."""
+    _emit("info", "settled", message=show_id(message), lane=lane, outcome=text)
+
+
+def lane_held(lane: str, reason: str) -> None:
+    """Nothing of this lane leaves until a person acts."""
+    _emit("error", "lane_held", lane=lane, reason=reason)
+
+
+def lane_deferred(lane: str, until: str, reason: str) -> None:
+    """The provider wants a pause."""
+    _emit("warning", "lane_deferred", lane=lane, until=until, reason=reason)
+
+
+def lane_lost(lane: str) -> None:
+    """Our lease ended before we renewed it; another worker may own the lane now."""
+    _emit("warning", "lane_lost", lane=lane)
+
+
+def worker_broke(lane: str, why: str) -> None:
+    """The worker of a lane failed; the lane is given back and taken anew."""
+    _emit("error", "worker_broke", lane=lane, why=why)
+
+
+def store_trouble(why: str) -> None:
+    """The database did not do what was asked; it is tried again."""
+    _emit("error", "store_trouble", why=why)

@@ -1,0 +1,166 @@
+"""One try to deliver, or one look at what became of a try, each under one hard deadline.
+
+begin -> open the bytes -> transport -> judge -> settle
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from mailroom.observe import events
+from mailroom.ports import (
+    Attempt,
+    Blobs,
+    Clock,
+    Delivery,
+    Job,
+    Lane,
+    Message,
+    NewAttempt,
+    Resolution,
+    Settled,
+    Store,
+    Transport,
+    Work,
+)
+from mailroom.queue.settle import LOOKS, Rules, judge
+from mailroom_core.errors import StoreError, VaultError
+from mailroom_core.mime.source import InMemory, ReadAt
+from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, Reply, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARGIN = timedelta(seconds=5)
+"""How long after an attempt's deadline its lane's next owner waits: the old owner's clock may run behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What every attempt needs. `begin` and `settle` share their transactions with the other attempts (group commit)."""
+
+    store: Store
+    blobs: Blobs
+    ids: Callable[[], int]
+    clock: Clock
+    random: Random
+    begin: Callable[[NewAttempt], Awaitable[set[AttemptId]]]
+    settle: Callable[[Settled], Awaitable[None]]
+    finish: Callable[[Settled, Message], Settled] = lambda settled, message: settled
+    """Adds what a final failure gives rise to, such as a DSN."""
+    time_limit: timedelta = timedelta(minutes=5)
+    looks: Sequence[timedelta] = LOOKS
+
+    def rules(self) -> Rules:
+        return Rules(now=self.clock(), chance=self.random.random(), looks=self.looks)
+
+
+async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> Settled | None:
+    """Try once. None if the lane or the message is not ours any more."""
+    attempt = _new(desk, lane, work)
+    if attempt.id not in await desk.begin(attempt):
+        return None
+    return await _under_deadline(desk, _opened(attempt), work, transport.attempt, look=False)
+
+
+async def look(desk: Desk, transport: Transport, attempt: Attempt, work: Work) -> Settled | None:
+    """Ask the provider what became of an attempt that got no answer."""
+    return await _under_deadline(desk, attempt, work, transport.resolve, look=True)
+
+
+async def _under_deadline(
+    desk: Desk,
+    attempt: Attempt,
+    work: Work,
+    act: Callable[[Job, Callable[[Mapping[str, str]], Awaitable[None]]], Awaitable[Mapping[DeliveryId, Outcome]]],
+    *,
+    look: bool,
+) -> Settled | None:
+    facts = dict(attempt.facts)
+
+    async def remember(more: Mapping[str, str]) -> None:
+        await asyncio.to_thread(desk.store.note, attempt.id, more)
+        facts.update(more)
+
+    try:
+        with _bytes_of(desk.blobs, work.message) as source:
+            job = Job(attempt, work.message, {d.id: d.recipient for d in work.deliveries}, source)
+            async with asyncio.timeout(desk.time_limit.total_seconds()):
+                outcomes = await act(job, remember)
+    except TimeoutError:
+        outcomes = _all(work.deliveries, Unknown(f"no end after {desk.time_limit.total_seconds():.0f} s", looked=False))
+    except VaultError as problem:
+        outcomes = _all(work.deliveries, vault_outcome(problem))
+    except (StoreError, OSError) as problem:
+        events.attempt_broke(work.message.id, repr(problem))
+        outcomes = _all(work.deliveries, Unknown("the gateway's own storage failed", looked=False))
+    except Exception as problem:  # noqa: BLE001  # one of three places: a bug of ours never bounces mail
+        events.attempt_broke(work.message.id, repr(problem))
+        outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
+    settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
+    settled = desk.finish(settled, work.message)
+    await desk.settle(settled)
+    events.settled(work.message.id, attempt.lane, settled.text)
+    return replace(settled, outcomes=tuple(outcomes.values()))
+
+
+def vault_outcome(problem: VaultError) -> Outcome:
+    """A token can't be had: for a while, or until a person acts. No byte of the mail has left."""
+    reply = Reply(0, str(problem))
+    return Deferred(reply, lane=True) if problem.transient else Held(reply, lane=True)
+
+
+def _all(deliveries: Sequence[Delivery], outcome: Outcome) -> dict[DeliveryId, Outcome]:
+    return {delivery.id: outcome for delivery in deliveries}
+
+
+def _new(desk: Desk, lane: Lane, work: Work) -> NewAttempt:
+    now = desk.clock()
+    number = AttemptId(desk.ids())
+    return NewAttempt(
+        id=number,
+        message_id=work.message.id,
+        delivery_ids=tuple(d.id for d in work.deliveries),
+        lane=lane.name,
+        epoch=lane.epoch,
+        started_at=now,
+        deadline=now + desk.time_limit + MARGIN,
+        marker=f"{number:016x}",
+        size=work.message.size,
+    )
+
+
+def _opened(new: NewAttempt) -> Attempt:
+    return Attempt(
+        id=new.id,
+        message_id=new.message_id,
+        delivery_ids=new.delivery_ids,
+        lane=new.lane,
+        epoch=new.epoch,
+        started_at=new.started_at,
+        deadline=new.deadline,
+        marker=new.marker,
+        facts=new.facts,
+        resolution=Resolution.OPEN,
+        looks=0,
+        ended_at=None,
+        text="",
+    )
+
+
+@contextmanager
+def _bytes_of(blobs: Blobs, message: Message) -> Iterator[ReadAt]:
+    if message.raw is not None:
+        yield InMemory(message.raw)
+        return
+    blob = blobs.open(message.blob)
+    try:
+        yield blob
+    finally:
+        blob.close()

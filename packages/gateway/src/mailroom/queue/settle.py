@@ -1,0 +1,138 @@
+"""What an attempt's outcomes make of its deliveries: state, due time, event. Pure; the transaction is `Store.settle`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from mailroom.objects import Suppression
+from mailroom.ports import Attempt, Delivery, DeliveryResult, Event, Resolution, Settled
+from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Remote, Reply, Sent, State, Unknown
+from mailroom_core.policy import retry, suppress
+
+LOOKS = tuple(timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 180, 300))
+"""Waits before each look at what became of an unanswered attempt: 12 minutes in all. The copy in Sent Items may lag, and a
+gateway's 504 has been followed by the mail two minutes later (graph.md 9 #3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that `judge` needs besides the facts. `chance` is a number in [0, 1) for the jitter."""
+
+    now: datetime
+    chance: float
+    looks: Sequence[timedelta] = LOOKS
+
+
+def judge(
+    attempt: Attempt, deliveries: Sequence[Delivery], outcomes: Mapping[DeliveryId, Outcome], rules: Rules, *, look: bool = False
+) -> Settled:
+    """The end of an attempt, or of one look at it (`look`). A delivery without an outcome counts as `Unknown`."""
+    counted = False
+    results = []
+    for delivery in deliveries:
+        outcome = outcomes.get(delivery.id, Unknown("the transport gave no outcome for this recipient"))
+        counted |= look and isinstance(outcome, Unknown) and outcome.looked
+        results.append(_result(attempt, delivery, outcome, rules, look=look))
+    unsure = any(result.state is State.UNSURE for result in results)
+    return Settled(
+        attempt_id=attempt.id,
+        lane=attempt.lane,
+        epoch=attempt.epoch,
+        resolution=Resolution.UNSURE if unsure else Resolution.DONE,
+        text="; ".join(dict.fromkeys(describe(outcome) for outcome in outcomes.values())) or "no outcome",
+        looked=counted,
+        deliveries=tuple(results),
+        suppress=tuple(_suppressions(deliveries, outcomes)),
+    )
+
+
+def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules, *, look: bool) -> DeliveryResult:
+    match outcome:
+        case Sent(reply, remote_id):
+            remote = _remote(attempt, remote_id)
+            return _become(delivery, State.SENT, None, reply, rules, f"Handed over: {reply}", remote)
+        case Deferred(reply, retry_after, _):
+            due = rules.now + retry.wait(delivery.attempts, retry_after, rules.chance)
+            return _become(delivery, State.QUEUED, due, reply, rules, f"Deferred, next try {_at(due)}: {reply}")
+        case Failed(reply, _):
+            return _become(delivery, State.FAILED, None, reply, rules, f"Refused for good: {reply}")
+        case Held(reply, lane):
+            # A lane that can't go on fails nothing: its mail stays queued and goes on when the lane is freed. But what
+            # could not be looked up stays unsure, or it might go out twice.
+            if lane and look:
+                return _unsure(attempt, delivery, Unknown(str(reply), looked=False), rules, look=True)
+            if lane:
+                return _become(delivery, State.QUEUED, rules.now, reply, rules, f"Waits until a person acts: {reply}")
+            return _become(delivery, State.HELD, None, reply, rules, f"Held until a person decides: {reply}")
+        case Unknown():
+            return _unsure(attempt, delivery, outcome, rules, look=look)
+        case _:
+            assert_never(outcome)
+
+
+def _unsure(attempt: Attempt, delivery: Delivery, unknown: Unknown, rules: Rules, *, look: bool) -> DeliveryResult:
+    why = unknown.why
+    looks = attempt.looks + (1 if look and unknown.looked else 0)
+    if looks < len(rules.looks):
+        due = rules.now + rules.looks[looks]
+        return _become(
+            delivery, State.UNSURE, due, None, rules, f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}"
+        )
+    text = f"Nobody knows whether it was sent ({why}). Look into the mailbox, then send it again, or ignore it"
+    return _become(delivery, State.HELD, None, None, rules, text)
+
+
+def _become(
+    delivery: Delivery,
+    state: State,
+    due: datetime | None,
+    reply: Reply | None,
+    rules: Rules,
+    text: str,
+    remote: Remote | None = None,
+) -> DeliveryResult:
+    name = "deferred" if state is State.QUEUED else state.value
+    event = Event(at=rules.now, name=name, text=text, delivery_id=delivery.id)
+    return DeliveryResult(id=delivery.id, state=state, due_at=due, reply=reply, remote=remote or Remote(), event=event)
+
+
+def _remote(attempt: Attempt, remote_id: str) -> Remote:
+    facts = attempt.facts
+    return Remote(
+        remote_id=remote_id or facts.get("draft_id", ""),
+        internet_message_id=facts.get("internet_message_id", ""),
+        conversation_id=facts.get("conversation_id", ""),
+    )
+
+
+def _suppressions(deliveries: Sequence[Delivery], outcomes: Mapping[DeliveryId, Outcome]) -> list[Suppression]:
+    found = []
+    for delivery in deliveries:
+        outcome = outcomes.get(delivery.id)
+        if outcome is not None and (reason := suppress.reason(outcome)):
+            found.append(Suppression(address=delivery.recipient, reason=reason, source="refused"))
+    return found
+
+
+def describe(outcome: Outcome) -> str:
+    """An outcome in one line, for the list of attempts."""
+    match outcome:
+        case Sent(reply, _):
+            return f"sent: {reply}"
+        case Deferred(reply, _, _):
+            return f"deferred: {reply}"
+        case Failed(reply, _):
+            return f"failed: {reply}"
+        case Held(reply, _):
+            return f"held: {reply}"
+        case Unknown(why, _):
+            return f"unknown: {why}"
+        case _:
+            assert_never(outcome)
+
+
+def _at(due: datetime) -> str:
+    return due.strftime("at %H:%M:%S UTC on %d %b")

@@ -1,0 +1,235 @@
+"""Who delivers: a worker leases lanes, and each lane has one runner.
+
+The worker renews its leases well before they end. A runner whose lease is lost starts nothing more; what it has under way
+can't be settled any more (the epoch is stale), and the lane's new owner resolves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from time import monotonic
+
+from mailroom.lanes import LanePace
+from mailroom.observe import events
+from mailroom.ports import Lane, Settled, Transport, Wakeup, Work
+from mailroom.queue.attempt import Desk, deliver, look
+from mailroom_core.errors import MailroomError, StoreError
+from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outcome
+
+LEASE = timedelta(seconds=30)
+POLL = timedelta(seconds=1)
+IDLE = timedelta(seconds=5)
+"""A lane without work is given back after this time."""
+FETCH = 100
+"""Messages read from the store at once."""
+LOOKS_AT_ONCE = 20
+CLAIM = 64
+LANE_PAUSE = timedelta(seconds=30)
+"""When the provider wants a pause and doesn't say how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a lane's mail leaves."""
+
+    transport: Transport
+    pace: LanePace
+
+
+Ways = Callable[[LaneName, str], Way]
+"""The way of a lane and one of its servers. Raises ConfigError if that server is gone."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """Leases lanes and runs them until it is told to stop."""
+
+    name: str
+    desk: Desk
+    ways: Ways
+    wakeup: Wakeup
+    _runners: dict[LaneName, LaneRunner] = field(default_factory=dict)
+    _tasks: dict[LaneName, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns when `stop` is set and what was under way has ended."""
+        renewing = asyncio.create_task(self._renew())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                await self._claim()
+                waiting = asyncio.create_task(self.wakeup.wait(POLL))
+                await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
+                for runner in self._runners.values():
+                    runner.nudge()
+        finally:
+            for runner in self._runners.values():
+                runner.stop()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            renewing.cancel()
+            stopping.cancel()
+
+    async def _claim(self) -> None:
+        try:
+            lanes = await asyncio.to_thread(self.desk.store.claim, self.name, want=CLAIM, ttl=LEASE)
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+            return
+        for lane in lanes:
+            runner = LaneRunner(lane, self.desk, self.ways)
+            self._runners[lane.name] = runner
+            self._tasks[lane.name] = asyncio.create_task(self._run(runner))
+
+    async def _run(self, runner: LaneRunner) -> None:
+        lane = runner.lane
+        try:
+            await runner.run()
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+        except MailroomError as problem:
+            events.worker_broke(lane.name, str(problem))
+            await asyncio.to_thread(self.desk.store.hold_lane, lane.name, str(problem))
+        finally:
+            if self._runners.get(lane.name) is runner:
+                del self._runners[lane.name], self._tasks[lane.name]
+            try:
+                await asyncio.to_thread(self.desk.store.release, self.name, [lane])
+            except StoreError as problem:
+                events.store_trouble(str(problem))
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            lanes = [runner.lane for runner in self._runners.values()]
+            if not lanes:
+                continue
+            try:
+                ours = await asyncio.to_thread(self.desk.store.renew, self.name, lanes, LEASE)
+            except StoreError as problem:
+                events.store_trouble(str(problem))
+                continue
+            for lane in lanes:
+                if lane.name not in ours and (runner := self._runners.get(lane.name)) and runner.lane == lane:
+                    events.lane_lost(lane.name)
+                    runner.stop()
+
+
+class LaneRunner:
+    """Runs one lane while we own it: first what is unresolved, then what is due, at the lane's pace."""
+
+    def __init__(self, lane: Lane, desk: Desk, ways: Ways) -> None:
+        self.lane = lane
+        self._desk = desk
+        self._ways = ways
+        self._stopped = False
+        self._full = False
+        self._turn = asyncio.Event()
+        self._fetch_at = self._look_at = monotonic()
+        self._under_way: dict[MessageId, asyncio.Task[None]] = {}
+        self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
+
+    def nudge(self) -> None:
+        """There may be new work."""
+        self._fetch_at = monotonic()
+        self._turn.set()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self._stopped = True
+        self._turn.set()
+
+    async def run(self) -> None:
+        """Until the lane is empty for a while, held, lost or stopped; returns when nothing is under way any more."""
+        busy_at = monotonic()
+        try:
+            while not self._stopped:
+                self._turn.clear()
+                await self._look()
+                await self._fetch()
+                pause = self._start()
+                if self._under_way or any(self._waiting.values()):
+                    busy_at = monotonic()
+                elif monotonic() - busy_at > IDLE.total_seconds():
+                    return
+                await self._rest(pause)
+        finally:
+            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _look(self) -> None:
+        """Ask for what became of attempts without an answer, before their messages are touched again."""
+        if monotonic() < self._look_at:
+            return
+        self._look_at = monotonic() + POLL.total_seconds()
+        for attempt, work in await asyncio.to_thread(self._desk.store.unresolved, self.lane, limit=LOOKS_AT_ONCE):
+            if work.message.id not in self._under_way:
+                way = self._ways(self.lane.name, work.deliveries[0].server)
+                self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
+
+    async def _fetch(self) -> None:
+        if monotonic() < self._fetch_at:
+            return
+        self._fetch_at = monotonic() + POLL.total_seconds()
+        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH)
+        self._full = len(works) >= FETCH
+        for work in works:
+            if work.message.id not in self._under_way:
+                self._waiting[work.message.kind].setdefault(work.message.id, work)
+
+    def _start(self) -> timedelta:
+        """Start what may start now; how long until the next one may."""
+        for queue in self._waiting.values():
+            for message_id, work in list(queue.items()):
+                way = self._ways(self.lane.name, work.deliveries[0].server)
+                pause = way.pace.pause(len(work.deliveries))
+                if pause:
+                    return pause
+                del queue[message_id]
+                self._go(work, way, deliver(self._desk, self.lane, way.transport, work), recipients=len(work.deliveries))
+        return POLL
+
+    def _go(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], *, recipients: int) -> None:
+        way.pace.start(recipients)
+        self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt))
+
+    async def _one(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None]) -> None:
+        try:
+            settled = await attempt
+            if settled is None:
+                self.stop()  # the lease is gone, or somebody else acted; the next owner starts from what is committed
+            else:
+                await self._heed(settled.outcomes, way)
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+            self.stop()  # what is open is resolved by the lane's next owner
+        finally:
+            way.pace.end()
+            del self._under_way[work.message.id]
+            if self._full and sum(map(len, self._waiting.values())) < FETCH // 2:
+                self._fetch_at = monotonic()
+            self._turn.set()
+
+    async def _heed(self, outcomes: Iterable[Outcome], way: Way) -> None:
+        """What an outcome says about the whole lane."""
+        for outcome in outcomes:
+            if isinstance(outcome, Held) and outcome.lane:
+                events.lane_held(self.lane.name, str(outcome.reply))
+                self.stop()
+                await asyncio.to_thread(self._desk.store.hold_lane, self.lane.name, str(outcome.reply))
+                return
+            if isinstance(outcome, Deferred) and outcome.lane:
+                until = self._desk.clock() + (outcome.retry_after or LANE_PAUSE)
+                events.lane_deferred(self.lane.name, until.isoformat(), str(outcome.reply))
+                way.pace.block(until)
+                await asyncio.to_thread(self._desk.store.defer_lane, self.lane.name, self.lane.epoch, until)
+                return
+
+    async def _rest(self, pause: timedelta) -> None:
+        try:
+            async with asyncio.timeout(min(pause, POLL).total_seconds()):
+                await self._turn.wait()
+        except TimeoutError:
+            pass

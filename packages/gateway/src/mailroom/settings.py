@@ -1,0 +1,194 @@
+"""Process settings: `mailroom.toml` and the environment. What people configure (servers, accounts, ...) lies in the store.
+
+Every setting of the file can be given as `MAILROOM_<SECTION>_<NAME>`, for example `MAILROOM_WEB_PORT=8080`. All mistakes are
+reported at once, each with its line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from mailroom_core.errors import ConfigError
+
+_SPANS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
+
+
+def span(value: object) -> object:
+    """`"4h"`, `"90s"`, `"5d"` as a timedelta."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)\s*", str(value))
+    if not found:
+        raise ValueError(f'{value!r} is no span of time; write for example "30s", "10m", "4h" or "5d"')
+    return timedelta(seconds=float(found[1]) * _SPANS[found[2]])
+
+
+def size(value: object) -> object:
+    """`"35MiB"`, `"256KiB"` as a number of bytes."""
+    if isinstance(value, int):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|kB|MB|GB)\s*", str(value))
+    if not found:
+        raise ValueError(f'{value!r} is no size; write for example "256KiB" or "35MiB"')
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+def network(value: object) -> object:
+    """An address or a network in CIDR form."""
+    try:
+        return str(ip_network(str(value), strict=False))
+    except ValueError:
+        raise ValueError(f'{value!r} is no network; write for example "192.168.1.0/24" or "10.0.0.7"') from None
+
+
+Span = Annotated[timedelta, BeforeValidator(span)]
+Size = Annotated[int, BeforeValidator(size)]
+Network = Annotated[str, BeforeValidator(network)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenerSettings(_Section):
+    """One port that takes mail."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=2525, ge=0, le=65535)
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
+    legacy: bool = False
+    """For old devices: no TLS, no credential, only the networks named here."""
+    networks: tuple[Network, ...] = ()
+
+
+class SmtpSettings(_Section):
+    hostname: str = ""
+    """What we call ourselves; empty: the machine's name."""
+    max_size: Size = 150 * 1024**2
+    max_recipients: int = Field(default=1000, ge=1)
+    max_sessions: int = Field(default=500, ge=1)
+    max_sessions_per_client: int = Field(default=100, ge=1)
+    idle: Span = timedelta(minutes=5)
+    clear_text_login_on_loopback: bool = False
+
+
+class TlsSettings(_Section):
+    certificate: Path | None = None
+    """Empty: a self-signed one is made at first start."""
+    key: Path | None = None
+
+
+class WebSettings(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8025, ge=0, le=65535)
+
+
+class QueueSettings(_Section):
+    lifetime: Span = timedelta(days=5)
+    time_limit: Span = timedelta(minutes=5)
+    """The hard deadline of one attempt."""
+    looks: tuple[Span, ...] = ()
+    """Waits before each look at an unanswered attempt; empty: 12 minutes in eight looks."""
+    keep_raw: Span = timedelta(days=7)
+    keep_rows: Span = timedelta(days=90)
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    json_lines: bool | None = None
+    """Empty: JSON unless standard error is a terminal."""
+
+
+class Settings(_Section):
+    """All of it."""
+
+    data: Path = Path("mailroom-data")
+    """The database, large messages, keys and certificates lie here."""
+    database: str = ""
+    """`postgresql://...`; empty: SQLite in the data directory."""
+    key_file: Path | None = None
+    """The vault's key; empty: `vault.key` in the data directory, made at first start."""
+    public_url: str = ""
+    smtp: SmtpSettings = SmtpSettings()
+    tls: TlsSettings = TlsSettings()
+    web: WebSettings = WebSettings()
+    queue: QueueSettings = QueueSettings()
+    log: LogSettings = LogSettings()
+    listener: tuple[ListenerSettings, ...] = (ListenerSettings(),)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data.absolute() / 'mailroom.db'}"
+
+    @property
+    def vault_key_file(self) -> Path:
+        return self.key_file or self.data / "vault.key"
+
+
+def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file (if there is one) and the environment over it. Raises ConfigError with every mistake in it."""
+    text = ""
+    if path is not None:
+        try:
+            text = path.read_text("utf-8")
+        except OSError as problem:
+            raise ConfigError(f"{path}: can't be read ({problem.strerror}); name another file with --config") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise ConfigError(f"{path}: not valid TOML: {problem}") from None
+    _overlay(document, environment)
+    try:
+        return Settings.model_validate(document)
+    except ValidationError as problem:
+        raise ConfigError("\n".join(_mistake(path, text, error) for error in problem.errors())) from None
+
+
+def _overlay(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, field in Settings.model_fields.items():
+        if (value := environment.get(f"MAILROOM_{name.upper()}")) is not None:
+            document[name] = value
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, _Section):
+            for inner in section.model_fields:
+                if (value := environment.get(f"MAILROOM_{name.upper()}_{inner.upper()}")) is not None:
+                    document.setdefault(name, {})[inner] = value
+
+
+def _mistake(path: Path | None, text: str, error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    line = line_of(text, error["loc"])
+    place = f"{path}:{line}: " if path and line else ""
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "there is no such setting; remove it, or see docs/settings.md for its right name"
+    return f"{place}{where}: {message}"
+
+
+def line_of(text: str, location: tuple[Any, ...]) -> int | None:
+    """The line of a TOML file that a path such as `("listener", 0, "port")` points at; None if it is not found."""
+    keys = [part for part in location if isinstance(part, str)]
+    index = next((part for part in location if isinstance(part, int)), 0)
+    section: str | None = None
+    seen: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?\s*([\w.\-\"]+)\s*\]\]?", line):
+            section = header[1].replace('"', "")
+            seen[section] = seen.get(section, -1) + 1
+            if [section] == keys:
+                return number
+        elif pair := re.match(r"\s*([\w\-]+)\s*=", line):
+            path = ([*section.split(".")] if section else []) + [pair[1]]
+            if path == keys[: len(path)] and (section is None or seen[section] == index or "[[" not in text):
+                return number
+    return None
