@@ -10,43 +10,15 @@ its driver must have committed before the flow goes on (a draft's id before `/se
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
+
+from mailroom_core.mime.source import InMemory as InMemory
+from mailroom_core.mime.source import ReadAt as ReadAt
+from mailroom_core.mime.source import Streamed as Streamed
 
 T = TypeVar("T")
-
-
-class ReadAt(Protocol):
-    """Bytes that lie somewhere: a file, a blob, a `bytes`. Only the part that is asked for comes into memory."""
-
-    @property
-    def size(self) -> int: ...
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset`, less only at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class InMemory:
-    """A `ReadAt` over bytes at hand."""
-
-    raw: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.raw)
-
-    def read_at(self, offset: int, length: int) -> bytes:
-        return self.raw[offset : offset + length]
-
-
-@dataclass(frozen=True, slots=True)
-class Streamed:
-    """A body that is read while it is sent, anew for every try. `length` is in bytes and exact."""
-
-    length: int
-    chunks: Callable[[], Iterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
