@@ -1,0 +1,81 @@
+"""The one HTTP adapter: drives the core's `Request`s over httpx2.
+
+It adds the token, asks for a fresh one after a 401 and repeats that request once (a 401 means that nothing was done), paces every
+request, and says of a missing response whether the other side may have seen the whole request.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx2
+
+from mailroom_core.flow import NoResponse, Request, Response, Streamed
+
+TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
+
+
+class Pace(Protocol):
+    """Decides when a request may start; `blocked` is told of every 429 and 503 with a wish."""
+
+    def request(self, upload: int) -> AbstractAsyncContextManager[None]: ...
+
+    def answered(self, response: Response) -> None: ...
+
+
+def client(*, verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
+    """One per process; connections are shared and kept."""
+    limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30)
+    return httpx2.AsyncClient(timeout=TIMEOUT, limits=limits, verify=verify, follow_redirects=False)
+
+
+@dataclass(slots=True)
+class Http:
+    """One identity's requests. `token(refused)` gives an access token; None for requests without one."""
+
+    client: httpx2.AsyncClient
+    token: Callable[[str], Awaitable[str]] | None = None
+    pace: Pace | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        """Raises NoResponse, and VaultError when no token can be had."""
+        token = await self.token("") if request.auth and self.token else ""
+        response = await self._send(request, token)
+        if response.status == 401 and token and self.token:
+            fresh = await self.token(token)
+            response = await self._send(request, fresh)
+        return response
+
+    async def _send(self, request: Request, token: str) -> Response:
+        length = request.body.length if isinstance(request.body, Streamed) else len(request.body)
+        headers = {"content-length": str(length)} if length or request.method in {"POST", "PUT", "PATCH"} else {}
+        headers.update(request.headers)
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        content = _chunks(request.body.chunks) if isinstance(request.body, Streamed) else request.body
+        async with self.pace.request(length) if self.pace else nullcontext():
+            try:
+                answer = await self.client.request(request.method, request.url, headers=headers, content=content)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol) as problem:
+                raise NoResponse(_why(problem, request), sent=False) from None
+            except httpx2.TransportError as problem:
+                raise NoResponse(_why(problem, request), sent=True) from None
+        response = Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
+        if self.pace:
+            self.pace.answered(response)
+        return response
+
+
+def _why(problem: Exception, request: Request) -> str:
+    """Without the path: an upload URL carries its own token."""
+    host = httpx2.URL(request.url).host
+    return f"{type(problem).__name__} at {host}: {problem}".removesuffix(": ")
+
+
+async def _chunks(chunks: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]:
+    for chunk in chunks():
+        yield chunk
