@@ -10,6 +10,7 @@ its driver must have committed before the flow goes on (a draft's id before `/se
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -39,6 +40,15 @@ class Response:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+
+def json_object(response: Response) -> dict[str, object]:
+    """The JSON object in a response's body; empty if it is anything else, as what answers is not ours to trust."""
+    try:
+        value = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 class NoResponse(Exception):

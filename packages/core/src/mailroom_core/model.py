@@ -139,11 +139,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now. `retry_after` is the next hop's own wish; `lane` means that every mail of the lane must wait as well."""
+    """Not now. `retry_after` is the next hop's own wish; `lane` means that every mail of the lane must wait as well.
+
+    `unmapped`: no table of ours knows the answer; whoever drives the provider logs it.
+    """
 
     reply: Reply
     retry_after: timedelta | None = None
     lane: bool = False
+    unmapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
