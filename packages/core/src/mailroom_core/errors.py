@@ -43,5 +43,9 @@ class StoreError(MailroomError):
     """The database is busy, full or gone; nothing was committed."""
 
 
+class StoreFull(StoreError):
+    """There is no room left; 452 4.3.1 to whoever hands in mail (RFC 3463 3.4)."""
+
+
 class MimeError(MailroomError):
     """Bytes that can't be read as the mail that the caller needs; the text says where it breaks."""

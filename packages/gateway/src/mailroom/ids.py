@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from threading import Lock
 
 from mailroom.ports import Clock
 
 EPOCH_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+
+
+def first_id(at: datetime) -> int:
+    """The smallest id that can be made at that time: a span of time is a range of ids."""
+    return max(0, int(at.timestamp() * 1000) - EPOCH_MS) << 22
 
 
 class Ids:

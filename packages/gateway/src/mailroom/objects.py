@@ -157,6 +157,19 @@ class Suppression:
 
 Object = Account | OutgoingServer | AliasDomain | Application | Suppression
 
+OBJECT_KINDS: dict[str, type[Object]] = {
+    "account": Account,
+    "server": OutgoingServer,
+    "alias_domain": AliasDomain,
+    "application": Application,
+    "suppression": Suppression,
+}
+
+
+def object_kind(thing: Object) -> str:
+    """What kind of thing it is, as the store, the object file and the console say it."""
+    return next(kind for kind, of in OBJECT_KINDS.items() if isinstance(thing, of))
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:

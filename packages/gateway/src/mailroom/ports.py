@@ -66,7 +66,6 @@ class NewMessage:
 class Message:
     id: MessageId
     accepted_at: datetime
-    expires_at: datetime
     sender: str | None
     header_from: str
     header_message_id: str
@@ -91,6 +90,8 @@ class Delivery:
     state: State
     due_at: datetime | None
     """When it is looked at next; None if nothing is to be done."""
+    expires_at: datetime
+    """The end of its lifetime, which stands still while its lane is held."""
     attempts: int
     reply: Reply | None
     """The last one."""
@@ -270,8 +271,12 @@ class Store(Protocol):
     """Messages, deliveries, attempts, lanes, objects and sealed secrets."""
 
     # -- way in
-    def put(self, batch: Sequence[NewMessage]) -> None:
-        """Make all of it durable, synced to the disk when this returns. Raises StoreError."""
+    def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+        """Make all of it durable, synced to the disk when this returns. Raises StoreError, StoreFull.
+
+        Nothing is stored of a message whose application has used its idempotency key before; the answer names these, with the
+        id of the first message.
+        """
 
     # -- lanes
     def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:
