@@ -52,3 +52,13 @@ def worker_broke(lane: str, why: str) -> None:
 def store_trouble(why: str) -> None:
     """The database did not do what was asked; it is tried again."""
     _emit("error", "store_trouble", why=why)
+
+
+def token_refreshed(account: str) -> None:
+    """An account has a new access token."""
+    _emit("info", "token_refreshed", account=account)
+
+
+def token_refused(account: str, why: str) -> None:
+    """Microsoft gives no token."""
+    _emit("error", "token_refused", account=account, why=why)
