@@ -1,0 +1,46 @@
+"""The permissions that Mailroom asks for at Microsoft, and what a granted scope amounts to.
+
+Source: Microsoft Graph docs, concepts/permissions-reference.md; Microsoft Entra docs, identity-platform/v2-oauth2-auth-code-flow.md
+(both read 2026-11-20).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+SIGN_IN = ("offline_access", "openid")
+
+
+class Tier(Enum):
+    """What an account may do. `READ_WRITE` includes `SEND`; only with it can we look what became of a mail."""
+
+    SEND = "Mail.Send"
+    READ_WRITE = "Mail.ReadWrite"
+
+
+def delegated_scopes(resource: str, tier: Tier, *, shared: bool = False) -> tuple[str, ...]:
+    """What a person consents to. `shared` also asks for mailboxes that others share with them: work and school accounts only."""
+    names = ["User.Read", "Mail.Send"]
+    if tier is Tier.READ_WRITE:
+        names.append("Mail.ReadWrite")
+    if shared:
+        names += [f"{name}.Shared" for name in names if name.startswith("Mail.")]
+    return (*SIGN_IN, *(f"{resource}/{name}" for name in names))
+
+
+def application_scopes(resource: str) -> tuple[str, ...]:
+    """What an app-only grant asks for: all that an administrator has consented to, in one word."""
+    return (f"{resource}/.default",)
+
+
+def granted(scope: str) -> frozenset[str]:
+    """The permissions in a token response's `scope`, lower case and without the resource: `mail.send`, `mail.readwrite`, ..."""
+    return frozenset(word.rpartition("/")[2].lower() for word in scope.split())
+
+
+def tier_of(scope: str) -> Tier | None:
+    """What a delegated grant allows. None: not even sending, or an app-only grant, whose `scope` does not say."""
+    names = granted(scope)
+    if "mail.send" not in names:
+        return None
+    return Tier.READ_WRITE if "mail.readwrite" in names else Tier.SEND
