@@ -62,3 +62,13 @@ def token_refreshed(account: str) -> None:
 def token_refused(account: str, why: str) -> None:
     """Microsoft gives no token."""
     _emit("error", "token_refused", account=account, why=why)
+
+
+def accepted(message: int, application: str, size: int, recipients: int, server: str) -> None:
+    """A mail is committed; it is ours now."""
+    _emit("info", "accepted", message=show_id(message), application=application, size=size, recipients=recipients, server=server)
+
+
+def settle_left_out(attempt: int, lane: str, why: str) -> None:
+    """The end of an attempt came from who may not write it any more."""
+    _emit("warning", "settle_left_out", attempt=show_id(attempt), lane=lane, why=why)
