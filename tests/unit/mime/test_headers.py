@@ -221,6 +221,12 @@ def test_what_would_break_out_of_its_field_is_refused(name: str, address: str) -
         format_address(name, address)
 
 
+def test_a_long_name_becomes_several_words_of_75_characters() -> None:
+    written = format_address("Donaudampfschifffahrtsgesellschaftskapitänsmütze " * 3, "kapitän@example.com")
+    assert all(len(word) <= 75 for word in written.split())
+    assert addresses(written) == [(" ".join(["Donaudampfschifffahrtsgesellschaftskapitänsmütze"] * 3), "kapitän@example.com")]
+
+
 def test_long_fields_are_folded_at_spaces_and_unfold_to_the_same() -> None:
     value = ", ".join(format_address(f"Person Number {n}", f"person{n}@example.com") for n in range(30))
     raw = field("To", value)

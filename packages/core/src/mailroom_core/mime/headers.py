@@ -31,16 +31,17 @@ class Field(NamedTuple):
 class Fields:
     """The fields of a head, in order. `raw` may be the whole message; only its head is looked at.
 
-    `end` is the offset behind the last field, `body_start` the one behind the empty line.
+    `start` is the offset of the first field (0, but for an mbox line), `end` the one behind the last field, `body_start` the
+    one behind the empty line.
     """
 
-    __slots__ = ("_index", "_raw", "_spans", "body_start", "defect", "end")
+    __slots__ = ("_index", "_raw", "_spans", "body_start", "defect", "end", "start")
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
         self._spans: list[tuple[int, int, tuple[int, int], int]] = []  # start, end of the name, value, end
         self._index: dict[bytes, list[tuple[int, int]]] = {}
-        self.end = _mbox_line(raw)
+        self.start = self.end = _mbox_line(raw)
         match = _FIELD.match(raw, self.end)
         while match is not None:
             value, self.end = match.span(2), match.end()
