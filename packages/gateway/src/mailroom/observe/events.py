@@ -72,3 +72,43 @@ def accepted(message: int, application: str, size: int, recipients: int, server:
 def settle_left_out(attempt: int, lane: str, why: str) -> None:
     """The end of an attempt came from who may not write it any more."""
     _emit("warning", "settle_left_out", attempt=show_id(attempt), lane=lane, why=why)
+
+
+def submission_refused(client: str, application: str, code: int, enhanced: str, text: str, why: str) -> None:
+    """A client was told no; `why` is what it was not told."""
+    _emit("warning", "submission_refused", client=client, application=application, code=code, enhanced=enhanced, text=text, why=why)
+
+
+def smuggling_refused(client: str, application: str, flaw: str) -> None:
+    """A mail held what other servers may take for its end; its connection is closed."""
+    _emit("warning", "smuggling_refused", client=client, application=application, flaw=flaw)
+
+
+def session_refused(client: str, text: str) -> None:
+    """A connection was turned away before it began."""
+    _emit("warning", "session_refused", client=client, text=text)
+
+
+def session_broke(client: str, why: str) -> None:
+    """A session met an error of our own; the client was told to try again later."""
+    _emit("error", "session_broke", client=client, why=why)
+
+
+def login_failed(client: str, user: str) -> None:
+    """Wrong user or password, by SMTP."""
+    _emit("warning", "login_failed", client=client, user=user)
+
+
+def tls_failed(client: str, why: str) -> None:
+    """A client and we did not agree on TLS."""
+    _emit("info", "tls_failed", client=client, why=why)
+
+
+def certificate_loaded(path: str) -> None:
+    """A changed TLS certificate is in use."""
+    _emit("info", "certificate_loaded", path=path)
+
+
+def certificate_refused(path: str, why: str) -> None:
+    """A changed TLS certificate can't be used; the last good one stays in use."""
+    _emit("error", "certificate_refused", path=path, why=why)
