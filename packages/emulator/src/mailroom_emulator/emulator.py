@@ -1,0 +1,66 @@
+"""The tenant as a whole: everything that a reset throws away and builds again."""
+
+import itertools
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailroom_emulator.blobs import Blobs
+from mailroom_emulator.clock import Agenda, Clock
+from mailroom_emulator.counters import Counters
+from mailroom_emulator.entra.tokens import TokenStore
+from mailroom_emulator.jws import shared_signer
+from mailroom_emulator.mailbox import Mailbox
+from mailroom_emulator.outside import Outside
+from mailroom_emulator.seed import Seed
+from mailroom_emulator.switches import Switches
+from mailroom_emulator.tenant import Account, Tenant
+
+if TYPE_CHECKING:
+    from mailroom_emulator.graph.uploads import Session
+
+
+class Emulator:
+    """State only; it lives on one event loop and needs no locks."""
+
+    tenant: Tenant
+    tokens: TokenStore
+    switches: Switches
+    counters: Counters
+    outside: Outside
+    uploads: "dict[str, Session]"
+
+    def __init__(self, seed: Seed, data: Path, time_scale: float = 1.0) -> None:
+        self.clock = Clock(time_scale)
+        self.agenda = Agenda(self.clock)
+        self.blobs = Blobs(data)
+        self._seed = seed
+        self._serial = itertools.count(1)
+        self._mailboxes: dict[str, Mailbox] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the seed: no mail, no tokens, no faults, the real time."""
+        self.agenda.clear()
+        self.clock.reset()
+        self.tenant = self._seed.build()
+        self.tokens = TokenStore(self.tenant, self.clock, shared_signer())
+        self.switches = Switches()
+        self.switches.change(self._seed.switches)
+        self.counters = Counters()
+        self.outside = Outside()
+        self.uploads = {}
+        self._mailboxes = {}
+
+    def mailbox(self, account: Account) -> Mailbox:
+        mailbox = self._mailboxes.get(account.oid)
+        if mailbox is None:
+            mailbox = self._mailboxes[account.oid] = Mailbox(account)
+        return mailbox
+
+    def next_serial(self) -> int:
+        return next(self._serial)
+
+    def sent_lag(self) -> timedelta:
+        """Emulated time until a sent mail is seen in Sent Items."""
+        return timedelta(seconds=self.switches.sent_lag_seconds)

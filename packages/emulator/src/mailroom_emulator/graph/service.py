@@ -1,0 +1,145 @@
+"""One request to Graph from its first byte to its last: who asks, may they, what is the answer."""
+
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope
+
+from mailroom_emulator.entra.scopes import GRAPH, GRAPH_APP
+from mailroom_emulator.entra.tokens import Claims
+from mailroom_emulator.graph import permissions, uploads
+from mailroom_emulator.graph.call import Call
+from mailroom_emulator.graph.errors import GraphError, bad_request, error_body, not_authenticated
+from mailroom_emulator.graph.routes import Found, Target, exists
+from mailroom_emulator.hosts import seen_by
+from mailroom_emulator.jws import BadToken
+from mailroom_emulator.tenant import Account
+
+if TYPE_CHECKING:
+    from mailroom_emulator.emulator import Emulator
+
+
+async def answer(emulator: "Emulator", scope: Scope, receive: Receive, target: Target | None, found: Found | None) -> Response:
+    """The answer of Graph; raises GraphError for the other kind."""
+    headers = Headers(scope=scope)
+    claims = authenticate(emulator, headers)
+    if target is None or found is None:
+        raise _not_served(scope, target)
+    user = emulator.tenant.accounts.get(claims.account_oid) if claims.account_oid else None
+    if claims.account_oid and user is None:
+        raise not_authenticated("The user of this token does not exist any more.")
+    account = _account(emulator, target, user)
+    permissions.check(found.route.need, claims, emulator.tenant.apps.get(claims.client_id), account, user)
+    call = Call(
+        emulator=emulator,
+        operation=found.route.operation,
+        path=scope["path"],
+        query=_query(scope["query_string"]),
+        headers=headers,
+        params=found.params,
+        claims=claims,
+        account=account,
+        user=user,
+        hosts=seen_by(scope["scheme"], headers),
+        receive=receive,
+        through_me=target.account is None,
+    )
+    return await found.route.handler(call)
+
+
+def authenticate(emulator: "Emulator", headers: Headers) -> Claims:
+    """The claims of the bearer token, or Graph's 401."""
+    header = headers.get("authorization", "")
+    if not header.lower().startswith("bearer ") or not header[7:].strip():
+        raise not_authenticated("Access token is empty.")
+    try:
+        claims = emulator.tokens.read_access_token(header[7:].strip())
+    except BadToken as error:
+        raise not_authenticated(f"IDX14100: JWT is not well formed: {error}.") from error
+    if claims.audience not in (GRAPH, GRAPH_APP):
+        raise not_authenticated("Access token validation failure. Invalid audience.")
+    if claims.expires <= emulator.clock.now():
+        raise not_authenticated("Lifetime validation failed, the token is expired.")
+    if claims.token_id in emulator.tokens.revoked_token_ids:
+        raise not_authenticated("The token has been revoked.")
+    return claims
+
+
+def _account(emulator: "Emulator", target: Target, user: Account | None) -> Account:
+    if target.account is None:
+        if user is None:
+            raise bad_request("/me request is only valid with delegated authentication flow.")
+        account: Account | None = user
+    else:
+        account = emulator.tenant.account(target.account)
+    if account is None:
+        text = f"Resource '{target.account}' does not exist or one of its queried reference-property objects are not present."
+        if target.rest:
+            raise GraphError(404, "ErrorInvalidUser", f"The requested user '{target.account}' is invalid.")
+        raise GraphError(404, "Request_ResourceNotFound", text)
+    if target.rest and not account.licensed:
+        raise GraphError(
+            404,
+            "MailboxNotEnabledForRESTAPI",
+            "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
+        )
+    return account
+
+
+def _not_served(scope: Scope, target: Target | None) -> GraphError:
+    if target is not None and exists(target.rest):
+        return GraphError(405, "ErrorInvalidRequest", "The OData request is not supported.")
+    return bad_request(f"Resource not found for the segment '{scope['path'].rpartition('/')[2]}'.")
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True)
+    return {name.removeprefix("$").lower(): value for name, value in pairs}
+
+
+async def upload_answer(emulator: "Emulator", scope: Scope, receive: Receive, session_id: str) -> Response:
+    """A request to an uploadUrl."""
+    headers = Headers(scope=scope)
+    authtoken = _query(scope["query_string"]).get("authtoken")
+    session = uploads.find_session(emulator, session_id, authtoken, headers)
+    match scope["method"]:
+        case "PUT":
+            return await uploads.put_range(session, headers, receive)
+        case "GET":
+            return uploads.status(session)
+        case "DELETE":
+            return uploads.cancel(session)
+        case _:
+            raise GraphError(405, "ErrorInvalidRequest", "The OData request is not supported.")
+
+
+def refusal(emulator: "Emulator", headers: Headers, error: GraphError, request_id: str) -> Response:
+    client_id = headers.get("client-request-id", request_id)
+    body = error_body(error.code, error.message, emulator.clock.now(), request_id, client_id)
+    return JSONResponse(body, error.status, headers=error.headers)
+
+
+def stamp_headers(response: Response, headers: Headers, request_id: str) -> None:
+    """What every answer of Graph carries."""
+    response.headers["request-id"] = request_id
+    response.headers["client-request-id"] = headers.get("client-request-id", request_id)
+    response.headers["x-ms-ags-diagnostic"] = '{"ServerInfo":{"DataCenter":"Emulator","Slice":"E","Ring":"1"}}'
+    if response.media_type == "application/json":
+        response.headers["odata-version"] = "4.0"
+        response.headers["content-type"] = (
+            "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8"
+        )
+    applied = [
+        item.strip()
+        for item in headers.get("prefer", "").split(",")
+        if item.strip().lower().startswith(("idtype=", "outlook.body-content-type="))
+    ]
+    if applied and response.status_code < 300:
+        response.headers["preference-applied"] = ", ".join(applied)
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())
