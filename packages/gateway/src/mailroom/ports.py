@@ -348,10 +348,17 @@ class Store(Protocol):
     def expired(self, *, limit: int) -> list[Work]:
         """Queued deliveries past their lifetime on lanes that are not held."""
 
-    def fail_expired(self, batch: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> None: ...
+    def fail_expired(self, batch: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> None:
+        """All or nothing: if a person has acted on one of them meanwhile, nothing is written, and the next sweep sees the rest."""
 
     def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> list[str]:
-        """Drop bytes, then rows, of messages that are final; returns the names of blobs that nothing refers to any more."""
+        """Drop bytes, then rows, of messages that are final and unchanged since then, up to `limit` of each.
+
+        Returns the names of blobs that nothing refers to any more.
+        """
+
+    def referred(self, blobs: Sequence[str]) -> set[str]:
+        """Those of these blobs that a message refers to: the others are orphans, if they are not just on their way in."""
 
     # -- objects and secrets
     def directory(self) -> Directory: ...

@@ -1,0 +1,1 @@
+"""The bytes of large messages, outside the database: as files (`files.py`)."""

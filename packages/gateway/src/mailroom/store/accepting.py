@@ -1,0 +1,92 @@
+"""The way in: messages with their deliveries, bytes and first events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from mailroom.ports import Event, NewDelivery, NewMessage
+from mailroom.store.database import Tx
+from mailroom.store.values import dump_map, dump_reply, micros
+from mailroom_core.model import Kind, MessageId, State
+
+MESSAGES = """INSERT INTO messages (id, accepted_at, lifetime, sender, header_from, header_message_id, subject, application, kind, size,
+    rewrite_from, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+RAWS = "INSERT INTO raws (message_id, bytes) VALUES (?, ?)"
+DELIVERIES = """INSERT INTO deliveries (id, message_id, recipient, server, lane, bulk, state, due_at, lane_expiry, reply, updated_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+EVENTS = "INSERT INTO events (message_id, delivery_id, at, name, text, data) VALUES (?, ?, ?, ?, ?, ?)"
+LANES = "INSERT INTO lanes (name) VALUES (?) ON CONFLICT DO NOTHING"
+PAUSED = "SELECT name, paused + CASE WHEN held_at IS NULL THEN 0 ELSE ? - held_at END FROM lanes WHERE name {names}"
+KEYS = "INSERT INTO idempotency_keys (application, key, message_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+FIRST = "SELECT message_id FROM idempotency_keys WHERE application = ? AND key = ?"
+
+
+def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+    """See `Store.put`."""
+    first = _used_keys(tx, [message for message in batch if message.idempotency_key])
+    fresh = [message for message in batch if message.id not in first] if first else batch
+    paused = _lane_clocks(tx, {delivery.lane for message in fresh for delivery in message.deliveries})
+    tx.many(MESSAGES, [_message_row(message) for message in fresh])
+    tx.many(RAWS, [(message.id, message.raw) for message in fresh if message.raw is not None])
+    tx.many(DELIVERIES, [_delivery_row(tx, m, d, paused[d.lane]) for m in fresh for d in m.deliveries])
+    tx.many(EVENTS, [row for message in fresh for row in event_rows(message.id, message.events)])
+    return first
+
+
+def event_rows(message: MessageId, events: Iterable[Event]) -> Iterable[tuple[object, ...]]:
+    """Rows for `EVENTS`."""
+    return ((message, e.delivery_id, micros(e.at), e.name, e.text, dump_map(e.data)) for e in events)
+
+
+def _used_keys(tx: Tx, messages: Sequence[NewMessage]) -> dict[MessageId, MessageId]:
+    """Those whose key somebody used before, with the first message's id. Whoever comes second on PostgreSQL waits here."""
+    tx.many(KEYS, [(m.application, m.idempotency_key, m.id) for m in messages])
+    first = {}
+    for message in messages:
+        row = tx.one(FIRST, message.application, message.idempotency_key)
+        if row is not None and row[0] != message.id:
+            first[message.id] = MessageId(row[0])
+    return first
+
+
+def _lane_clocks(tx: Tx, lanes: set[str]) -> dict[str, int]:
+    """How far each lane's clock is behind; makes the lanes that are new."""
+    names = sorted(lanes)
+    known = dict(map(tuple, tx.by(PAUSED, names, tx.now)))
+    missing = [name for name in names if name not in known]
+    tx.many(LANES, [(name,) for name in missing])
+    return known | dict.fromkeys(missing, 0)
+
+
+def _message_row(message: NewMessage) -> tuple[object, ...]:
+    accepted = micros(message.accepted_at)
+    return (
+        message.id,
+        accepted,
+        micros(message.expires_at) - accepted,
+        message.sender,
+        message.header_from,
+        message.header_message_id,
+        message.subject,
+        message.application,
+        message.kind.value,
+        message.size,
+        message.rewrite_from,
+        message.blob,
+    )
+
+
+def _delivery_row(tx: Tx, message: NewMessage, delivery: NewDelivery, paused: int) -> tuple[object, ...]:
+    return (
+        delivery.id,
+        message.id,
+        delivery.recipient,
+        delivery.server,
+        delivery.lane,
+        1 if message.kind is Kind.BULK else 0,
+        delivery.state.value,
+        micros(delivery.due_at) if delivery.state is State.QUEUED else None,
+        micros(message.expires_at) - paused,
+        dump_reply(delivery.reply),
+        tx.now,
+    )

@@ -1,0 +1,65 @@
+"""What people do to deliveries."""
+
+from __future__ import annotations
+
+from mailroom.ports import Action, Query
+from mailroom.store.accepting import EVENTS
+from mailroom.store.attempts import drop_attempts
+from mailroom.store.database import Tx
+from mailroom.store.looking import FROM, selection
+from mailroom.store.values import dump_map
+from mailroom_core.model import TRANSITIONS, State
+
+_TARGETS = {
+    Action.RETRY: State.QUEUED,
+    Action.SEND_NOW: State.QUEUED,
+    Action.CANCEL: State.CANCELLED,
+    Action.IGNORE: State.IGNORED,
+    Action.HOLD: State.HELD,
+}
+_EVENTS = {
+    Action.RETRY: ("retried", "Sent again by"),
+    Action.SEND_NOW: ("hurried", "Sent at once by"),
+    Action.CANCEL: ("cancelled", "Cancelled by"),
+    Action.IGNORE: ("ignored", "Marked as dealt with by"),
+    Action.HOLD: ("held", "Held by"),
+}
+
+COLUMNS = "d.id, d.message_id, d.attempt_id, d.lane_expiry, m.lifetime, COALESCE(l.held_at, ?) - l.paused"
+HAS_BYTES = "(m.blob <> '' OR EXISTS (SELECT 1 FROM raws r WHERE r.message_id = m.id))"
+CHANGE = "UPDATE deliveries SET state = ?, due_at = ?, attempt_id = NULL, lane_expiry = ?, updated_at = ? WHERE id = ?"
+
+
+def act(tx: Tx, query: Query, action: Action, by: str, limit: int) -> int:
+    """See `Store.act`.
+
+    What is being sent right now belongs to its attempt and is left alone. What lost its bytes can't be sent again. An unanswered
+    attempt is asked about no longer: the person has decided.
+    """
+    target = _TARGETS[action]
+    rows = _candidates(tx, query, action, target, limit)
+    waits = target is State.QUEUED
+    changes, events = [], []
+    name, text = _EVENTS[action]
+    for number, message, _, expiry, lifetime, lane_now in rows:
+        fresh = lane_now + lifetime if waits and expiry <= lane_now else expiry
+        changes.append((target.value, tx.now if waits else None, fresh, tx.now, number))
+        events.append((message, number, tx.now, name, f"{text} {by}", dump_map({"by": by})))
+    tx.many(CHANGE, changes)
+    drop_attempts(tx, {row[2] for row in rows if row[2] is not None})
+    tx.many(EVENTS, events)
+    return len(rows)
+
+
+def _candidates(tx: Tx, query: Query, action: Action, target: State, limit: int) -> list[tuple[int, int, int | None, int, int, int]]:
+    where, parameters = selection(query)
+    states = sorted(state.value for state, ways in TRANSITIONS.items() if target in ways and state is not State.SENDING)
+    may = f"d.state IN ({', '.join('?' * len(states))})"
+    parameters += states
+    if action is Action.SEND_NOW:
+        may = f"({may} OR (d.state = 'queued' AND d.due_at > ?))"
+        parameters.append(tx.now)
+    if target is State.QUEUED:
+        may += f" AND {HAS_BYTES}"
+    statement = f"SELECT {COLUMNS} {FROM} WHERE {where} AND {may} ORDER BY d.id LIMIT ? {{update d}}"
+    return [tuple(row) for row in tx.rows(statement, tx.now, *parameters, limit)]

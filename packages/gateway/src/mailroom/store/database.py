@@ -1,0 +1,129 @@
+"""Transactions over SQLite or PostgreSQL, one dialect of statements for both, and one kind of error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from mailroom.ports import Clock
+from mailroom.store.problems import store_error
+from mailroom.store.values import micros
+
+Row = Sequence[Any]
+
+_TOKENS = {
+    # token: (SQLite, PostgreSQL)
+    "{ids}": ("IN (SELECT value FROM json_each(?))", "= ANY(?::bigint[])"),
+    "{names}": ("IN (SELECT value FROM json_each(?))", "= ANY(?::text[])"),
+    "{update}": ("", "FOR UPDATE"),
+    "{update d}": ("", "FOR UPDATE OF d"),
+    "{share}": ("", "FOR SHARE"),
+    "{skip locked}": ("", "FOR UPDATE OF l SKIP LOCKED"),
+    "{id}": ("INTEGER", "BIGINT"),
+    "{serial}": ("INTEGER PRIMARY KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+    "{bytes}": ("BLOB", "BYTEA"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Statements are written with `?` and the tokens above, and translated once each."""
+
+    sqlite: bool
+    _known: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, statement: str) -> str:
+        known = self._known.get(statement)
+        if known is None:
+            known = statement
+            for token, (sqlite, postgresql) in _TOKENS.items():
+                known = known.replace(token, sqlite if self.sqlite else postgresql)
+            if not self.sqlite:
+                known = known.replace("%", "%%").replace("?", "%s")
+            self._known[statement] = known
+        return known
+
+    def several(self, values: Sequence[int] | Sequence[str]) -> object:
+        """The parameter for `{ids}` and `{names}`."""
+        return json.dumps(values) if self.sqlite else values
+
+
+class Tx:
+    """One transaction. `now` is the store's clock when it began, in microseconds."""
+
+    __slots__ = ("_connection", "_dialect", "now")
+
+    def __init__(self, connection: Connection, dialect: Dialect, now: int) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self.now = now
+
+    def rows(self, statement: str, *parameters: object) -> Sequence[Row]:
+        return self._connection.exec_driver_sql(self._dialect(statement), parameters).fetchall()
+
+    def one(self, statement: str, *parameters: object) -> Row | None:
+        return self._connection.exec_driver_sql(self._dialect(statement), parameters).fetchone()
+
+    def run(self, statement: str, *parameters: object) -> int:
+        """How many rows it changed."""
+        return self._connection.exec_driver_sql(self._dialect(statement), parameters).rowcount
+
+    def many(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        """The same statement for each of `rows`, in one call."""
+        if rows:
+            self._connection.exec_driver_sql(self._dialect(statement), rows)
+
+    def by(self, statement: str, values: Sequence[int] | Sequence[str], *parameters: object) -> Sequence[Row]:
+        """Rows for many ids or names at once; their token comes first in the statement."""
+        return self.rows(statement, self._dialect.several(values), *parameters) if values else ()
+
+    def change(self, statement: str, values: Sequence[int] | Sequence[str], *parameters: object) -> int:
+        """The same for a statement that changes rows; how many it were."""
+        return self.run(statement, self._dialect.several(values), *parameters) if values else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """`alone` gives the right to write; PostgreSQL needs none, its transactions may meet."""
+
+    engine: Engine
+    dialect: Dialect
+    clock: Clock
+    alone: Callable[[], AbstractContextManager[None]]
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        """Commits at the end, or nothing happened. Raises StoreError."""
+        try:
+            with self.alone(), self.engine.connect() as connection, connection.execution_options(write=True).begin():
+                yield Tx(connection, self.dialect, micros(self.clock()))
+        except (SQLAlchemyError, OSError) as problem:
+            raise store_error(problem, self.engine) from problem
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """On SQLite all of it sees one moment."""
+        try:
+            with self.engine.connect() as connection, connection.begin():
+                yield Tx(connection, self.dialect, micros(self.clock()))
+        except (SQLAlchemyError, OSError) as problem:
+            raise store_error(problem, self.engine) from problem
+
+    @contextmanager
+    def quiet(self, lock_tables: str) -> Iterator[None]:
+        """Nobody writes inside: by the lock on SQLite, by locks on the tables on PostgreSQL. Readers go on."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.alone())
+                if not self.dialect.sqlite:
+                    connection = stack.enter_context(self.engine.connect())
+                    connection.exec_driver_sql(lock_tables)
+            except (SQLAlchemyError, OSError) as problem:
+                raise store_error(problem, self.engine) from problem
+            yield

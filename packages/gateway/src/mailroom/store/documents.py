@@ -1,0 +1,98 @@
+"""Objects as JSON documents, with one version number for all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mailroom.objects import (
+    OBJECT_KINDS,
+    Account,
+    AliasDomain,
+    Application,
+    Directory,
+    GraphRoute,
+    Object,
+    OutgoingServer,
+    SinkRoute,
+    SmarthostRoute,
+    Suppression,
+    object_kind,
+)
+from mailroom.store.database import Tx
+from mailroom.store.keeping import normalized
+from mailroom_core.errors import StoreError
+
+ROUTES: dict[str, type] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
+"""The document says which route it holds."""
+ADAPTERS: dict[type, TypeAdapter[Any]] = {of: TypeAdapter(of) for of in (*OBJECT_KINDS.values(), *ROUTES.values())}
+
+VERSION = "SELECT value FROM meta WHERE name = 'directory'"
+NEW_VERSION = "UPDATE meta SET value = value + 1 WHERE name = 'directory'"
+OBJECTS = "SELECT kind, name, body FROM objects ORDER BY kind, name"
+PUT = """INSERT INTO objects (kind, name, body, changed_at, changed_by) VALUES (?, ?, ?, ?, ?) ON CONFLICT (kind, name)
+    DO UPDATE SET body = excluded.body, changed_at = excluded.changed_at, changed_by = excluded.changed_by"""
+PUT_SUPPRESSION = """INSERT INTO suppressions (address, reason, source, changed_at, changed_by) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (address) DO UPDATE SET reason = excluded.reason, source = excluded.source, changed_at = excluded.changed_at,
+    changed_by = excluded.changed_by"""
+REMOVE = "DELETE FROM objects WHERE kind = ? AND name = ?"
+REMOVE_SUPPRESSION = "DELETE FROM suppressions WHERE address = ?"
+
+
+def directory(tx: Tx) -> Directory:
+    """See `Store.directory`."""
+    version = directory_version(tx)
+    objects = [load(kind, name, body) for kind, name, body in tx.rows(OBJECTS)]
+    return Directory(
+        version=version,
+        accounts={o.name: o for o in objects if isinstance(o, Account)},
+        servers={o.name: o for o in objects if isinstance(o, OutgoingServer)},
+        alias_domains={o.name: o for o in objects if isinstance(o, AliasDomain)},
+        applications={o.name: o for o in objects if isinstance(o, Application)},
+    )
+
+
+def directory_version(tx: Tx) -> int:
+    row = tx.one(VERSION)
+    assert row is not None
+    return int(row[0])
+
+
+def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: str) -> int:
+    """See `Store.apply`. Removes first, so that a name may pass from one object to another."""
+    for kind, name in remove:
+        if kind == "suppression":
+            tx.run(REMOVE_SUPPRESSION, normalized(name))
+        else:
+            tx.run(REMOVE, kind, name)
+    for thing in put:
+        if isinstance(thing, Suppression):
+            tx.run(PUT_SUPPRESSION, normalized(thing.address), thing.reason, thing.source, tx.now, by)
+        else:
+            tx.run(PUT, object_kind(thing), thing.name, dump(thing), tx.now, by)
+    tx.run(NEW_VERSION)
+    return directory_version(tx)
+
+
+def dump(thing: Object) -> str:
+    """The document of an object."""
+    body = ADAPTERS[type(thing)].dump_python(thing, mode="json")
+    if isinstance(thing, OutgoingServer):
+        body["route"]["type"] = next(name for name, of in ROUTES.items() if isinstance(thing.route, of))
+    return json.dumps(body)
+
+
+def load(kind: str, name: str, document: str) -> Object:
+    """The object of a document. Raises StoreError if this version of Mailroom can't read it."""
+    try:
+        body = json.loads(document)
+        if kind == "server":
+            route = body.pop("route")
+            body["route"] = ADAPTERS[ROUTES[route.pop("type")]].validate_python(route)
+        thing: Object = ADAPTERS[OBJECT_KINDS[kind]].validate_python(body)
+    except (KeyError, ValidationError) as problem:
+        raise StoreError(f"the {kind} {name!r} in the database can't be read: {problem}; apply your object file again") from problem
+    return thing

@@ -1,0 +1,106 @@
+"""Who may work on what: leases with an epoch, holds, and pauses that a provider asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from mailroom.ports import Lane, LaneStatus, Usage
+from mailroom.store.database import Tx
+from mailroom.store.values import micros, moment, span
+from mailroom_core.model import LaneName
+
+NEXT = """(SELECT min(at) FROM (
+        SELECT min(due_at) AS at FROM deliveries WHERE lane = l.name AND state = 'queued' AND bulk = 0
+        UNION ALL SELECT min(due_at) FROM deliveries WHERE lane = l.name AND state = 'queued' AND bulk = 1
+        UNION ALL SELECT min(look_at) FROM attempts WHERE lane = l.name AND look_at IS NOT NULL) AS times)"""
+"""The earliest time that something of lane `l` is to be done: three looks into indices."""
+
+# A lane waits from when its first delivery was due or from when it was given back, whichever is later: so lanes take turns, and one
+# with an old backlog does not come first for ever.
+CLAIMABLE = f"""WITH free AS MATERIALIZED (
+        SELECT l.name, l.released_at, {NEXT} AS next FROM lanes l WHERE l.lease_until <= ? AND l.held_at IS NULL AND l.defer_until <= ?)
+    SELECT l.name, l.epoch FROM lanes l JOIN free ON free.name = l.name
+    WHERE free.next <= ? AND l.lease_until <= ? AND l.held_at IS NULL
+    ORDER BY CASE WHEN free.next > free.released_at THEN free.next ELSE free.released_at END, l.name
+    LIMIT ? {{skip locked}}"""  # noqa: S608  # NEXT is ours
+CLAIM = "UPDATE lanes SET owner = ?, epoch = ?, lease_until = ? WHERE name = ?"
+OURS = "SELECT name, epoch FROM lanes WHERE name {names} AND owner = ? ORDER BY name {update}"
+RENEW = "UPDATE lanes SET lease_until = ? WHERE name = ?"
+RELEASE = "UPDATE lanes SET owner = '', lease_until = 0, released_at = ? WHERE name = ? AND owner = ? AND epoch = ?"
+END_LEASES = "UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> ''"
+END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution = 'open' AND look_at > ?"
+HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
+FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
+DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ?"
+STATUS = f"SELECT l.name, l.held, l.lease_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
+WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
+    UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
+NEXT_DUE = f"SELECT {NEXT}, l.defer_until FROM lanes l WHERE l.name = ? AND l.held_at IS NULL"  # noqa: S608  # NEXT is ours
+USAGE = "SELECT count(*), COALESCE(sum(recipients), 0), COALESCE(sum(size), 0) FROM attempts WHERE lane = ? AND started_at >= ?"
+
+
+def claimable(tx: Tx, want: int) -> bool:
+    """Whether it is worth while to ask for the right to write."""
+    return want > 0 and bool(tx.rows(CLAIMABLE.replace("{skip locked}", ""), tx.now, tx.now, tx.now, tx.now, 1))
+
+
+def claim(tx: Tx, owner: str, want: int, ttl: timedelta) -> list[Lane]:
+    """See `Store.claim`."""
+    found = tx.rows(CLAIMABLE, tx.now, tx.now, tx.now, tx.now, want)
+    tx.many(CLAIM, [(owner, epoch + 1, tx.now + span(ttl), name) for name, epoch in found])
+    return [Lane(LaneName(name), epoch + 1) for name, epoch in found]
+
+
+def renew(tx: Tx, owner: str, lanes: Sequence[Lane], ttl: timedelta) -> set[LaneName]:
+    """See `Store.renew`. A lease that has run out is still ours as long as nobody else has claimed the lane."""
+    wanted = {lane.name: lane.epoch for lane in lanes}
+    ours = {LaneName(name) for name, epoch in tx.by(OURS, list(wanted), owner) if wanted[name] == epoch}
+    tx.many(RENEW, [(tx.now + span(ttl), name) for name in sorted(ours)])
+    return ours
+
+
+def release(tx: Tx, owner: str, lanes: Sequence[Lane]) -> None:
+    tx.many(RELEASE, [(tx.now, lane.name, owner, lane.epoch) for lane in lanes])
+
+
+def end_leases(tx: Tx) -> int:
+    """See `Store.end_leases`; how many leases it were."""
+    tx.run(END_DEADLINES, tx.now, tx.now, tx.now)
+    return tx.run(END_LEASES)
+
+
+def hold_lane(tx: Tx, lane: LaneName, reason: str) -> None:
+    """See `Store.hold_lane`. Held already: only the reason changes."""
+    tx.run(HOLD, lane, reason, tx.now)
+
+
+def free_lane(tx: Tx, lane: LaneName) -> None:
+    tx.run(FREE, tx.now, lane)
+
+
+def defer_lane(tx: Tx, lane: LaneName, epoch: int, until: datetime) -> None:
+    tx.run(DEFER, micros(until), lane, epoch)
+
+
+def lanes(tx: Tx) -> list[LaneStatus]:
+    waiting: dict[str, int] = {}
+    for lane, count in tx.rows(WAITING):
+        waiting[lane] = waiting.get(lane, 0) + count
+    return [
+        LaneStatus(LaneName(name), waiting.get(name, 0), None if due is None else moment(due), held, lease_until > tx.now)
+        for name, held, lease_until, due in tx.rows(STATUS)
+    ]
+
+
+def usage(tx: Tx, lane: LaneName, since: datetime) -> Usage:
+    row = tx.one(USAGE, lane, micros(since))
+    assert row is not None
+    return Usage(row[0], int(row[1]), int(row[2]))
+
+
+def next_due(tx: Tx, lane: LaneName) -> datetime | None:
+    """See `Store.next_due`; never before the end of a pause that the provider asked for."""
+    row = tx.one(NEXT_DUE, lane)
+    return None if row is None or row[0] is None else moment(max(row[0], row[1]))

@@ -1,0 +1,88 @@
+"""Opens a store, and makes or updates its tables."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mailroom.ports import Clock
+from mailroom.store.database import Database, Dialect
+from mailroom.store.lock import WriteLock
+from mailroom.store.migrations import migrate
+from mailroom.store.problems import store_error
+from mailroom.store.sql import SqlStore
+from mailroom_core.errors import ConfigError
+
+BUSY = 10.0
+"""Seconds that SQLite waits for a program which does not know our lock, such as its own command line."""
+
+
+def open_store(where: str | Path, *, clock: Clock) -> SqlStore:
+    """A path or `sqlite:///path`, or `postgresql://user@host/database`. Raises StoreError, ConfigError."""
+    url = _url(where)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(Path(url.database or ""), clock)
+    return _postgresql(url, clock)
+
+
+def _url(where: str | Path) -> URL:
+    text = str(where)
+    if "://" not in text:
+        return URL.create("sqlite", database=text)
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        url = None
+    if url is None or url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
+        raise ConfigError("the database must be a path, sqlite:///path or postgresql://user@host/database")
+    return url
+
+
+def _sqlite(path: Path, clock: Clock) -> SqlStore:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY}, pool_size=4, max_overflow=64, pool_reset_on_return=None
+    )
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        lock = WriteLock(path)
+        _sync_folder(path.parent)
+    except OSError as problem:
+        raise store_error(problem, engine) from problem
+    database = Database(engine, Dialect(sqlite=True), clock, lock.held)
+    migrate(database)
+    return SqlStore(database, on_close=lock.close)
+
+
+def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # `_begin` says how a transaction starts
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -16384"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a power cut can't take the new file's name away."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _postgresql(url: URL, clock: Clock) -> SqlStore:
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_pre_ping=True)
+    database = Database(engine, Dialect(sqlite=False), clock, nullcontext)
+    migrate(database)
+    return SqlStore(database)

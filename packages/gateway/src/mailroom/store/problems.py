@@ -1,0 +1,59 @@
+"""What a database's error means, and what a person can do about it."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mailroom_core.errors import StoreError, StoreFull
+
+_SQLITE = {
+    # https://www.sqlite.org/rescode.html, the primary codes
+    sqlite3.SQLITE_BUSY: "is busy: another program holds its lock for too long; end what else has it open",
+    sqlite3.SQLITE_LOCKED: "is busy: another program holds its lock for too long; end what else has it open",
+    sqlite3.SQLITE_READONLY: "can't be written; give its file and its folder to the user that Mailroom runs as",
+    sqlite3.SQLITE_CANTOPEN: "can't be opened; see that its folder exists and belongs to the user that Mailroom runs as",
+    sqlite3.SQLITE_PERM: "can't be opened; give its file and its folder to the user that Mailroom runs as",
+    sqlite3.SQLITE_CORRUPT: "is damaged; stop Mailroom and restore the last backup (`mailroom restore`)",
+    sqlite3.SQLITE_NOTADB: "is no SQLite database, or is damaged; check the setting, or restore the last backup",
+    sqlite3.SQLITE_IOERR: "can't be read or written: the disk reports an error; look at the system's log and at the disk",
+}
+_POSTGRESQL = {
+    # https://www.postgresql.org/docs/15/errcodes-appendix.html, the classes
+    "08": "can't be reached; see that the server runs and that its address is right",
+    "28": "refuses the user or the password; check the setting",
+    "3D": "does not exist; create it, or correct the setting",
+    "40": "gave up this change for another one; it is tried again",
+    "53": "has no resources left (connections or memory); see its log",
+    "57": "is shutting down or starting up; wait, or start it",
+}
+
+
+def store_error(problem: Exception, engine: Engine) -> StoreError:
+    """One of ours, for whatever SQLAlchemy, a driver or the system raised."""
+    where = f"the database {engine.url.render_as_string(hide_password=True)}"
+    if isinstance(problem, OSError):
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _full(where)
+        return StoreError(f"{where} can't be used: {problem}; see that its folder belongs to the user that Mailroom runs as")
+    cause = problem.orig if isinstance(problem, DBAPIError) else None
+    if isinstance(problem, IntegrityError):
+        return StoreError(f"{where} refused a change that breaks its rules ({cause}); this is a mistake of Mailroom, please report it")
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(cause, "sqlstate", None) or ""
+    if code == sqlite3.SQLITE_FULL or state == "53100":
+        return _full(where)
+    if code in _SQLITE:
+        return StoreError(f"{where} {_SQLITE[code]} ({cause})")
+    if state[:2] in _POSTGRESQL:
+        return StoreError(f"{where} {_POSTGRESQL[state[:2]]} ({cause})")
+    if cause is not None and not state and not code:
+        return StoreError(f"{where} can't be reached; see that the server runs and that its address is right ({cause})")
+    return StoreError(f"{where} failed: {cause or problem}")
+
+
+def _full(where: str) -> StoreFull:
+    return StoreFull(f"{where} has no room left; free some disk space, Mailroom goes on by itself")

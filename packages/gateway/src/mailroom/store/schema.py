@@ -1,0 +1,132 @@
+"""The tables, in the words of both databases (`Dialect` fills in the braces). `migrations.py` makes them.
+
+Invariants that the database itself checks: a delivery has a due time exactly while it is queued or unsure, and belongs to an attempt
+exactly while it is sending or unsure.
+"""
+
+from __future__ import annotations
+
+FIRST = (
+    """CREATE TABLE messages (
+        id {id} PRIMARY KEY,
+        accepted_at BIGINT NOT NULL,
+        lifetime BIGINT NOT NULL,
+        sender TEXT,
+        header_from TEXT NOT NULL,
+        header_message_id TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        application TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        size BIGINT NOT NULL,
+        rewrite_from TEXT NOT NULL,
+        blob TEXT NOT NULL
+    )""",
+    "CREATE INDEX messages_blob ON messages (blob) WHERE blob <> ''",
+    # The bytes of small messages lie apart, so that rows stay small. No row and no blob: the bytes are gone.
+    """CREATE TABLE raws (
+        message_id {id} PRIMARY KEY,
+        bytes {bytes} NOT NULL
+    )""",
+    # lane_expiry is the end of the lifetime by the lane's own clock, which stands still while the lane is held: see `lanes`.
+    """CREATE TABLE deliveries (
+        id {id} PRIMARY KEY,
+        message_id BIGINT NOT NULL,
+        recipient TEXT NOT NULL,
+        server TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        bulk SMALLINT NOT NULL,
+        state TEXT NOT NULL,
+        due_at BIGINT,
+        lane_expiry BIGINT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        attempt_id BIGINT,
+        reply TEXT,
+        remote_id TEXT NOT NULL DEFAULT '',
+        internet_message_id TEXT NOT NULL DEFAULT '',
+        conversation_id TEXT NOT NULL DEFAULT '',
+        updated_at BIGINT NOT NULL,
+        CONSTRAINT due_while_waiting CHECK ((due_at IS NOT NULL) = (state IN ('queued', 'unsure'))),
+        CONSTRAINT attempt_while_open CHECK ((attempt_id IS NOT NULL) = (state IN ('sending', 'unsure')))
+    )""",
+    "CREATE INDEX deliveries_due ON deliveries (lane, bulk, due_at, id) WHERE state = 'queued'",
+    "CREATE INDEX deliveries_expiry ON deliveries (lane, lane_expiry) WHERE state = 'queued'",
+    "CREATE INDEX deliveries_message ON deliveries (message_id)",
+    "CREATE INDEX deliveries_state ON deliveries (state, id)",
+    # look_at: when the lane's owner is to find out what became of it; the deadline of an open attempt, NULL when it is done.
+    """CREATE TABLE attempts (
+        id {id} PRIMARY KEY,
+        message_id BIGINT NOT NULL,
+        delivery_ids TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        epoch BIGINT NOT NULL,
+        started_at BIGINT NOT NULL,
+        deadline BIGINT NOT NULL,
+        look_at BIGINT,
+        marker TEXT NOT NULL,
+        facts TEXT NOT NULL,
+        resolution TEXT NOT NULL,
+        looks INTEGER NOT NULL DEFAULT 0,
+        ended_at BIGINT,
+        text TEXT NOT NULL DEFAULT '',
+        recipients INTEGER NOT NULL,
+        size BIGINT NOT NULL
+    )""",
+    "CREATE INDEX attempts_look ON attempts (lane, look_at) WHERE look_at IS NOT NULL",
+    "CREATE INDEX attempts_usage ON attempts (lane, started_at, recipients, size)",
+    "CREATE INDEX attempts_message ON attempts (message_id)",
+    """CREATE TABLE events (
+        id {serial},
+        message_id BIGINT NOT NULL,
+        delivery_id BIGINT,
+        at BIGINT NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        data TEXT NOT NULL
+    )""",
+    "CREATE INDEX events_message ON events (message_id)",
+    """CREATE TABLE idempotency_keys (
+        application TEXT NOT NULL,
+        key TEXT NOT NULL,
+        message_id BIGINT NOT NULL,
+        PRIMARY KEY (application, key)
+    )""",
+    "CREATE INDEX idempotency_keys_message ON idempotency_keys (message_id)",
+    # A lane's clock is now - paused, and stands still at held_at - paused while it is held; so a hold of a million deliveries,
+    # and its end, is a change to one row.
+    """CREATE TABLE lanes (
+        name TEXT PRIMARY KEY,
+        owner TEXT NOT NULL DEFAULT '',
+        epoch BIGINT NOT NULL DEFAULT 0,
+        lease_until BIGINT NOT NULL DEFAULT 0,
+        released_at BIGINT NOT NULL DEFAULT 0,
+        defer_until BIGINT NOT NULL DEFAULT 0,
+        held TEXT NOT NULL DEFAULT '',
+        held_at BIGINT,
+        paused BIGINT NOT NULL DEFAULT 0
+    )""",
+    """CREATE TABLE objects (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        body TEXT NOT NULL,
+        changed_at BIGINT NOT NULL,
+        changed_by TEXT NOT NULL,
+        PRIMARY KEY (kind, name)
+    )""",
+    """CREATE TABLE suppressions (
+        address TEXT PRIMARY KEY,
+        reason TEXT NOT NULL,
+        source TEXT NOT NULL,
+        changed_at BIGINT NOT NULL,
+        changed_by TEXT NOT NULL
+    )""",
+    """CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        sealed {bytes} NOT NULL
+    )""",
+    """CREATE TABLE leases (
+        name TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        until BIGINT NOT NULL
+    )""",
+    "INSERT INTO meta (name, value) VALUES ('directory', 0), ('node', 0)",
+)

@@ -1,0 +1,218 @@
+"""The store of `ports.Store`: one method per verb, each one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from mailroom.objects import Directory, Object, Suppression
+from mailroom.ports import (
+    Action,
+    Attempt,
+    DeliveryResult,
+    Found,
+    Lane,
+    LaneStatus,
+    Message,
+    NewAttempt,
+    NewMessage,
+    Query,
+    Settled,
+    Story,
+    Usage,
+    Work,
+)
+from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking
+from mailroom.store.database import Database
+from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
+
+COUNT_NODE = "UPDATE meta SET value = value + 1 WHERE name = 'node'"
+NODE = "SELECT value FROM meta WHERE name = 'node'"
+PING = "INSERT INTO meta (name, value) VALUES ('ping', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+NO_WRITES = """LOCK TABLE meta, messages, raws, deliveries, attempts, events, idempotency_keys, lanes, objects, suppressions,
+    secrets, leases IN SHARE MODE"""
+
+
+class SqlStore:
+    """Over SQLite or PostgreSQL; see `ports.Store` for what each method promises."""
+
+    def __init__(self, database: Database, *, on_close: Callable[[], None] = lambda: None) -> None:
+        self._database = database
+        self._write = database.write
+        self._read = database.read
+        self._on_close = on_close
+
+    # -- way in
+    def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+        with self._write() as tx:
+            return accepting.put(tx, batch)
+
+    # -- lanes
+    def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:
+        with self._read() as tx:
+            if not lanes.claimable(tx, want):
+                return []
+        with self._write() as tx:
+            return lanes.claim(tx, owner, want, ttl)
+
+    def renew(self, owner: str, lanes_: Sequence[Lane], ttl: timedelta) -> set[LaneName]:
+        with self._write() as tx:
+            return lanes.renew(tx, owner, lanes_, ttl)
+
+    def release(self, owner: str, lanes_: Sequence[Lane]) -> None:
+        with self._write() as tx:
+            lanes.release(tx, owner, lanes_)
+
+    def end_leases(self) -> int:
+        with self._write() as tx:
+            return lanes.end_leases(tx)
+
+    def hold_lane(self, lane: LaneName, reason: str) -> None:
+        with self._write() as tx:
+            lanes.hold_lane(tx, lane, reason)
+
+    def free_lane(self, lane: LaneName) -> None:
+        with self._write() as tx:
+            lanes.free_lane(tx, lane)
+
+    def defer_lane(self, lane: LaneName, epoch: int, until: datetime) -> None:
+        with self._write() as tx:
+            lanes.defer_lane(tx, lane, epoch, until)
+
+    def lanes(self) -> list[LaneStatus]:
+        with self._read() as tx:
+            return lanes.lanes(tx)
+
+    def usage(self, lane: LaneName, since: datetime) -> Usage:
+        with self._read() as tx:
+            return lanes.usage(tx, lane, since)
+
+    # -- attempts
+    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
+        with self._read() as tx:
+            return due.due(tx, lane, limit, kind)
+
+    def next_due(self, lane: LaneName) -> datetime | None:
+        with self._read() as tx:
+            return lanes.next_due(tx, lane)
+
+    def unresolved(self, lane: Lane, *, limit: int) -> list[tuple[Attempt, Work]]:
+        with self._read() as tx:
+            return due.unresolved(tx, lane, limit)
+
+    def begin(self, batch: Sequence[NewAttempt]) -> set[AttemptId]:
+        with self._write() as tx:
+            return attempts.begin(tx, batch)
+
+    def note(self, attempt: AttemptId, facts: Mapping[str, str]) -> None:
+        with self._write() as tx:
+            attempts.note(tx, attempt, facts)
+
+    def settle(self, batch: Sequence[Settled]) -> None:
+        with self._write() as tx:
+            attempts.settle(tx, batch)
+
+    # -- looking and steering
+    def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
+        with self._read() as tx:
+            return looking.find(tx, query, limit, after)
+
+    def counts(self) -> dict[State, int]:
+        with self._read() as tx:
+            return looking.counts(tx)
+
+    def story(self, message: MessageId) -> Story | None:
+        with self._read() as tx:
+            return looking.story(tx, message)
+
+    def act(self, query: Query, action: Action, *, by: str, limit: int = 1000) -> int:
+        with self._write() as tx:
+            return acting.act(tx, query, action, by, limit)
+
+    def read(self, message: MessageId) -> Message | None:
+        with self._read() as tx:
+            return looking.read(tx, message)
+
+    # -- housekeeping
+    def expired(self, *, limit: int) -> list[Work]:
+        with self._read() as tx:
+            return housekeeping.expired(tx, limit)
+
+    def fail_expired(self, batch: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> None:
+        with self._write() as tx:
+            housekeeping.fail_expired(tx, batch, replies)
+
+    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> list[str]:
+        with self._read() as tx:
+            what = housekeeping.forgettable(tx, raw_before, rows_before, limit)
+        if not what:
+            return []
+        with self._write() as tx:
+            return housekeeping.forget(tx, what, raw_before, rows_before)
+
+    def referred(self, blobs: Sequence[str]) -> set[str]:
+        with self._read() as tx:
+            return housekeeping.referred(tx, blobs)
+
+    # -- objects and secrets
+    def directory(self) -> Directory:
+        with self._read() as tx:
+            return documents.directory(tx)
+
+    def directory_version(self) -> int:
+        with self._read() as tx:
+            return documents.directory_version(tx)
+
+    def apply(self, put: Sequence[Object], remove: Sequence[tuple[str, str]], *, by: str) -> int:
+        with self._write() as tx:
+            return documents.apply(tx, put, remove, by)
+
+    def suppressed(self, addresses: Sequence[str]) -> dict[str, Suppression]:
+        with self._read() as tx:
+            return keeping.suppressed(tx, addresses)
+
+    def suppressions(self) -> list[Suppression]:
+        with self._read() as tx:
+            return keeping.suppressions(tx)
+
+    def secret(self, name: str) -> bytes | None:
+        with self._read() as tx:
+            return keeping.secret(tx, name)
+
+    def secrets(self) -> list[str]:
+        with self._read() as tx:
+            return keeping.secrets(tx)
+
+    def put_secret(self, name: str, sealed: bytes | None) -> None:
+        with self._write() as tx:
+            keeping.put_secret(tx, name, sealed)
+
+    def lease(self, name: str, owner: str, ttl: timedelta) -> bool:
+        with self._write() as tx:
+            return keeping.lease(tx, name, owner, ttl)
+
+    def unlease(self, name: str, owner: str) -> None:
+        with self._write() as tx:
+            keeping.unlease(tx, name, owner)
+
+    # -- the store itself
+    def node(self) -> int:
+        with self._write() as tx:
+            tx.run(COUNT_NODE)
+            row = tx.one(NODE)
+            assert row is not None
+            return int(row[0]) % 1024
+
+    def ping(self) -> None:
+        with self._write() as tx:
+            tx.run(PING, tx.now)
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        with self._database.quiet(NO_WRITES):
+            yield
+
+    def close(self) -> None:
+        self._database.engine.dispose()
+        self._on_close()
