@@ -1,0 +1,45 @@
+"""The choice of the outgoing server, as Odoo's documentation and source describe it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailroom_core.policy.servers import Candidate, choose
+
+MARY = Candidate(name="mary", priority=20, from_filter=("mary@example.com",))
+DOMAIN = Candidate(name="domain", priority=10, from_filter=("example.com", "other.example"))
+NOTIFY = Candidate(name="notify", priority=30, from_filter=("Notifications@Example.com",))
+ALL = Candidate(name="all", priority=40)
+
+
+@pytest.mark.parametrize(
+    ("servers", "sender", "notification", "server", "address"),
+    [
+        ([DOMAIN, MARY], "Mary@Example.com", "", "mary", "Mary@Example.com"),
+        ([MARY, DOMAIN], "tom@example.com", "", "domain", "tom@example.com"),
+        ([DOMAIN], "tom@sub.example.com", "", "domain", "tom@sub.example.com"),
+        ([NOTIFY, ALL], "tom@else.where", "notifications@example.com", "notify", "notifications@example.com"),
+        ([DOMAIN, ALL], "tom@else.where", "notifications@example.com", "domain", "notifications@example.com"),
+        ([MARY, ALL], "tom@else.where", "", "all", "tom@else.where"),
+        ([MARY, ALL], "tom@else.where", "notifications@third.example", "all", "notifications@third.example"),
+        ([MARY, NOTIFY], "tom@else.where", "", "mary", "tom@else.where"),
+        ([Candidate(name="b"), Candidate(name="a")], "x@y.example", "", "a", "x@y.example"),
+        ([Candidate(name="b", priority=1), Candidate(name="a", priority=2)], "x@y.example", "", "b", "x@y.example"),
+        ([Candidate(name="at", from_filter=("@example.com",)), ALL], "x@example.com", "", "at", "x@example.com"),
+    ],
+)
+def test_the_first_rule_that_applies_chooses(servers: list[Candidate], sender: str, notification: str, server: str, address: str) -> None:
+    choice = choose(servers, header_from=sender, notification=notification)
+    assert (choice.server, choice.from_address) == (server, address)
+    assert choice.rewritten == (sender.lower() != address.lower())
+    assert repr(server) in choice.why
+
+
+def test_a_full_default_from_is_used_by_every_mail() -> None:
+    choice = choose([DOMAIN, NOTIFY], header_from="tom@example.com", notification="notifications@example.com", always=True)
+    assert (choice.server, choice.from_address, choice.rewritten) == ("notify", "notifications@example.com", True)
+
+
+def test_without_a_server_there_is_no_choice() -> None:
+    with pytest.raises(ValueError, match="no outgoing server"):
+        choose([], header_from="tom@example.com")
