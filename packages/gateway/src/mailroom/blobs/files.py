@@ -22,6 +22,9 @@ class FileBlobs:
         self._folder = folder
         with _told(f"the blob folder {folder}"):
             _make(folder)
+            for number in range(256):
+                (folder / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+            _sync(folder)
 
     def keep(self, name: str, spooled: Path) -> None:
         """See `Blobs.keep`. Raises StoreError, StoreFull; the spooled file may be gone then."""
@@ -29,7 +32,6 @@ class FileBlobs:
         with _told(f"blob {name}"):
             if path.exists():
                 raise StoreError(f"blob {name} is kept already; a name is given once, please report it")
-            _make(path.parent)
             _sync(spooled)
             os.chmod(spooled, 0o600)
             os.rename(spooled, path)
