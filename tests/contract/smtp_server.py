@@ -94,6 +94,10 @@ class SmtpServer:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Take no more connections, and end those that stand."""
         assert self._server is not None
         self._server.close()
         for task in self._tasks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,8 +29,9 @@ async def smarthost_to(server: SmtpServer, *, connections: int = 2, user: str = 
 
 async def send(server: SmtpServer, *recipients: str, **of_job: Any) -> list[Outcome]:
     async with smarthost_to(server) as smarthost:
-        outcomes: Mapping[Any, Outcome] = await smarthost.attempt(job(*recipients, **of_job), remember)
-    return list(outcomes.values())
+        asked = job(*recipients, **of_job)
+        outcomes = await smarthost.attempt(asked, remember)
+    return [outcomes[delivery] for delivery in asked.recipients]
 
 
 async def test_a_mail_arrives_byte_for_byte_with_its_envelope() -> None:

@@ -64,9 +64,9 @@ async def transact(wire: Wire, envelope: Envelope, body: Body, limits: Limits) -
     answers = await _offer(wire, envelope, body, limits)
     if reused and (not answers or answers[0].code == 421):
         return None
-    outcomes, accepted, go_on = _read_offer(wire, envelope, answers)
-    if go_on:
-        outcomes.update(dict.fromkeys(accepted, await _content(wire, body, limits)))
+    outcomes, accepted = _read_offer(wire, envelope, answers)
+    if accepted:
+        outcomes |= dict.fromkeys(accepted, await _content(wire, body, limits))
     return outcomes
 
 
@@ -112,14 +112,13 @@ def _commands(wire: Wire, envelope: Envelope, body: Body) -> list[bytes]:
     ]
 
 
-def _read_offer(wire: Wire, envelope: Envelope, answers: list[Answer]) -> tuple[Outcomes, list[DeliveryId], bool]:
-    """The outcomes so far, the accepted recipients, and whether the content may follow."""
-    silence = _silence(wire, answers)
+def _read_offer(wire: Wire, envelope: Envelope, answers: list[Answer]) -> tuple[Outcomes, list[DeliveryId]]:
+    """The outcomes so far, and the recipients whom the content may now be sent for."""
     if not answers or not answers[0].yes:
-        outcome = _judge(answers[0], Stage.MAIL) if answers else silence
+        outcome = _judge(answers[0], Stage.MAIL) if answers else _silence(wire, answers)
         _leave(wire, answers, envelope)
-        return dict.fromkeys(envelope.recipients, outcome), [], False
-    outcomes: Outcomes = dict.fromkeys(envelope.recipients, silence)
+        return dict.fromkeys(envelope.recipients, outcome), []
+    outcomes: Outcomes = {}
     accepted = []
     for delivery, answer in zip(envelope.recipients, answers[1:], strict=False):
         if answer.yes:
@@ -127,12 +126,12 @@ def _read_offer(wire: Wire, envelope: Envelope, answers: list[Answer]) -> tuple[
         else:
             outcomes[delivery] = _judge(answer, Stage.RCPT)
     data = answers[-1] if len(answers) == len(envelope.recipients) + 2 else None
-    if accepted and data and 300 <= data.code < 400 and not wire.broken:
-        return outcomes, accepted, True
-    if accepted and data:
-        outcomes.update(dict.fromkeys(accepted, _judge(data, Stage.CONTENT)))
+    if accepted and data and 300 <= data.code < 400:
+        return outcomes, accepted
+    rest = _judge(data, Stage.CONTENT) if data else _silence(wire, answers)
+    outcomes = dict.fromkeys(envelope.recipients, rest) | outcomes
     _leave(wire, answers, envelope)
-    return outcomes, accepted, False
+    return outcomes, []
 
 
 def _leave(wire: Wire, answers: list[Answer], envelope: Envelope) -> None:
