@@ -15,6 +15,8 @@ from enum import Enum
 from io import IncrementalNewlineDecoder
 
 END = b"\r\n.\r\n"
+_PATIENCE = 1024 * 1024
+"""Bytes beyond twice the limit that are read, so that the client may hear a proper answer."""
 _DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find: the end of data and every dot to be removed begin like this
 _BEGINNINGS_OF_END = tuple(END[:length] for length in (4, 3, 2, 1))
 
@@ -56,14 +58,19 @@ class DataDecoder:
     @property
     def ready(self) -> bool:
         """Whether its owner has something to do."""
-        return self.done or self.flaw is not None or self.pending >= self._batch
+        return self.done or self.flaw is not None or self.pending >= self._batch or self.excessive
 
     @property
     def too_large(self) -> bool:
         return self.size > self._limit
 
+    @property
+    def excessive(self) -> bool:
+        """Whether it went on far beyond the limit: no need to hear the end."""
+        return self.received > 2 * self._limit + _PATIENCE
+
     def feed(self, chunk: bytes) -> bytes:
-        """Returns what follows the end of the data; nothing follows a flaw."""
+        """Take a chunk. Returns what follows the end of the data; nothing follows a flaw."""
         data = self._carry + chunk
         dot = _DOT.search(data)
         end = -1 if dot is None else data.find(END, dot.start())
@@ -81,7 +88,7 @@ class DataDecoder:
             self.done = False
             return b""
         if dot is not None and dot.start() != end:
-            text = text.replace(_DOT_AFTER_LINE, END[:2])
+            text = text.replace(END[:3], END[:2])
         self._add(text)
         return rest
 
@@ -98,7 +105,7 @@ class DataDecoder:
 
     def _inspect(self, text: bytes) -> None:
         self._endings.decode(text.decode("latin-1"))
-        if self._endings.newlines not in (None, "\r\n"):
+        if self._endings.newlines not in (None, "\r\n") or text.endswith(b"\r"):  # what was held back begins with a CR as well
             self.flaw = Flaw.BARE_NEWLINE
         elif b"\0" in text:
             self.flaw = Flaw.NUL
@@ -113,9 +120,6 @@ class DataDecoder:
         elif self._keep and text:
             self._pieces.append(text)
             self.pending += len(text)
-
-
-_DOT_AFTER_LINE = END[:3]
 
 
 def _held_back(data: bytes) -> int:

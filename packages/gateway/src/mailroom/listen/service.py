@@ -1,0 +1,47 @@
+"""What all sessions of one process share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mailroom.listen.door import Door
+from mailroom.listen.guard import Logins, Sessions
+from mailroom.listen.listener import Limits
+from mailroom.listen.tls import Certificates
+
+
+class Stoppable(Protocol):
+    """A session, as the one who stops it sees it."""
+
+    def stop(self) -> None:
+        """Take nothing new; end at once unless a mail is on its way."""
+
+    def abort(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    door: Door
+    limits: Limits
+    spool: Path
+    """A directory for what is too large for memory."""
+    hostname: str
+    ident: str
+    """What follows our name in the greeting."""
+    certificates: Certificates | None
+    clock: Callable[[], float]
+    """Monotonic, in seconds."""
+    counts: Sessions = field(init=False)
+    logins: Logins = field(init=False)
+    sessions: set[Stoppable] = field(default_factory=set)
+    handing_over: set[asyncio.Task[str]] = field(default_factory=set)
+    """Mails that the door is busy with; they go on even if their client has gone."""
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.counts = Sessions(self.limits)
+        self.logins = Logins(self.limits, self.clock)

@@ -1,0 +1,105 @@
+"""The submission listener: applications hand their mail in by SMTP (RFC 6409), usually on 2525, 587 or 465."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from mailroom.listen.door import Door
+from mailroom.listen.listener import Limits, Listener, TlsMode
+from mailroom.listen.rules import Rules
+from mailroom.listen.service import Service
+from mailroom.listen.session import SubmissionSession
+from mailroom.listen.tls import Certificates
+from mailroom_core.errors import ConfigError
+
+_BACKLOG = 1024
+
+
+class Running:
+    """The listeners at work."""
+
+    def __init__(self, service: Service, servers: Sequence[asyncio.Server]) -> None:
+        self._service = service
+        self._servers = servers
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where they listen, in the order in which they were given."""
+        return [server.sockets[0].getsockname()[:2] for server in self._servers]
+
+    async def stop(self, deadline: timedelta) -> None:
+        """Take no new connections and no new mail; let what is on its way arrive until `deadline`; close the rest."""
+        self._service.stopping = True
+        for server in self._servers:
+            server.close()
+        for session in list(self._service.sessions):
+            session.stop()
+        ends = asyncio.get_running_loop().time() + deadline.total_seconds()
+        while self._service.sessions and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(0.02)
+        for session in list(self._service.sessions):
+            session.abort()
+        if self._service.handing_over:
+            await asyncio.wait(self._service.handing_over)
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    door: Door,
+    *,
+    spool: Path,
+    hostname: str,
+    certificates: Certificates | None = None,
+    limits: Limits | None = None,
+    ident: str = "ESMTP Mailroom",
+    reuse_port: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Running:
+    """Listen. `spool` is a directory of our own; `hostname` and `ident` are the greeting.
+
+    With `reuse_port` several processes may share the ports. Raises ConfigError if a port can't be had.
+    """
+    if certificates is None and any(listener.mode is not TlsMode.NONE for listener in listeners):
+        raise ConfigError("A listener wants TLS, but there is no certificate; name one, or set tls = none")
+    logging.getLogger("mail.log").disabled = True  # aiosmtpd's; ours are the events, and nobody's are the dialogues
+    service = Service(
+        door=door,
+        limits=limits or Limits(),
+        spool=spool,
+        hostname=hostname,
+        ident=ident,
+        certificates=certificates,
+        clock=clock,
+    )
+    servers: list[asyncio.Server] = []
+    try:
+        for listener in listeners:
+            servers.append(await _listen(service, listener, reuse_port))
+    except ConfigError:
+        for server in servers:
+            server.close()
+        raise
+    return Running(service, servers)
+
+
+async def _listen(service: Service, listener: Listener, reuse_port: bool) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    rules = Rules(service)
+    try:
+        return await loop.create_server(
+            lambda: SubmissionSession(service, rules, listener, loop),
+            listener.host,
+            listener.port,
+            backlog=_BACKLOG,
+            reuse_port=reuse_port or None,
+        )
+    except OSError as problem:
+        raise ConfigError(
+            f"Can't listen on {listener.host} port {listener.port} ({problem.strerror}); choose another port, stop what uses it, "
+            "or give us the right to use ports below 1024"
+        ) from problem

@@ -1,0 +1,101 @@
+"""A door without a house, and a listener on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+from mailroom.listen.door import Client, Submission
+from mailroom.listen.listener import Limits, Listener, TlsMode
+from mailroom.listen.submission import Running, serve
+from mailroom.listen.tls import Certificates
+from mailroom.objects import Application
+from mailroom_core.errors import Refused
+
+ODOO = Application(name="odoo")
+
+
+@dataclass
+class Accepted:
+    submission: Submission
+    raw: bytes
+    """Also if it lay in a file."""
+
+
+@dataclass
+class FakeDoor:
+    """Keeps what it accepts. Its only application is `odoo`, known by network, password or certificate."""
+
+    networks: tuple[str, ...] = ("127.0.0.0/8",)
+    credentials: dict[str, str] = field(default_factory=lambda: {"odoo": "correct horse"})
+    certificates: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ("example.com",)
+    size: int = 10_000
+    refusal: Exception | None = None
+    """What `accept` raises."""
+    let_go: asyncio.Event | None = None
+    """What `accept` waits for."""
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    accepted: list[Accepted] = field(default_factory=list)
+
+    def by_credential(self, user: str, secret: str) -> Application | None:
+        return ODOO if self.credentials.get(user) == secret else None
+
+    def by_network(self, client: Client) -> Application | None:
+        return ODOO if any(client in ip_network(network) for network in self.networks) else None
+
+    def by_certificate(self, sha256_hex: str) -> Application | None:
+        return ODOO if sha256_hex in self.certificates else None
+
+    def check_sender(self, application: Application, sender: str | None) -> None:
+        if sender is not None and sender.partition("@")[2] not in self.senders:
+            raise Refused(553, "5.7.1", f"The application {application.name} may not send as {sender}")
+
+    def max_size(self, application: Application) -> int:
+        return self.size
+
+    async def accept(self, submission: Submission) -> str:
+        self.came.set()
+        if self.let_go is not None:
+            await self.let_go.wait()
+        if self.refusal is not None:
+            raise self.refusal
+        assert (submission.raw is None) != (submission.spool is None)
+        raw = submission.raw if submission.spool is None else submission.spool.read_bytes()
+        assert raw is not None
+        assert len(raw) == submission.size
+        self.accepted.append(Accepted(submission, raw))
+        return f"queued as {len(self.accepted)}"
+
+
+PLAIN = Listener(port=0, tls=TlsMode.NONE)
+
+
+@asynccontextmanager
+async def listening(
+    door: FakeDoor,
+    spool: Path,
+    *,
+    listener: Listener = PLAIN,
+    limits: Limits | None = None,
+    certificates: Certificates | None = None,
+    clock: Callable[[], float] = lambda: 0.0,
+) -> AsyncIterator[Running]:
+    running = await serve(
+        [listener],
+        door,
+        spool=spool,
+        hostname="mail.example.com",
+        certificates=certificates,
+        limits=limits or Limits(linger=timedelta(milliseconds=200), login_delay=timedelta(0)),
+        clock=clock,
+    )
+    try:
+        yield running
+    finally:
+        await running.stop(timedelta(0))
