@@ -4,10 +4,13 @@ import re
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from mailroom_emulator import control
 from mailroom_emulator.entra import routes as entra_routes
+from mailroom_emulator.exchange import Do, Exchange, carry_out
+from mailroom_emulator.faults import Effects
 from mailroom_emulator.graph import routes as graph_routes
 from mailroom_emulator.graph import service
 from mailroom_emulator.graph.errors import GraphError
@@ -31,45 +34,76 @@ class Application:
         path: str = scope["path"]
         if path.startswith("/_emulator"):
             await self._control(scope, receive, send)
-        elif path.startswith(("/v1.0", "/beta")):
-            await self._graph(scope, receive, send)
+            return
+        exchange = Exchange(self._emulator, scope, receive, "unknown", service.new_request_id())
+        if path.startswith(("/v1.0", "/beta")):
+            do = self._graph(exchange)
         elif upload := _UPLOAD.match(path):
-            await self._upload(scope, receive, send, upload[1])
+            do = self._upload(exchange, upload[1])
         else:
-            await self._login(scope, receive, send)
+            do = self._login(exchange)
+        with exchange.cleanup:
+            response = await carry_out(exchange, do)
+            self._record(exchange, response)
+            if response is not None:
+                await response(scope, receive, send)
 
-    async def _graph(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _graph(self, exchange: Exchange) -> Do:
+        scope = exchange.scope
         target = graph_routes.split(scope["raw_path"].decode("latin-1"))
         found = graph_routes.find(scope["method"], target.rest) if target else None
-        headers, request_id = Headers(scope=scope), service.new_request_id()
-        try:
-            response = await service.answer(self._emulator, scope, receive, target, found)
-        except GraphError as error:
-            response = service.refusal(self._emulator, headers, error, request_id)
-        service.stamp_headers(response, headers, request_id)
-        operation = found.route.operation if found else "unknown"
-        self._record(scope, operation, (target.account if target else "") or "me", response.status_code)
-        await response(scope, receive, send)
+        headers = Headers(scope=scope)
+        exchange.operation = found.route.operation if found else "unknown"
+        exchange.mailbox = service.mailbox_name(self._emulator, target, headers)
 
-    async def _upload(self, scope: Scope, receive: Receive, send: Send, session_id: str) -> None:
-        headers, request_id = Headers(scope=scope), service.new_request_id()
-        try:
-            response = await service.upload_answer(self._emulator, scope, receive, session_id)
-        except GraphError as error:
-            response = service.refusal(self._emulator, headers, error, request_id)
-        self._record(scope, _UPLOAD_OPERATIONS.get(scope["method"], "unknown"), "", response.status_code)
-        await response(scope, receive, send)
+        async def do(receive: Receive, effects: Effects) -> Response:
+            try:
+                response = await service.answer(exchange, receive, effects, target, found)
+            except GraphError as error:
+                response = service.refusal(self._emulator, headers, error, exchange.request_id)
+            service.stamp_headers(response, headers, exchange.request_id)
+            return response
 
-    async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
-        operation = scope["path"].rpartition("/")[2]
+        return do
 
-        async def noting(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._record(scope, operation, "", message["status"])
-            await send(message)
+    def _upload(self, exchange: Exchange, session_id: str) -> Do:
+        headers = Headers(scope=exchange.scope)
+        exchange.operation = _UPLOAD_OPERATIONS.get(exchange.scope["method"], "unknown")
+        session = self._emulator.uploads.get(session_id)
+        exchange.mailbox = session.call.account.upn if session else ""
 
-        await self._entra(scope, receive, noting)
+        async def do(receive: Receive, effects: Effects) -> Response:
+            try:
+                return await service.upload_answer(exchange, receive, effects, session_id)
+            except GraphError as error:
+                return service.refusal(self._emulator, headers, error, exchange.request_id)
 
-    def _record(self, scope: Scope, operation: str, mailbox: str, status: int) -> None:
-        emulator = self._emulator
-        emulator.counters.record(emulator.clock.now(), scope["method"], scope["path"], operation, mailbox, status)
+        return do
+
+    def _login(self, exchange: Exchange) -> Do:
+        name = exchange.scope["path"].rpartition("/")[2]
+        exchange.operation = name if name in graph_routes.OPERATIONS else "unknown"
+
+        async def do(receive: Receive, effects: Effects) -> Response:
+            start: list[Message] = []
+            body: list[bytes] = []
+
+            async def collect(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    start.append(message)
+                else:
+                    body.append(message.get("body", b""))
+
+            await self._entra(exchange.scope, receive, collect)
+            response = Response(b"".join(body), start[0]["status"])
+            response.raw_headers = list(start[0]["headers"])
+            return response
+
+        return do
+
+    def _record(self, exchange: Exchange, response: Response | None) -> None:
+        """A broken connection counts as status 0."""
+        scope = exchange.scope
+        status = response.status_code if response is not None else 0
+        now = self._emulator.clock.now()
+        self._emulator.counters.record(now, scope["method"], scope["path"], exchange.operation, exchange.mailbox, status)

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from mailroom_emulator import seed, transport
+from mailroom_emulator.graph.routes import OTHER_OPERATIONS, ROUTES
 from mailroom_emulator.jws import read_certificate
 from mailroom_emulator.mailbox import StoredMessage
 from mailroom_emulator.stream import pieces
@@ -43,6 +44,11 @@ def router(emulator: "Emulator") -> Router:
         ("POST", "/apps/{client_id}/certificates", c.add_certificate),
         ("GET", "/switches", c.switches),
         ("POST", "/switches", c.set_switches),
+        ("GET", "/operations", c.operations),
+        ("GET", "/faults", c.faults),
+        ("POST", "/faults", c.add_fault),
+        ("DELETE", "/faults", c.remove_faults),
+        ("DELETE", "/faults/{id}", c.remove_faults),
         ("GET", "/counters", c.counters),
         ("GET", "/requests", c.requests),
         ("GET", "/outside", c.outside),
@@ -193,6 +199,22 @@ class _Control:
         certificate = read_certificate(await request.body())
         self._app(request).certificates.append(certificate)
         return JSONResponse({"x5t": certificate.sha1, "x5t#S256": certificate.sha256}, 201)
+
+    # Faults
+
+    async def operations(self, request: Request) -> Response:
+        rows = [{"operation": r.operation, "method": r.method, "path": f"/users/{{id}}/{r.path}"} for r in ROUTES]
+        return JSONResponse([*rows, *({"operation": name} for name in OTHER_OPERATIONS)])
+
+    async def faults(self, request: Request) -> Response:
+        return JSONResponse([f.json() for f in self._e.faults.all])
+
+    async def add_fault(self, request: Request) -> Response:
+        return JSONResponse(self._e.faults.add(await request.json()).json(), 201)
+
+    async def remove_faults(self, request: Request) -> Response:
+        self._e.faults.remove(request.path_params.get("id"))
+        return Response(status_code=204)
 
     # Switches, counters, the outside world
 

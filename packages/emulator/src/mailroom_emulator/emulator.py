@@ -1,14 +1,18 @@
 """The tenant as a whole: everything that a reset throws away and builds again."""
 
+import asyncio
 import itertools
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from starlette.responses import Response
 
 from mailroom_emulator.blobs import Blobs
 from mailroom_emulator.clock import Agenda, Clock
 from mailroom_emulator.counters import Counters
 from mailroom_emulator.entra.tokens import TokenStore
+from mailroom_emulator.faults import Faults
+from mailroom_emulator.graph.routes import OPERATIONS
 from mailroom_emulator.jws import shared_signer
 from mailroom_emulator.mailbox import Mailbox
 from mailroom_emulator.outside import Outside
@@ -28,12 +32,14 @@ class Emulator:
     switches: Switches
     counters: Counters
     outside: Outside
+    faults: Faults
     uploads: "dict[str, Session]"
 
     def __init__(self, seed: Seed, data: Path, time_scale: float = 1.0) -> None:
         self.clock = Clock(time_scale)
         self.agenda = Agenda(self.clock)
         self.blobs = Blobs(data)
+        self.background: set[asyncio.Future[Response]] = set()
         self._seed = seed
         self._serial = itertools.count(1)
         self._mailboxes: dict[str, Mailbox] = {}
@@ -49,6 +55,7 @@ class Emulator:
         self.switches.change(self._seed.switches)
         self.counters = Counters()
         self.outside = Outside()
+        self.faults = Faults(OPERATIONS)
         self.uploads = {}
         self._mailboxes = {}
 
@@ -60,7 +67,3 @@ class Emulator:
 
     def next_serial(self) -> int:
         return next(self._serial)
-
-    def sent_lag(self) -> timedelta:
-        """Emulated time until a sent mail is seen in Sent Items."""
-        return timedelta(seconds=self.switches.sent_lag_seconds)

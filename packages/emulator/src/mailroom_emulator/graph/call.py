@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from mailroom_emulator.entra.tokens import Claims
+from mailroom_emulator.faults import Effects
 from mailroom_emulator.graph.errors import GraphError, bad_request, item_not_found, too_large
 from mailroom_emulator.hosts import Hosts
 from mailroom_emulator.mailbox import Folder, Mailbox, StoredMessage
@@ -34,7 +35,7 @@ class Call:
     user: Account | None
     hosts: Hosts
     receive: Receive
-    through_me: bool
+    effects: Effects
 
     @property
     def mailbox(self) -> Mailbox:

@@ -17,6 +17,7 @@ _TOKEN = re.compile(
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w/.]*)|(?P<mark>[(),:]))"
 )
 _FUNCTIONS = {"startswith", "endswith", "contains"}
+_CASE_COUNTS = {"id", "internetmessageid", "conversationid", "parentfolderid"}
 _OPERATORS = {"eq", "ne", "gt", "ge", "lt", "le"}
 
 Value = str | bool | float | datetime | None
@@ -117,6 +118,8 @@ def matches(node: Node, message: StoredMessage) -> bool:
             read = READERS[path](message)
             if isinstance(read, list):
                 return any(_compare(item, operator, value) for item in read)
+            if isinstance(read, str) and isinstance(value, str) and path not in _CASE_COUNTS:
+                return _compare(read.lower(), operator, value.lower())
             return _compare(read, operator, value)
 
 
@@ -156,9 +159,6 @@ def _call(function: str, text: str, value: str) -> bool:
 
 
 def _compare(left: Value, operator: str, right: Value) -> bool:
-    if isinstance(left, str) and isinstance(right, str):
-        # Ids and Message-IDs are compared as they are, everything else without case.
-        left, right = (left, right) if "@" in left or len(left) > 60 else (left.lower(), right.lower())
     if operator == "eq":
         return left == right
     if operator == "ne":

@@ -4,15 +4,19 @@ import base64
 import binascii
 import re
 from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from mailroom_emulator import mime, transport, wire
 from mailroom_emulator.content import Address, Content
 from mailroom_emulator.corruption import corrupt
-from mailroom_emulator.emulator import Emulator
 from mailroom_emulator.graph.call import Call
 from mailroom_emulator.graph.errors import GraphError, access_denied, bad_request, invalid_recipients, send_as_denied
 from mailroom_emulator.mailbox import Mailbox, StoredMessage
 from mailroom_emulator.tenant import Account, Realm, Right
+
+if TYPE_CHECKING:
+    from mailroom_emulator.emulator import Emulator
 
 _BASE64_SPACE = re.compile(rb"\s+")
 
@@ -38,7 +42,7 @@ def _bad_base64() -> GraphError:
     return bad_request("Invalid base64 string for MIME content.", "ErrorMimeContentInvalidBase64String")
 
 
-def new_message_id(emulator: Emulator, account: Account) -> str:
+def new_message_id(emulator: "Emulator", account: Account) -> str:
     return wire.new_message_id("outlook.com" if account.realm is Realm.CONSUMERS else emulator.tenant.domain)
 
 
@@ -123,8 +127,8 @@ def send_new(call: Call, content: Content, *, save: bool) -> None:
     """sendMail: no draft that anyone sees."""
     content = prepare(call, content)
     emulator = call.emulator
-    if save or _must_copy(call, content):
-        emulator.agenda.later(emulator.sent_lag(), lambda: _store_sent(emulator, call.mailbox, content))
+    if (save or _must_copy(call, content)) and not call.effects.sent_copy_missing:
+        emulator.agenda.later(_sent_lag(call), lambda: _store_sent(emulator, call.mailbox, content))
     _copy_to_represented(call, content)
     transport.deliver(emulator, call.account, content)
 
@@ -134,19 +138,25 @@ def send_draft(call: Call, message: StoredMessage) -> None:
     content = prepare(call, message.content)
     emulator, mailbox = call.emulator, call.mailbox
     mailbox.take_out(message)
-    if not emulator.switches.immutable_id_survives_send:
+    if not emulator.switches.immutable_id_survives_send or call.effects.new_immutable_id:
         mailbox.renew_immutable_id(message)
 
     def settle() -> None:
         sent, now = mailbox.well_known("sentitems"), emulator.clock.now()
         mailbox.put_back(message, sent, now, content=content, is_draft=False, is_read=True, received=now)
 
-    emulator.agenda.later(emulator.sent_lag(), settle)
+    if not call.effects.sent_copy_missing:
+        emulator.agenda.later(_sent_lag(call), settle)
     _copy_to_represented(call, content)
     transport.deliver(emulator, call.account, content)
 
 
-def _store_sent(emulator: Emulator, mailbox: Mailbox, content: Content) -> None:
+def _sent_lag(call: Call) -> timedelta:
+    """Emulated time until the copy is seen in Sent Items."""
+    return max(call.effects.sent_copy_lag, timedelta(seconds=call.emulator.switches.sent_lag_seconds))
+
+
+def _store_sent(emulator: "Emulator", mailbox: Mailbox, content: Content) -> None:
     mailbox.create(content, mailbox.well_known("sentitems"), emulator.clock.now(), is_draft=False, is_read=True)
 
 

@@ -10,6 +10,8 @@ from starlette.types import Receive, Scope
 
 from mailroom_emulator.entra.scopes import GRAPH, GRAPH_APP
 from mailroom_emulator.entra.tokens import Claims
+from mailroom_emulator.exchange import Exchange
+from mailroom_emulator.faults import Effects
 from mailroom_emulator.graph import permissions, uploads
 from mailroom_emulator.graph.call import Call
 from mailroom_emulator.graph.errors import GraphError, bad_request, error_body, not_authenticated
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
     from mailroom_emulator.emulator import Emulator
 
 
-async def answer(emulator: "Emulator", scope: Scope, receive: Receive, target: Target | None, found: Found | None) -> Response:
+async def answer(exchange: Exchange, receive: Receive, effects: Effects, target: Target | None, found: Found | None) -> Response:
     """The answer of Graph; raises GraphError for the other kind."""
+    emulator, scope = exchange.emulator, exchange.scope
     headers = Headers(scope=scope)
     claims = authenticate(emulator, headers)
     if target is None or found is None:
@@ -45,7 +48,7 @@ async def answer(emulator: "Emulator", scope: Scope, receive: Receive, target: T
         user=user,
         hosts=seen_by(scope["scheme"], headers),
         receive=receive,
-        through_me=target.account is None,
+        effects=effects,
     )
     return await found.route.handler(call)
 
@@ -66,6 +69,18 @@ def authenticate(emulator: "Emulator", headers: Headers) -> Claims:
     if claims.token_id in emulator.tokens.revoked_token_ids:
         raise not_authenticated("The token has been revoked.")
     return claims
+
+
+def mailbox_name(emulator: "Emulator", target: Target | None, headers: Headers) -> str:
+    """Whose mailbox a request is about, as far as one can tell before anything is checked; else empty."""
+    name = target.account if target else None
+    if target is not None and name is None:
+        try:
+            name = emulator.tokens.read_access_token(headers.get("authorization", "")[7:].strip()).account_oid
+        except BadToken:
+            name = None
+    account = emulator.tenant.account(name) if name else None
+    return account.upn if account else ""
 
 
 def _account(emulator: "Emulator", target: Target, user: Account | None) -> Account:
@@ -100,8 +115,11 @@ def _query(raw: bytes) -> dict[str, str]:
     return {name.removeprefix("$").lower(): value for name, value in pairs}
 
 
-async def upload_answer(emulator: "Emulator", scope: Scope, receive: Receive, session_id: str) -> Response:
+async def upload_answer(exchange: Exchange, receive: Receive, effects: Effects, session_id: str) -> Response:
     """A request to an uploadUrl."""
+    emulator, scope = exchange.emulator, exchange.scope
+    if effects.expire_upload and session_id in emulator.uploads:
+        emulator.uploads[session_id].expires = emulator.clock.now()
     headers = Headers(scope=scope)
     authtoken = _query(scope["query_string"]).get("authtoken")
     session = uploads.find_session(emulator, session_id, authtoken, headers)
