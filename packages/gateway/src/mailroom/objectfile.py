@@ -31,6 +31,7 @@ from mailroom.objects import (
     Route,
     SinkRoute,
     SmarthostRoute,
+    object_kind,
 )
 from mailroom.settings import line_of
 from mailroom_core.errors import ConfigError
@@ -127,7 +128,7 @@ def plan(directory: Directory, wanted: list[Object]) -> tuple[list[Change], list
     changes: list[Change] = []
     put: list[Object] = []
     for item in wanted:
-        kind, name = kind_of(item), _name(item)
+        kind, name = object_kind(item), _name(item)
         old = present.pop((kind, name), None)
         if old is None:
             changes.append(Change(kind, name, "add"))
@@ -186,10 +187,6 @@ def _by_kind(directory: Directory) -> dict[str, dict[str, Any]]:
         "server": dict(directory.servers),
         "application": dict(directory.applications),
     }
-
-
-def kind_of(item: Object) -> str:
-    return next((kind for kind, cls in KINDS.items() if isinstance(item, cls)), "suppression")
 
 
 def _name(item: Object) -> str:

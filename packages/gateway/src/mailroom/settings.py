@@ -86,11 +86,13 @@ class TlsSettings(_Section):
     certificate: Path | None = None
     """Empty: a self-signed one is made at first start."""
     key: Path | None = None
+    client_authorities: Path | None = None
+    """Certificates, or their issuers, that clients may identify themselves with; the application names the fingerprint."""
 
 
 class WebSettings(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(default=8025, ge=0, le=65535)
+    port: int = Field(default=8020, ge=0, le=65535)
 
 
 class QueueSettings(_Section):

@@ -1,4 +1,4 @@
-"""A nudge from the processes that accept to those that deliver, over a pipe that both inherit."""
+"""A nudge from the processes that accept to those that deliver, over a pipe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from datetime import timedelta
 
 
 class PipeWakeup:
-    """Make it before the processes part. Several may notify; one waits."""
+    """Several may notify; one waits. A child that inherits both `ends` makes its own object from them."""
 
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
+    def __init__(self, ends: tuple[int, int] | None = None) -> None:
+        self.ends = ends or os.pipe()
+        self._read, self._write = self.ends
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
 

@@ -112,3 +112,18 @@ def certificate_loaded(path: str) -> None:
 def certificate_refused(path: str, why: str) -> None:
     """A changed TLS certificate can't be used; the last good one stays in use."""
     _emit("error", "certificate_refused", path=path, why=why)
+
+
+def started() -> None:
+    """Mail is accepted from now on."""
+    _emit("info", "started")
+
+
+def stopping() -> None:
+    """Asked to stop; what is under way ends first."""
+    _emit("info", "stopping")
+
+
+def worker_ended(code: int) -> None:
+    """A delivering process ended; it is started again."""
+    _emit("error", "worker_ended", code=code)

@@ -55,7 +55,7 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
             remote = _remote(attempt, remote_id)
             return _become(delivery, State.SENT, None, reply, rules, f"Handed over: {reply}", remote)
         case Deferred(reply, retry_after, _):
-            due = rules.now + retry.wait(delivery.attempts, retry_after, rules.chance)
+            due = rules.now + retry.wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
             return _become(delivery, State.QUEUED, due, reply, rules, f"Deferred, next try {_at(due)}: {reply}")
         case Failed(reply, _):
             return _become(delivery, State.FAILED, None, reply, rules, f"Refused for good: {reply}")
@@ -78,9 +78,7 @@ def _unsure(attempt: Attempt, delivery: Delivery, unknown: Unknown, rules: Rules
     looks = attempt.looks + (1 if look and unknown.looked else 0)
     if looks < len(rules.looks):
         due = rules.now + rules.looks[looks]
-        return _become(
-            delivery, State.UNSURE, due, None, rules, f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}"
-        )
+        return _become(delivery, State.UNSURE, due, None, rules, f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}")
     text = f"Nobody knows whether it was sent ({why}). Look into the mailbox, then send it again, or ignore it"
     return _become(delivery, State.HELD, None, None, rules, text)
 

@@ -148,7 +148,7 @@ class SealedVault:
             if not kept or not kept["refresh_token"]:
                 raise VaultError(f"the account {name!r} is not connected; run: mailroom connect {name}")
             flow = microsoft.refresh(app, refresh_token=kept["refresh_token"], scopes=scopes_of(account))
-        grant = await arun(flow, self._http, _nothing)
+        grant = await arun(flow, self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
             raise VaultError(f"account {name!r}: {grant}", transient=grant.kind is ProblemKind.TRANSIENT)
@@ -157,5 +157,5 @@ class SealedVault:
         return grant.access_token
 
 
-async def _nothing(note: Note) -> None:
+async def nothing(note: Note) -> None:
     raise AssertionError(f"a token conversation has nothing to remember, but noted {sorted(note.facts)}")

@@ -1,0 +1,310 @@
+"""THE way in: whatever takes mail from somebody hands it to `Accept`, and what `Accept` returned for is never lost.
+
+    read the head -> may they? -> does it loop? -> choose the server -> can it carry the mail? -> complete the head -> store
+
+Many callers share one commit (`batching.GroupCommit`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+from mailroom.objects import AliasDomain, Application, Directory, GraphRoute, OutgoingServer, SmarthostRoute, Suppression
+from mailroom.observe import events
+from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, Store
+from mailroom_core.errors import Refused, StoreError, StoreFull
+from mailroom_core.mime.complete import complete
+from mailroom_core.mime.graph_json import is_signed_or_encrypted
+from mailroom_core.mime.headers import Fields, format_address
+from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
+from mailroom_core.policy import senders, servers
+from mailroom_core.policy.addresses import domain_of, normalize
+
+IN_ROW = 256 * 1024
+"""Up to this size the bytes go into the same transaction; above it into the blob store."""
+HEAD = 256 * 1024
+"""A head that is longer is no head."""
+MOST_HOPS = 50
+"""Received fields (RFC 5321 6.3 asks for at least 100 to be allowed where loops are not found otherwise; Odoo's mail has 1 to 5)."""
+GRAPH_MIME = 2_900_000
+"""What Microsoft Graph takes as MIME; derived in facts 1.2: 4 MB of request, less base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One mail as a listener or the API hands it over. Exactly one of `raw` and `spool` carries the bytes."""
+
+    application: Application
+    sender: str | None
+    recipients: tuple[str, ...]
+    raw: bytes | None
+    spool: Path | None
+    size: int
+    client: str
+    helo: str
+    tls: str
+    """The version, for example `TLSv1.3`; empty without TLS."""
+    authenticated: str
+    """As whom or by what; for the Received field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What we are called and how long we try."""
+
+    hostname: str
+    lifetime: timedelta
+
+
+Commit = Callable[[NewMessage], Awaitable[Mapping[MessageId, MessageId]]]
+
+
+def write(store: Store, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+    """What a group commit does: one look at the suppressions and one transaction for the whole batch. Blocking."""
+    recipients = {normalize(delivery.recipient) for message in batch for delivery in message.deliveries}
+    suppressed = store.suppressed(sorted(recipients))
+    return store.put([_without_suppressed(message, suppressed) for message in batch] if suppressed else batch)
+
+
+def _without_suppressed(message: NewMessage, suppressed: Mapping[str, Suppression]) -> NewMessage:
+    """A suppressed recipient is accepted and fails visibly, without a DSN: a sender must not be able to find out by trying."""
+    deliveries = []
+    for delivery in message.deliveries:
+        if found := suppressed.get(normalize(delivery.recipient)):
+            reply = Reply(550, f"this address gets no more mail from here: {found.reason}", "5.1.1")
+            delivery = replace(delivery, state=State.FAILED, reply=reply)
+        deliveries.append(delivery)
+    return replace(message, deliveries=tuple(deliveries))
+
+
+class Accept:
+    """Call it with a submission; it returns the message's id after the commit. Raises Refused."""
+
+    def __init__(
+        self,
+        *,
+        blobs: Blobs,
+        directory: Callable[[], Directory],
+        ids: Callable[[], int],
+        clock: Clock,
+        commit: Commit,
+        notify: Callable[[], None],
+        house: House,
+    ) -> None:
+        self._blobs = blobs
+        self._directory = directory
+        self._ids = ids
+        self._clock = clock
+        self._commit = commit
+        self._notify = notify
+        self._house = house
+
+    async def __call__(self, submission: Submission) -> MessageId:
+        fields = Fields(_head_of(submission))
+        header_from = _header_from(fields, submission.sender)
+        check_senders(submission.application, submission.sender, header_from, fields)
+        _check_loop(fields)
+        plan = self._plan(submission, fields, header_from)
+        message = await self._message(submission, fields, plan)
+        try:
+            duplicates = await self._commit(message)
+        except StoreFull as problem:
+            events.store_trouble(str(problem))
+            raise Refused(452, "4.3.1", "No space left here; try again later", why=str(problem)) from None
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+            raise Refused(451, "4.3.0", "The mail could not be stored; try again later", why=str(problem)) from None
+        self._notify()
+        number = duplicates.get(message.id, message.id)
+        events.accepted(number, submission.application.name, submission.size, len(submission.recipients), plan.server.name)
+        return number
+
+    def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
+        directory = self._directory()
+        return choose(directory, submission.application, fields, header_from, submission.size)
+
+    async def _message(self, submission: Submission, fields: Fields, plan: Plan) -> NewMessage:
+        number = MessageId(self._ids())
+        now = self._clock()
+        envelope = Envelope(submission.sender, submission.recipients)
+        message_id = f"<{show_id(number)}@{self._house.hostname}>"
+        prefix = complete(fields, envelope, now=now, new_message_id=message_id, received=self._received(submission, number, now))
+        raw, blob = await self._bytes(submission, prefix, number)
+        return NewMessage(
+            id=number,
+            accepted_at=now,
+            expires_at=now + self._house.lifetime,
+            sender=submission.sender,
+            header_from=plan.header_from,
+            header_message_id=fields.get("message-id") or message_id,
+            subject=(fields.get("subject") or "")[:500],
+            application=submission.application.name,
+            kind=plan.kind,
+            size=len(prefix) + submission.size,
+            rewrite_from=plan.rewrite_from,
+            raw=raw,
+            blob=blob,
+            deliveries=tuple(self._delivery(recipient, plan, now) for recipient in submission.recipients),
+            events=(Event(at=now, name="accepted", text=f"Accepted from {submission.application.name}; {plan.why}"),),
+        )
+
+    def _delivery(self, recipient: str, plan: Plan, now: datetime) -> NewDelivery:
+        return NewDelivery(id=DeliveryId(self._ids()), recipient=recipient, server=plan.server.name, lane=plan.lane, due_at=now)
+
+    async def _bytes(self, submission: Submission, prefix: bytes, number: MessageId) -> tuple[bytes | None, str]:
+        if submission.raw is not None:
+            return prefix + submission.raw, ""
+        name = f"{show_id(number)}.eml"
+        try:
+            await asyncio.to_thread(_keep, self._blobs, name, prefix, submission)
+        except OSError as problem:
+            events.store_trouble(str(problem))
+            raise Refused(452, "4.3.1", "No space left here; try again later", why=str(problem)) from None
+        return None, name
+
+    def _received(self, submission: Submission, number: MessageId, now: datetime) -> str:
+        # RFC 5321 4.4; the protocol names are RFC 3848's.
+        protocol = "ESMTP" + ("S" if submission.tls else "") + ("A" if submission.authenticated else "")
+        return (
+            f"from {submission.helo or 'unknown'} ([{submission.client}])\r\n\tby {self._house.hostname} (Mailroom)"
+            f" with {protocol} id {show_id(number)};\r\n\t{format_datetime(now)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """By which server a mail leaves, as whom, and why."""
+
+    server: OutgoingServer
+    lane: LaneName
+    kind: Kind
+    header_from: str
+    """The address that the recipient sees."""
+    rewrite_from: str
+    """The new From field, if it must change."""
+    why: str
+
+
+def choose(directory: Directory, application: Application, fields: Fields, header_from: str, size: int) -> Plan:
+    """The outgoing server for a mail. Raises Refused when none can carry it."""
+    kind = _kind_of(application, fields)
+    usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
+    if not usable:
+        raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
+    domain = _our_domain(directory, application, header_from)
+    choice = servers.choose(
+        [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in usable],
+        header_from=header_from,
+        notification=_notification(domain),
+        always=bool(domain and "@" in domain.default_from),
+    )
+    server = directory.servers[choice.server]
+    _check_size(server, fields, size)
+    rewrite = ""
+    if choice.rewritten:
+        name = next((name for name, _ in fields.addresses("from")), "")
+        rewrite = format_address(name or header_from.partition("@")[0], choice.from_address)
+    return Plan(
+        server=server,
+        lane=lane_of(directory, server, choice.from_address),
+        kind=kind,
+        header_from=choice.from_address,
+        rewrite_from=rewrite,
+        why=choice.why,
+    )
+
+
+def lane_of(directory: Directory, server: OutgoingServer, header_from: str) -> LaneName:
+    """What the provider's limits count: a mailbox for Graph, the server for the rest."""
+    route = server.route
+    if isinstance(route, GraphRoute):
+        account = directory.accounts.get(route.account)
+        mailbox = normalize(header_from) if route.mailbox == "sender" else route.mailbox or (account.mailbox if account else "")
+        return LaneName(f"graph:{route.account}:{mailbox.lower()}")
+    return LaneName(f"{'smarthost' if isinstance(route, SmarthostRoute) else 'sink'}:{server.name}")
+
+
+def check_senders(application: Application, sender: str | None, header_from: str, fields: Fields) -> None:
+    """MAIL FROM, header From and Sender, each against what the application may use; also when MAIL FROM is null."""
+    used = [address for name in ("from", "sender") for _, address in fields.addresses(name)] or [header_from]
+    for address in [sender, *used] if sender else used:
+        check_sender(application, address)
+
+
+def check_sender(application: Application, address: str) -> None:
+    """Raises Refused if the application may not use this address."""
+    if not senders.allowed(application.senders, address):
+        text = f"{application.name} may not send as <{address}>; ask the administrator to allow this sender"
+        raise Refused(553, "5.7.1", text)
+
+
+def _head_of(submission: Submission) -> bytes:
+    if submission.raw is not None:
+        return submission.raw
+    assert submission.spool is not None
+    with submission.spool.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _header_from(fields: Fields, sender: str | None) -> str:
+    address = next((address for _, address in fields.addresses("from")), "") or sender or ""
+    if not address:
+        raise Refused(550, "5.6.0", "The mail has no From field and no envelope sender; give it one of them")
+    return address
+
+
+def _check_loop(fields: Fields) -> None:
+    hops = sum(1 for field in fields if field.name.lower() == "received")
+    if hops > MOST_HOPS:
+        raise Refused(554, "5.4.6", f"The mail has passed {hops} servers; it seems to go round in circles")
+
+
+def _kind_of(application: Application, fields: Fields) -> Kind:
+    """Bulk if the application says so, or the mail does (RFC 2076 3.9, RFC 2369)."""
+    if application.kind == "bulk" or (fields.get("precedence") or "").lower() in {"bulk", "list"} or "list-unsubscribe" in fields:
+        return Kind.BULK
+    return Kind.TRANSACTIONAL
+
+
+def _our_domain(directory: Directory, application: Application, header_from: str) -> AliasDomain | None:
+    return directory.alias_domains.get(domain_of(header_from)) or directory.alias_domains.get(application.alias_domain)
+
+
+def _notification(domain: AliasDomain | None) -> str:
+    if domain is None or not domain.default_from:
+        return ""
+    return domain.default_from if "@" in domain.default_from else f"{domain.default_from}@{domain.name}"
+
+
+def _check_size(server: OutgoingServer, fields: Fields, size: int) -> None:
+    if server.max_size and size > server.max_size:
+        raise Refused(552, "5.3.4", f"The mail has {size} bytes; {server.name!r} carries at most {server.max_size}")
+    if isinstance(server.route, GraphRoute) and size > GRAPH_MIME and is_signed_or_encrypted(fields):
+        text = f"Signed or encrypted mail above {GRAPH_MIME} bytes can't pass Microsoft Graph unharmed; send it through a smarthost"
+        raise Refused(552, "5.3.4", text)
+
+
+def _keep(blobs: Blobs, name: str, prefix: bytes, submission: Submission) -> None:
+    """Blocking: the completed mail as a blob, synced when this returns."""
+    assert submission.spool is not None
+    whole = submission.spool.with_suffix(".whole")
+    try:
+        handle = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(handle, "wb") as target, submission.spool.open("rb") as source:
+            target.write(prefix)
+            target.flush()
+            left = submission.size
+            while left > 0 and (copied := os.copy_file_range(source.fileno(), target.fileno(), left)):
+                left -= copied
+            if left:
+                raise OSError(f"{submission.spool} has {left} bytes less than were received")
+        blobs.keep(name, whole)
+    except BaseException:
+        whole.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,107 @@
+"""`mailroom connect`: a mailbox, by signing in with the browser or app-only."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mailroom.cli.context import Context
+
+if TYPE_CHECKING:
+    from mailroom.objects import Account
+    from mailroom.wiring import Parts
+
+
+@click.command()
+@click.argument("name")
+@click.option("--mailbox", default="", help="The address of the mailbox that signs in; app-only: the one to send from.")
+@click.option("--client-id", default="", help="Application (client) ID of your app registration.")
+@click.option("--tenant", default="", help="Directory (tenant) ID or domain; needed for app-only and for single-tenant registrations.")
+@click.option("--app-only", is_flag=True, help="Client credentials instead of a person's sign-in.")
+@click.option("--secret", "with_secret", is_flag=True, help="Ask for a client secret (or read it from standard input).")
+@click.option("--certificate", type=click.Path(path_type=Path, exists=True), help="PEM with certificate and RSA key instead of a secret.")
+@click.option("--send-only", is_flag=True, help="Ask for Mail.Send alone: no attachments above 2.9 MB, no looking before sending again.")
+@click.option("--personal", is_flag=True, help="A personal account (outlook.com): no shared mailboxes.")
+@click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default="global")
+@click.option("--login-url", default="", help="For an emulator.")
+@click.option("--graph-url", default="", help="For an emulator.")
+@click.option("--redirect-port", default=0, help="Port of the page that takes the answer; 0 is any.")
+@click.option("--browser/--no-browser", default=True, help="Open the browser, or only print the address.")
+@click.option("--server/--no-server", "with_server", default=True, help="Also make an outgoing server of that name, if there is none.")
+@click.pass_obj
+def connect(
+    context: Context,
+    name: str,
+    mailbox: str,
+    client_id: str,
+    tenant: str,
+    app_only: bool,
+    with_secret: bool,
+    certificate: Path | None,
+    send_only: bool,
+    personal: bool,
+    cloud: str,
+    login_url: str,
+    graph_url: str,
+    redirect_port: int,
+    browser: bool,
+    with_server: bool,
+) -> None:
+    """Connect a Microsoft 365 mailbox under NAME, or connect it again."""
+    from mailroom.cli import signin
+    from mailroom.objects import Account, GrantType
+
+    with context.parts() as parts:
+        known = parts.directory().accounts.get(name) or Account(name=name, tenant="consumers" if personal else "common")
+        account = replace(
+            known,
+            mailbox=mailbox or known.mailbox,
+            client_id=client_id or known.client_id,
+            tenant=tenant or known.tenant,
+            grant=GrantType.APPLICATION if app_only else known.grant,
+            read_write=known.read_write and not send_only,
+            shared=known.shared and not personal,
+            cloud=cloud,
+            login_url=login_url or known.login_url,
+            graph_url=graph_url or known.graph_url,
+        )
+        if not account.client_id:
+            raise click.ClickException("say which app registration to use with --client-id; docs/microsoft365.md shows how to make one")
+        _keep_proof(parts, name, with_secret, certificate)
+        signed_in = signin.sign_in(parts, account, port=redirect_port, browser=browser)
+        account = replace(account, mailbox=account.mailbox or signed_in)
+        _store(parts, account, with_server=with_server)
+
+
+def _keep_proof(parts: Parts, name: str, with_secret: bool, certificate: Path | None) -> None:
+    if certificate is not None:
+        parts.vault.seal(f"app:{name}", {"certificate": certificate.read_text()})
+    elif with_secret:
+        secret = getpass.getpass("Client secret (its value, not its ID): ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+        parts.vault.seal(f"app:{name}", {"secret": secret})
+
+
+def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
+    from mailroom.objects import GraphRoute, Object, OutgoingServer
+
+    objects: list[Object] = [account]
+    if with_server and not any(s.name == account.name for s in parts.directory().servers.values()):
+        objects.append(OutgoingServer(name=account.name, route=GraphRoute(account=account.name)))
+    parts.store.apply(objects, [], by="connect")
+    freed = 0
+    for lane in parts.store.lanes():
+        if lane.held and lane.name.startswith(f"graph:{account.name}:"):
+            parts.store.free_lane(lane.name)
+            freed += lane.waiting
+    click.echo(f"{account.name} is connected{f' as {account.mailbox}' if account.mailbox else ''}.")
+    if freed:
+        click.echo(f"{freed} mails that were waiting for it go on.")
+    click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
+
+
+COMMANDS = (connect,)

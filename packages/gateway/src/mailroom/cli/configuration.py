@@ -1,0 +1,246 @@
+"""What people configure: `app`, `server`, `apply`, `export`."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mailroom.cli.context import Context, json_option, show
+
+if TYPE_CHECKING:
+    from mailroom.objects import Application, OutgoingServer
+    from mailroom.wiring import Parts
+
+
+@click.group()
+def app() -> None:
+    """Applications: who may submit mail, from where, as whom."""
+
+
+@app.command("add")
+@click.argument("name")
+@click.option("--sender", "senders", multiple=True, help="An address or a domain it may send as; without one, any.")
+@click.option("--network", "networks", multiple=True, help="A network that needs no password, for example 192.168.1.20/32.")
+@click.option("--certificate", "certificates", multiple=True, help="SHA-256 of a TLS client certificate that needs no password.")
+@click.option("--alias-domain", default="", help="Its notification address serves senders that are not ours.")
+@click.option("--bulk", is_flag=True, help="Its mail never delays other mail.")
+@click.option("--no-password", is_flag=True, help="Only networks and certificates.")
+@click.pass_obj
+def add_app(
+    context: Context,
+    name: str,
+    senders: tuple[str, ...],
+    networks: tuple[str, ...],
+    certificates: tuple[str, ...],
+    alias_domain: str,
+    bulk: bool,
+    no_password: bool,
+) -> None:
+    """Add an application and show its password, once."""
+    from mailroom.objects import Application
+    from mailroom.settings import network
+
+    try:
+        checked = tuple(str(network(item)) for item in networks)
+    except ValueError as problem:
+        raise click.ClickException(str(problem)) from None
+    with context.parts() as parts:
+        if name in parts.directory().applications:
+            raise click.ClickException(f"there is an application {name!r} already; `mailroom app renew {name}` gives it a new password")
+        made = Application(
+            name=name,
+            senders=senders or ("*",),
+            networks=checked,
+            certificates=certificates,
+            alias_domain=alias_domain,
+            kind="bulk" if bulk else "transactional",
+        )
+        if no_password:
+            parts.store.apply([made], [], by="command line")
+        else:
+            _give_password(parts, made)
+
+
+@app.command("renew")
+@click.argument("name")
+@click.pass_obj
+def renew_app(context: Context, name: str) -> None:
+    """A new password; the old one stops working at once."""
+    with context.parts() as parts:
+        known = parts.directory().applications.get(name)
+        if known is None:
+            raise click.ClickException(f"there is no application {name!r}; see: mailroom app list")
+        _give_password(parts, known)
+
+
+def _give_password(parts: Parts, application: Application) -> None:
+    from mailroom.vault import credentials
+    from mailroom.wiring import credential_key
+
+    password = credentials.generate()
+    parts.store.apply([replace(application, key=credentials.digest(credential_key(parts), password))], [], by="command line")
+    listener = parts.settings.listener[0]
+    click.echo(f"Server {listener.host}, port {listener.port}, {listener.tls}\nUser     {application.name}\nPassword {password}")
+    click.echo("The password is shown this once; only its hash is kept.", err=True)
+
+
+@app.command("list")
+@json_option
+@click.pass_obj
+def list_apps(context: Context, as_json: bool) -> None:
+    """All applications."""
+    with context.parts() as parts:
+        found = parts.directory().applications.values()
+    rows: list[dict[str, object]] = [
+        {
+            "name": item.name,
+            "senders": item.senders,
+            "networks": item.networks,
+            "password": "yes" if item.key else "no",
+            "certificates": len(item.certificates),
+            "kind": item.kind,
+        }
+        for item in found
+    ]
+    show(rows, as_json=as_json, empty="No application yet. Add one with: mailroom app add NAME --sender example.com")
+
+
+@app.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_app(context: Context, name: str) -> None:
+    """It can't submit any more; mail that was accepted goes on."""
+    _remove(context, "application", name)
+
+
+@click.group()
+def server() -> None:
+    """Outgoing servers: the ways out."""
+
+
+@server.command("add-graph")
+@click.argument("name")
+@click.option("--account", required=True, help="Made by `mailroom connect`.")
+@click.option("--mailbox", default="", help="Whose Sent Items: an address, or `sender`; empty is the account's own.")
+@click.option("--priority", default=10, show_default=True)
+@click.option("--from-filter", multiple=True, help="An address or a domain; without one, it serves every sender.")
+@click.pass_obj
+def add_graph(context: Context, name: str, account: str, mailbox: str, priority: int, from_filter: tuple[str, ...]) -> None:
+    """Microsoft 365 over Microsoft Graph."""
+    from mailroom.objects import GraphRoute, OutgoingServer
+
+    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=GraphRoute(account=account, mailbox=mailbox)))
+
+
+@server.command("add-smarthost")
+@click.argument("name")
+@click.option("--host", required=True)
+@click.option("--port", default=587, show_default=True)
+@click.option("--security", type=click.Choice(["starttls", "tls", "none"]), default="starttls", show_default=True)
+@click.option("--user", default="", help="Its password is asked for, or read from standard input.")
+@click.option("--priority", default=10, show_default=True)
+@click.option("--from-filter", multiple=True, help="An address or a domain; without one, it serves every sender.")
+@click.pass_obj
+def add_smarthost(
+    context: Context, name: str, host: str, port: int, security: str, user: str, priority: int, from_filter: tuple[str, ...]
+) -> None:
+    """Any SMTP server."""
+    from mailroom.objects import OutgoingServer, Security, SmarthostRoute
+
+    route = SmarthostRoute(host=host, port=port, security=Security(security), user=user)
+    password = ""
+    if user:
+        password = getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route), password=password)
+
+
+@server.command("add-sink")
+@click.argument("name")
+@click.option("--directory", default="", help="Write each mail there as a file.")
+@click.pass_obj
+def add_sink(context: Context, name: str, directory: str) -> None:
+    """Takes everything and delivers nothing: for trying out."""
+    from mailroom.objects import OutgoingServer, SinkRoute
+
+    _add(context, OutgoingServer(name=name, route=SinkRoute(directory=directory)))
+
+
+def _add(context: Context, made: OutgoingServer, *, password: str = "") -> None:
+    from mailroom.objectfile import dangling
+
+    with context.parts() as parts:
+        if mistakes := dangling([made, *parts.directory().accounts.values()]):
+            raise click.ClickException(mistakes[0])
+        if password:
+            parts.vault.seal(f"server:{made.name}", {"password": password})
+        parts.store.apply([made], [], by="command line")
+    click.echo(f"{made.name} is there. Try it with: mailroom send --from you@your.domain --to somebody@else.where")
+
+
+@server.command("list")
+@json_option
+@click.pass_obj
+def list_servers(context: Context, as_json: bool) -> None:
+    """All outgoing servers, in the order in which they are asked."""
+    with context.parts() as parts:
+        found = sorted(parts.directory().servers.values(), key=lambda item: (item.priority, item.name))
+    rows: list[dict[str, object]] = [
+        {"name": s.name, "priority": s.priority, "from_filter": s.from_filter or ("everybody",), "route": str(s.route), "active": s.active}
+        for s in found
+    ]
+    show(rows, as_json=as_json, empty="No way out yet. Connect a mailbox with `mailroom connect`, or see: mailroom server --help")
+
+
+@server.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_server(context: Context, name: str) -> None:
+    """Mail that waits for it is held until there is one of that name again."""
+    _remove(context, "server", name)
+
+
+def _remove(context: Context, kind: str, name: str) -> None:
+    with context.parts() as parts:
+        known = parts.directory().servers if kind == "server" else parts.directory().applications
+        if name not in known:
+            raise click.ClickException(f"there is no {kind} {name!r}")
+        parts.store.apply([], [(kind, name)], by="command line")
+    click.echo(f"{name} is gone.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@json_option
+@click.pass_obj
+def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Make accounts, servers, alias domains and applications match a file."""
+    from mailroom import objectfile
+
+    wanted = objectfile.read(file)
+    with context.parts() as parts:
+        changes, put, remove = objectfile.plan(parts.directory(), wanted)
+        if changes and not dry_run:
+            parts.store.apply(put, remove, by=f"apply {file.name}")
+    rows: list[dict[str, object]] = [{"what": c.what, "kind": c.kind, "name": c.name, "fields": c.fields} for c in changes]
+    show(rows, as_json=as_json, empty="Nothing to change.")
+    if changes and not as_json:
+        click.echo("Nothing was changed (--dry-run)." if dry_run else f"{len(changes)} changed.")
+
+
+@click.command()
+@click.pass_obj
+def export(context: Context) -> None:
+    """Write accounts, servers, alias domains and applications as a file for `apply`. Secrets stay in the vault."""
+    from mailroom import objectfile
+
+    with context.parts() as parts:
+        click.echo(objectfile.write(parts.directory()), nl=False)
+
+
+COMMANDS = (app, server, apply, export)

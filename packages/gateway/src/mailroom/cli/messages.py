@@ -1,0 +1,202 @@
+"""Looking at mail and steering it: `queue`, `send`, `status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from mailroom.cli.context import Context, json_option, show
+
+if TYPE_CHECKING:
+    from mailroom.ports import Found, Query, Story
+    from mailroom_core.model import MessageId
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def queue(ctx: click.Context) -> None:
+    """Mail on its way: list, show, retry, cancel ..."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_queue, text="", state=(), limit=50, as_json=False)
+
+
+@queue.command("list")
+@click.argument("text", default="")
+@click.option("--state", multiple=True, help="Only these states, for example --state held --state failed.")
+@click.option("--limit", default=50, show_default=True)
+@json_option
+@click.pass_obj
+def list_queue(context: Context, text: str, state: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Deliveries, newest first. TEXT is a part of a recipient, sender or subject, or a Message-ID."""
+    with context.parts() as parts:
+        found, more = parts.store.find(_query(text, state), limit=limit)
+    show([_row(item) for item in found], as_json=as_json, empty="No mail here. Send some with: mailroom send --help")
+    if more and not as_json:
+        click.echo(f"There is more; see it with --limit {limit * 10}.")
+
+
+@queue.command("show")
+@click.argument("message")
+@json_option
+@click.pass_obj
+def show_message(context: Context, message: str, as_json: bool) -> None:
+    """The whole story of one mail."""
+    with context.parts() as parts:
+        story = parts.store.story(_message_id(message))
+    if story is None:
+        raise click.ClickException(f"there is no mail {message!r} (any more); see: mailroom queue list")
+    mail = story.message
+    rows = [*_happened(story), *_tried(story)]
+    rows.sort(key=lambda row: str(row["at"]))
+    if not as_json:
+        click.echo(f"From {mail.header_from} ({mail.sender or 'null sender'}), {mail.size} bytes, {mail.header_message_id}")
+        click.echo(f"Subject: {mail.subject}\n")
+        for delivery in story.deliveries:
+            click.echo(f"  {delivery.recipient}: {delivery.state.value}" + (f", {delivery.reply}" if delivery.reply else ""))
+        click.echo()
+    show(rows, as_json=as_json, empty="Nothing has happened to it yet.")
+
+
+def _action(name: str, help_text: str) -> click.Command:
+    @click.argument("text", default="")
+    @click.option("--id", "message", default="", help="This mail only.")
+    @click.option("--state", multiple=True)
+    @click.option("--all", "everything", is_flag=True, help="Needed when nothing narrows the selection.")
+    @click.pass_obj
+    def run(context: Context, text: str, message: str, state: tuple[str, ...], everything: bool) -> None:
+        from mailroom.ports import Action
+
+        if not (text or message or state or everything):
+            raise click.ClickException("this would touch all mail: narrow it with TEXT, --id or --state, or say --all")
+        total = 0
+        with context.parts() as parts:
+            while changed := parts.store.act(_query(text, state, message), Action(name), by="command line"):
+                total += changed
+                click.echo(f"\r{total} ...", nl=False, err=True)
+                if changed < 1000:
+                    break
+        click.echo(f"\r{total} deliveries: {name}.")
+
+    return click.command(name.replace(" ", "-"), help=help_text)(run)
+
+
+for _name, _help in (
+    ("retry", "Send again what failed or is held, with a new lifetime."),
+    ("send now", "Don't wait for the next try."),
+    ("cancel", "Never send what is still waiting."),
+    ("ignore", "You have dealt with it: take it off the list of what needs a person."),
+    ("hold", "Keep waiting mail back."),
+):
+    queue.add_command(_action(_name, _help))
+
+
+@queue.command("free")
+@click.argument("lane")
+@click.pass_obj
+def free(context: Context, lane: str) -> None:
+    """Let a held lane go on (see `mailroom status`)."""
+    from mailroom_core.model import LaneName
+
+    with context.parts() as parts:
+        parts.store.free_lane(LaneName(lane))
+    click.echo(f"{lane} goes on.")
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(context: Context, as_json: bool) -> None:
+    """Is mail leaving? Lanes, what waits in them, what needs a person."""
+    with context.parts() as parts:
+        counts = parts.store.counts()
+        lanes = parts.store.lanes()
+    rows: list[dict[str, object]] = [
+        {"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "held": lane.held, "working": "yes" if lane.owned else ""}
+        for lane in lanes
+    ]
+    if not as_json:
+        click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
+    show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")
+
+
+@click.command()
+@click.option("--from", "sender", required=True)
+@click.option("--to", "recipients", multiple=True, required=True)
+@click.option("--subject", default="A test from Mailroom")
+@click.option("--text", default="If you can read this, mail leaves.\n")
+@click.option(
+    "--file", "source", type=click.File("rb"), help="A finished mail (RFC 5322) instead of subject and text; - is standard input."
+)
+@click.option("--wait/--no-wait", default=True, help="Watch until it has left.")
+@click.pass_obj
+def send(
+    context: Context,
+    sender: str,
+    recipients: tuple[str, ...],
+    subject: str,
+    text: str,
+    source: BinaryIO | None,
+    wait: bool,
+) -> None:
+    """Hand in a mail and watch it leave."""
+    from mailroom.cli import sending
+
+    with context.parts() as parts:
+        sending.send(parts, sender, recipients, source.read() if source else sending.compose(sender, recipients, subject, text), wait=wait)
+
+
+def _happened(story: Story) -> list[dict[str, object]]:
+    names = {delivery.id: delivery.recipient for delivery in story.deliveries}
+    return [{"at": e.at, "recipient": names.get(e.delivery_id) if e.delivery_id else "", "what": e.text} for e in story.events]
+
+
+def _tried(story: Story) -> list[dict[str, object]]:
+    names = {delivery.id: delivery.recipient for delivery in story.deliveries}
+    return [
+        {
+            "at": attempt.started_at,
+            "recipient": [names[number] for number in attempt.delivery_ids if number in names],
+            "what": f"Attempt: {attempt.text or 'under way'}",
+        }
+        for attempt in story.attempts
+    ]
+
+
+def _query(text: str, states: tuple[str, ...], message: str = "") -> Query:
+    from mailroom.ports import Query
+    from mailroom_core.model import State
+
+    try:
+        wanted = frozenset(State(state) for state in states)
+    except ValueError as problem:
+        raise click.ClickException(f"{problem}; there are {', '.join(state.value for state in State)}") from None
+    return Query(text=text, states=wanted, message_id=_message_id(message) if message else None)
+
+
+def _message_id(text: str) -> MessageId:
+    from mailroom_core.model import MessageId, read_id
+
+    try:
+        return MessageId(read_id(text))
+    except ValueError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _row(found: Found) -> dict[str, object]:
+    from mailroom_core.model import show_id
+
+    delivery, message = found.delivery, found.message
+    return {
+        "id": show_id(message.id),
+        "accepted": message.accepted_at,
+        "from": message.header_from,
+        "to": delivery.recipient,
+        "subject": message.subject[:40],
+        "state": delivery.state.value,
+        "next": delivery.due_at,
+        "reply": str(delivery.reply or ""),
+    }
+
+
+COMMANDS = (queue, status, send)

@@ -1,0 +1,47 @@
+"""`mailroom serve`, and the worker that it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+
+import click
+
+from mailroom.cli.context import Context
+
+
+def _run(main: Coroutine[None, None, None]) -> None:
+    import uvloop
+
+    uvloop.run(main)
+
+
+@click.command()
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the addresses there once mail is accepted.")
+@click.pass_obj
+def serve(context: Context, ready_file: Path | None) -> None:
+    """Take mail and deliver it, until stopped."""
+    from mailroom.observe import logs
+    from mailroom.serve import serve as serve_until_stopped
+
+    settings = context.settings()
+    logs.configure(level=settings.log.level, json=settings.log.json_lines)
+    _run(serve_until_stopped(settings, context.arguments(), ready=ready_file))
+
+
+@click.command(hidden=True)
+@click.argument("wake", type=int)
+@click.argument("nudge", type=int)
+@click.argument("parent", type=int)
+@click.pass_obj
+def worker(context: Context, wake: int, nudge: int, parent: int) -> None:
+    """A process that delivers; `serve` starts it."""
+    from mailroom.observe import logs
+    from mailroom.serve import work
+
+    settings = context.settings()
+    logs.configure(level=settings.log.level, json=settings.log.json_lines)
+    _run(work(settings, wake, nudge, parent))
+
+
+COMMANDS = (serve, worker)

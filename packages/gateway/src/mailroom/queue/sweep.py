@@ -1,0 +1,55 @@
+"""What time does to mail: it ends what is too old, and forgets what is done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from mailroom.objects import Retention
+from mailroom.observe import events
+from mailroom.ports import Blobs, Clock, DeliveryResult, Event, NewMessage, Store, Work
+from mailroom_core.errors import StoreError
+from mailroom_core.model import DeliveryId, Reply, State
+
+EVERY = timedelta(seconds=30)
+AT_ONCE = 500
+
+Report = Callable[[Work, Sequence[DeliveryResult]], Sequence[NewMessage]]
+"""The delivery reports that failures give rise to."""
+
+
+async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, report: Report) -> None:
+    """Until it is cancelled. Several processes may sweep; each transaction takes what is still there."""
+    while True:
+        try:
+            await asyncio.to_thread(_end_expired, store, clock, report)
+            await asyncio.to_thread(_forget, store, blobs, clock, retention)
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+        await asyncio.sleep(EVERY.total_seconds())
+
+
+def _end_expired(store: Store, clock: Clock, report: Report) -> None:
+    while works := store.expired(limit=AT_ONCE):
+        results: list[DeliveryResult] = []
+        replies: list[NewMessage] = []
+        for work in works:
+            ended = [_too_old(delivery.id, delivery.reply, clock) for delivery in work.deliveries]
+            results += ended
+            replies += report(work, ended)
+        store.fail_expired(results, replies)
+
+
+def _too_old(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> DeliveryResult:
+    text = f"Given up: its lifetime is over. The last answer was: {last}" if last else "Given up: its lifetime is over"
+    reply = Reply(last.code if last else 0, last.text if last else "its lifetime is over", "4.4.7", last.name if last else "")
+    event = Event(at=clock(), name="failed", text=text, delivery_id=delivery_id)
+    return DeliveryResult(id=delivery_id, state=State.FAILED, due_at=None, reply=reply, event=event)
+
+
+def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:
+    now = clock()
+    while names := store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE):
+        for name in names:
+            blobs.drop(name)

@@ -1,0 +1,133 @@
+"""The running gateway: one process that accepts, with the listeners and the web address, and one or more that deliver.
+
+Accepting and delivering use different cores. Workers are children that inherit two pipes: one nudges them when there is new work,
+the other one ends when their parent ends, however it ends; then they end at once, because a new boot takes their leases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from mailroom.observe import events
+from mailroom.settings import Settings
+from mailroom.wakeup import PipeWakeup
+from mailroom.wiring import Parts, Ways, make_front, make_worker, open_parts
+from mailroom_core.errors import ConfigError
+
+STOP = timedelta(seconds=20)
+"""How long sessions and attempts may go on after a request to stop."""
+RESTART = 1.0
+"""Seconds before a worker that ended is started again."""
+LOCK_WAIT = 15.0
+
+
+@contextlib.contextmanager
+def one_gateway(data: Path) -> Iterator[int]:
+    """The lock of a data directory. Workers inherit it, so that a new boot knows that all processes of the old one are dead."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(handle, data)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, data: Path) -> None:
+    import time
+
+    until = time.monotonic() + LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise ConfigError(f"a gateway is running in {data} already; stop it first, or name another directory with --data") from None
+            time.sleep(0.05)
+
+
+async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | None = None) -> None:
+    """Run until SIGTERM or SIGINT. `arguments` start the same command line in a worker."""
+    with one_gateway(settings.data) as lock:
+        parts = open_parts(settings)
+        if not settings.database:  # alone on this database: every owner of before is dead
+            parts.store.end_leases()
+        wakeup, parent = PipeWakeup(), os.pipe()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        worker = asyncio.create_task(_keep_worker(arguments, (*wakeup.ends, parent[0], lock), stop))
+        front = await make_front(parts, wakeup, stop.is_set)
+        refresh = asyncio.create_task(_refresh(parts))
+        _announce(front.addresses(), ready)
+        events.started()
+        try:
+            await stop.wait()
+        finally:
+            events.stopping()
+            await front.stop(STOP)
+            refresh.cancel()
+            os.close(parent[1])
+            await worker
+            parts.close()
+
+
+def _announce(addresses: list[str], ready: Path | None) -> None:
+    for address in addresses:
+        print(address, flush=True)
+    if ready is not None:
+        ready.write_text("\n".join(addresses) + "\n")
+
+
+async def _keep_worker(arguments: Sequence[str], inherited: tuple[int, ...], stop: asyncio.Event) -> None:
+    """Start the worker again whenever it ends, until we stop."""
+    while not stop.is_set():
+        words = (sys.executable, "-m", "mailroom.cli", *arguments, "worker", *map(str, inherited[:3]))
+        child = await asyncio.create_subprocess_exec(*words, pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL)
+        ended, stopped = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not ended.done():
+            child.terminate()
+            try:
+                await asyncio.wait_for(ended, STOP.total_seconds())
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+        elif not stop.is_set():
+            events.worker_ended(child.returncode or 0)
+            await asyncio.sleep(RESTART)
+
+
+async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
+    """A worker process, started by `serve`."""
+    parts = open_parts(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl+C reaches us as well; our parent decides
+    loop.add_reader(parent, partial(os._exit, 1))
+    refresh = asyncio.create_task(_refresh(parts))
+    worker = make_worker(parts, Ways(parts), PipeWakeup((wake, nudge)))
+    try:
+        await worker.run(stop)
+    finally:
+        refresh.cancel()
+        parts.close()
+
+
+async def _refresh(parts: Parts) -> None:
+    """Notice changed objects."""
+    while True:
+        await asyncio.sleep(1.0)
+        await asyncio.to_thread(parts.directory.look)

@@ -1,0 +1,344 @@
+"""Where the parts are put together: the only file that names concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from random import SystemRandom
+from typing import assert_never
+
+from starlette.applications import Starlette
+
+from mailroom import accept
+from mailroom.accept import Accept, House, Submission
+from mailroom.api import health
+from mailroom.api.web import Web
+from mailroom.batching import GroupCommit
+from mailroom.blobs.files import FileBlobs
+from mailroom.ids import Ids
+from mailroom.lanes import LanePace, pace_of
+from mailroom.listen.door import Client
+from mailroom.listen.listener import Limits, Listener, TlsMode
+from mailroom.listen.submission import Running
+from mailroom.listen.submission import serve as serve_smtp
+from mailroom.listen.tls import Certificates, TlsFiles, self_signed
+from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.ports import NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
+from mailroom.queue.attempt import Desk
+from mailroom.queue.settle import LOOKS
+from mailroom.queue.worker import Way, Worker
+from mailroom.settings import ListenerSettings, Settings
+from mailroom.store.open import open_store
+from mailroom.transports.graph import Graph
+from mailroom.transports.http import Http, client
+from mailroom.transports.sink import Sink
+from mailroom.transports.smarthost import Smarthost
+from mailroom.vault import credentials
+from mailroom.vault.keys import Keys, load_keys
+from mailroom.vault.vault import SealedVault, cloud_of
+from mailroom_core.errors import ConfigError, StoreError, VaultError
+from mailroom_core.model import AttemptId, LaneName, MessageId, show_id
+from mailroom_core.providers.graph.mailbox import Mailbox
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every process of the gateway has."""
+
+    settings: Settings
+    store: Store
+    blobs: FileBlobs
+    keys: Keys
+    vault: SealedVault
+    ids: Ids
+    directory: CachedDirectory
+    owner: str
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Open the database, the blobs and the vault; makes them at first start. Raises ConfigError, StoreError, VaultError."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as problem:
+        raise ConfigError(f"the data directory {settings.data} can't be made ({problem.strerror}); set another one with --data") from None
+    keys = load_keys(settings.vault_key_file)
+    store = open_store(settings.database_url, clock=utc_now)
+    directory = CachedDirectory(store)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
+    ids = Ids(store.node(), utc_now)
+    return Parts(settings, store, FileBlobs(settings.data / "blobs"), keys, vault, ids, directory, owner)
+
+
+class CachedDirectory:
+    """The objects, read again when their version has grown; looked at once a second, and never in the middle of a session."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept = store.directory()
+
+    def __call__(self) -> Directory:
+        return self._kept
+
+    def look(self) -> bool:
+        """Blocking. Whether something changed."""
+        try:
+            if self._store.directory_version() == self._kept.version:
+                return False
+            self._kept = self._store.directory()
+        except StoreError:
+            return False  # the database is in trouble: go on with what is known
+        return True
+
+    def account(self, name: str) -> Account:
+        """Raises ConfigError."""
+        self.look()
+        found = self._kept.accounts.get(name)
+        if found is None:
+            raise ConfigError(f"there is no account {name!r}; see: mailroom connect --help")
+        return found
+
+
+# ---- the way in -----------------------------------------------------------------------------------------------------
+
+
+def hostname(settings: Settings) -> str:
+    return settings.smtp.hostname or socket.getfqdn()
+
+
+def make_accept(parts: Parts, notify: Callable[[], None]) -> tuple[Accept, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
+    commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("put", partial(accept.write, parts.store))
+    made = Accept(
+        blobs=parts.blobs,
+        directory=parts.directory,
+        ids=parts.ids,
+        clock=utc_now,
+        commit=commit,
+        notify=notify,
+        house=House(hostname=hostname(parts.settings), lifetime=parts.settings.queue.lifetime),
+    )
+    return made, commit
+
+
+class FrontDoor:
+    """The listeners' door: who may come in, by what the directory says now."""
+
+    def __init__(self, parts: Parts, made: Accept) -> None:
+        self._directory = parts.directory
+        self._max_size = parts.settings.smtp.max_size
+        self._key = credential_key(parts)
+        self._accept = made
+
+    def by_credential(self, user: str, secret: str) -> Application | None:
+        application = self._directory().applications.get(user)
+        if application and application.active and credentials.matches(self._key, secret, application.key):
+            return application
+        return None
+
+    def by_network(self, client: Client) -> Application | None:
+        mapped = getattr(client, "ipv4_mapped", None) or client
+        for application in self._directory().applications.values():
+            if application.active and any(mapped in ip_network(network, strict=False) for network in application.networks):
+                return application
+        return None
+
+    def by_certificate(self, sha256_hex: str) -> Application | None:
+        for application in self._directory().applications.values():
+            if application.active and sha256_hex.lower() in (known.lower().replace(":", "") for known in application.certificates):
+                return application
+        return None
+
+    def check_sender(self, application: Application, sender: str | None) -> None:
+        if sender:
+            accept.check_sender(application, sender)
+
+    def max_size(self, application: Application) -> int:
+        return min(application.max_size, self._max_size)
+
+    async def accept(self, submission: Submission) -> str:
+        return f"queued as {show_id(await self._accept(submission))}"
+
+
+def credential_key(parts: Parts) -> bytes:
+    """The key of the stored hashes of credentials; made once, sealed in the vault, so that a new vault key changes no hash."""
+    name = "credential-key"
+    kept = parts.vault.open(name)
+    if kept is None:
+        kept = {"key": os.urandom(32).hex()}
+        parts.vault.seal(name, kept)
+    return bytes.fromhex(kept["key"])
+
+
+# ---- the way out ----------------------------------------------------------------------------------------------------
+
+
+class Ways:
+    """Transports and paces, made when a lane first needs them, and made anew when the objects change."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._client = client()
+        self._version = -1
+        self._ways: dict[tuple[LaneName, str], Way] = {}
+        self._paces: dict[LaneName, LanePace] = {}
+
+    def __call__(self, lane: LaneName, server_name: str) -> Way:
+        directory = self._parts.directory()
+        if directory.version != self._version:
+            self._ways.clear()
+            self._version = directory.version
+        way = self._ways.get((lane, server_name))
+        if way is None:
+            server = directory.servers.get(server_name)
+            if server is None:
+                raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
+            pace = self._paces.setdefault(lane, pace_of(server, utc_now))
+            way = self._ways[lane, server_name] = Way(self._transport(server, lane, pace), pace)
+        return way
+
+    def _transport(self, server: OutgoingServer, lane: LaneName, pace: LanePace) -> Transport:
+        route = server.route
+        match route:
+            case GraphRoute():
+                return self._graph(route, lane, pace)
+            case SmarthostRoute():
+                return self._smarthost(server, route)
+            case SinkRoute():
+                return Sink(route)
+            case _:
+                assert_never(route)
+
+    def _graph(self, route: GraphRoute, lane: LaneName, pace: LanePace) -> Transport:
+        account = self._parts.directory.account(route.account)
+        address = lane.rpartition(":")[2]
+        own = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
+        mailbox = Mailbox.of(cloud_of(account).graph, "" if own else address)
+        http = Http(self._client, self._token(account.name), pace)
+        return Graph(mailbox, http, read_write=account.read_write, on_unsure=route.on_unsure)
+
+    def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Transport:
+        vault, name = self._parts.vault, f"server:{server.name}"
+
+        async def password() -> str:
+            kept = await asyncio.to_thread(vault.open, name)
+            if kept is None:
+                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; enter it with: mailroom server password")
+            return kept["password"]
+
+        mailbox = self._parts.directory.account(route.account).mailbox if route.account else ""
+        return Smarthost(
+            server.name,
+            route,
+            password=password if route.user and not route.account else None,
+            token=self._token(route.account) if route.account else None,
+            mailbox=mailbox,
+            helo=hostname(self._parts.settings),
+        )
+
+    def _token(self, account: str) -> Callable[[str], Awaitable[str]]:
+        return lambda refused: self._parts.vault.token(account, refused=refused)
+
+    async def close(self) -> None:
+        for way in self._ways.values():
+            await way.transport.close()
+        await self._client.aclose()
+
+
+def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
+    """Delivers; its `begin` and `settle` share their transactions with each other's attempts."""
+    begin: GroupCommit[NewAttempt, set[AttemptId]] = GroupCommit("begin", parts.store.begin)
+    settle: GroupCommit[Settled, None] = GroupCommit("settle", parts.store.settle)
+    desk = Desk(
+        store=parts.store,
+        blobs=parts.blobs,
+        ids=parts.ids,
+        clock=utc_now,
+        random=SystemRandom(),
+        begin=begin,
+        settle=settle,
+        time_limit=parts.settings.queue.time_limit,
+        looks=parts.settings.queue.looks or LOOKS,
+    )
+    return Worker(parts.owner, desk, ways, wakeup)
+
+
+# ---- the process that accepts ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Listeners and web address at work."""
+
+    smtp: Running
+    web: Web
+    commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]]
+
+    def addresses(self) -> list[str]:
+        return [*(f"smtp://{host}:{port}" for host, port in self.smtp.addresses), self.web.url]
+
+    async def stop(self, deadline: timedelta) -> None:
+        """What was handed over is committed before this returns."""
+        await self.smtp.stop(deadline)
+        await self.commit.close()
+        await self.web.stop()
+
+
+async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool]) -> Front:
+    settings = parts.settings
+    made, commit = make_accept(parts, wakeup.notify)
+    smtp = await serve_smtp(
+        [_listener(each) for each in settings.listener],
+        FrontDoor(parts, made),
+        spool=_spool(settings),
+        hostname=hostname(settings),
+        certificates=_certificates(settings),
+        limits=Limits(
+            max_size=settings.smtp.max_size,
+            max_recipients=settings.smtp.max_recipients,
+            max_sessions=settings.smtp.max_sessions,
+            max_sessions_per_client=settings.smtp.max_sessions_per_client,
+            idle=settings.smtp.idle,
+            clear_text_login_on_loopback=settings.smtp.clear_text_login_on_loopback,
+        ),
+    )
+    app = Starlette(routes=health.routes(parts.store, stopping))
+    return Front(smtp, Web(app, settings.web.host, settings.web.port), commit)
+
+
+def _listener(each: ListenerSettings) -> Listener:
+    networks = tuple(ip_network(network) for network in each.networks)
+    return Listener(host=each.host, port=each.port, tls=TlsMode(each.tls), legacy=each.legacy, networks=networks)
+
+
+def _spool(settings: Settings) -> Path:
+    """What a killed process left there was never accepted."""
+    spool = settings.data / "spool"
+    spool.mkdir(mode=0o700, exist_ok=True)
+    for leftover in spool.iterdir():
+        leftover.unlink()
+    return spool
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    if all(each.legacy or each.tls == "none" for each in settings.listener):
+        return None
+    given = settings.tls
+    if given.certificate and given.key:
+        files = TlsFiles(certificate=given.certificate, key=given.key)
+    else:
+        files = self_signed(settings.data, [hostname(settings), "localhost", "127.0.0.1"], now=utc_now())
+    return Certificates(replace(files, client_authorities=given.client_authorities))
