@@ -15,7 +15,7 @@ from mailroom_core.model import Envelope
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=timezone.utc)
 ENVELOPE = Envelope("mary@example.com", ("bob@example.org",))
-RECEIVED = "from odoo.example.com ([192.0.2.7]) by mail.example.com with ESMTPA id 0abc"
+RECEIVED = "from odoo.example.com ([192.0.2.7]) by mail.example.com with ESMTPA id 0abc;\r\n\tFri, 20 Nov 2026 10:00:00 +0000"
 
 
 def completed(raw: bytes, envelope: Envelope = ENVELOPE) -> bytes:
@@ -60,9 +60,16 @@ def test_an_mbox_line_becomes_a_field() -> None:
     assert fields.defect == ""
 
 
-def test_a_line_end_in_the_trace_is_refused() -> None:
+def test_a_trace_that_tries_to_add_fields_stays_one_field() -> None:
+    evil = "from a\r\nBcc: eve@example.org\0 by b"
+    lines = complete(Fields(b"A: b\r\n\r\n"), ENVELOPE, now=NOW, new_message_id="<1@x>", received=evil)
+    assert Fields(lines).get("Received") == "from a Bcc: eve@example.org by b"
+    assert "Bcc" not in Fields(lines)
+
+
+def test_a_message_id_with_a_line_end_is_refused() -> None:
     with pytest.raises(MimeError):
-        complete(Fields(b""), ENVELOPE, now=NOW, new_message_id="<1@x>", received="from a\r\nBcc: eve@example.org")
+        complete(Fields(b""), ENVELOPE, now=NOW, new_message_id="<1@x>\r\nBcc: eve@example.org", received=RECEIVED)
 
 
 @given(st.binary() | st.lists(st.sampled_from([b"A: b", b"\r\n", b"From ", b":", b" x", b"text"])).map(b"".join))

@@ -13,8 +13,8 @@ from mailroom_core.model import Envelope
 def complete(fields: Fields, envelope: Envelope, *, now: datetime, new_message_id: str, received: str) -> bytes:
     """The bytes to put in front of an accepted mail: Received, and Date, Message-ID and From where they are missing.
 
-    `received` is the Received value without its date (RFC 5321 4.4), `new_message_id` has its angle brackets. From is the
-    envelope sender; there is none if that is null or can't stand in a header.
+    `received` is the value of the Received line with its date (RFC 5321 4.4), however it is folded; `new_message_id` has its
+    angle brackets. From is the envelope sender; there is none if that is null or can't stand in a header.
 
     The mail itself is never changed, whatever it looks like:
 
@@ -24,9 +24,9 @@ def complete(fields: Fields, envelope: Envelope, *, now: datetime, new_message_i
       for fields, so who accepts mail must look at `defect` before it trusts a From.
     - It has no empty line: it has no body, which is allowed.
 
-    Raises MimeError if `received` or `new_message_id` has a line end inside.
+    Raises MimeError if `new_message_id` has a line end inside.
     """
-    lines = [field("Received", f"{received}; {format_datetime(now)}")]
+    lines = [field("Received", " ".join(received.replace("\0", " ").split()))]
     if "Date" not in fields:
         lines.append(field("Date", format_datetime(now)))
     if "Message-ID" not in fields:
