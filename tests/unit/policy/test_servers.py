@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailroom_core.policy.servers import Candidate, choose
 
@@ -43,3 +45,26 @@ def test_a_full_default_from_is_used_by_every_mail() -> None:
 def test_without_a_server_there_is_no_choice() -> None:
     with pytest.raises(ValueError, match="no outgoing server"):
         choose([], header_from="tom@example.com")
+
+
+addresses = st.sampled_from(["tom@example.com", "mary@example.com", "tom@other.example", "tom@else.where", "nonsense"])
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        name=st.sampled_from("abcdef"),
+        priority=st.integers(1, 2),
+        from_filter=st.lists(st.sampled_from(["tom@example.com", "example.com", "other.example"]), max_size=2).map(tuple),
+    ),
+    min_size=1,
+    unique_by=lambda server: server.name,
+)
+
+
+@given(candidates, addresses, addresses | st.just(""), st.booleans())
+def test_the_order_in_which_servers_are_named_does_not_count(
+    servers: list[Candidate], sender: str, notification: str, always: bool
+) -> None:
+    choices = {choose(order, header_from=sender, notification=notification, always=always) for order in (servers, servers[::-1])}
+    (choice,) = choices
+    assert choice.from_address in (sender, notification)
+    assert choice.rewritten == (choice.from_address != sender)
