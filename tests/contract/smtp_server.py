@@ -38,6 +38,8 @@ class Drip:
 
 Step = bytes | Act | Drip
 Steps = Step | tuple[Step, ...]
+Replies = Steps | list[Steps]
+"""A list has one entry for each time; the last one stays."""
 
 OFFERED = ("PIPELINING", "SIZE 300000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")
 
@@ -46,14 +48,15 @@ OFFERED = ("PIPELINING", "SIZE 300000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTAT
 class Script:
     """How one connection goes."""
 
-    replies: Mapping[str, Steps] = field(default_factory=dict)
+    replies: Mapping[str, Replies] = field(default_factory=dict)
     offered: Sequence[str] = OFFERED
     auth: Mapping[str, Steps] = field(default_factory=dict)
     """What is answered to the lines of AUTH, in order of the dialogue; the key is only for the reader."""
 
-    def find(self, line: str) -> Steps | None:
+    def find(self, line: str) -> str | None:
+        """The key that fits a command best."""
         keys = [key for key in self.replies if line.upper().startswith(key.upper())]
-        return self.replies[max(keys, key=len)] if keys else None
+        return max(keys, key=len) if keys else None
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,10 @@ class _Session:
         self.sender = ""
         self.recipients: list[str] = []
         self.secure = server.tls is not None
+        self.times: dict[str, int] = {}
 
     async def run(self) -> None:
-        await self.say(self.script.replies.get("GREETING", b"220 test ESMTP\r\n"))
+        await self.say(self.scripted("GREETING", b"220 test ESMTP\r\n"))
         while True:
             line = (await self.line()).decode("utf-8", "replace")
             self.server.commands.append(line)
@@ -140,7 +144,8 @@ class _Session:
 
     async def command(self, line: str) -> None:
         verb = line.split(" ")[0].upper()
-        scripted = self.script.find(line)
+        key = self.script.find(line)
+        scripted = None if key is None else self.scripted(key, b"")
         if verb == "EHLO" and scripted is None:
             await self.say(self.ehlo())
         elif verb == "STARTTLS" and self.server.starttls and scripted is None:
@@ -158,6 +163,15 @@ class _Session:
             await self.say(scripted if scripted is not None else b"250 2.0.0 Ok\r\n")
             if verb == "RSET":
                 self.sender, self.recipients = "", []
+
+    def scripted(self, key: str, default: Steps) -> Steps:
+        """What the script says this time."""
+        found = self.script.replies.get(key, default)
+        if not isinstance(found, list):
+            return found
+        number = self.times.get(key, 0)
+        self.times[key] = number + 1
+        return found[min(number, len(found) - 1)]
 
     def ehlo(self) -> bytes:
         offered = list(self.script.offered)
@@ -193,13 +207,13 @@ class _Session:
 
     async def content(self) -> None:
         content = await self.read_content()
-        reply = self.script.replies.get(".", b"250 2.0.0 Ok: queued as 4711\r\n")
+        reply = self.scripted(".", b"250 2.0.0 Ok: queued as 4711\r\n")
         if isinstance(reply, bytes) and reply.startswith(b"2"):
             self.server.mails.append(TakenMail(self.sender, self.recipients, content, self.number))
         self.sender, self.recipients = "", []
         await self.say(reply)
         if "AFTER" in self.script.replies:
-            await self.say(self.script.replies["AFTER"])
+            await self.say(self.scripted("AFTER", b""))
 
     async def read_content(self) -> bytes:
         """Up to the dot, dots made single again; only counted if the server keeps nothing."""
@@ -207,7 +221,7 @@ class _Session:
         self.buffer = b"\r\n" + self.buffer
         while (end := self.buffer.find(b"\r\n.\r\n")) < 0:
             if "BODY" in self.script.replies and len(self.buffer) > 2:
-                await self.say(self.script.replies["BODY"])
+                await self.say(self.scripted("BODY", b""))
             piece, self.buffer = self.buffer[:-4], self.buffer[-4:]
             self.server.content_bytes += len(piece)
             if self.server.keep:

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
 
-from mailroom.objects import Security, SmarthostRoute
-from mailroom.transports.smarthost import Smarthost
-from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Reply, Sent
+from mailroom_core.model import Deferred, DeliveryId, Failed, Reply, Sent
 from tests.contract.smtp_server import Script, SmtpServer
 from tests.contract.transports.jobs import RAW, job, remember
+from tests.contract.transports.smarthosts import send, smarthost_to
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def smarthost_to(server: SmtpServer, *, connections: int = 2, user: str = "", **more: Any) -> AsyncIterator[Smarthost]:
-    route = SmarthostRoute(host="127.0.0.1", port=server.port, security=Security.NONE, connections=connections, user=user)
-    smarthost = Smarthost("relay", route, helo="gateway.example.com", **more)
-    try:
-        yield smarthost
-    finally:
-        await smarthost.close()
-
-
-async def send(server: SmtpServer, *recipients: str, **of_job: Any) -> list[Outcome]:
-    async with smarthost_to(server) as smarthost:
-        asked = job(*recipients, **of_job)
-        outcomes = await smarthost.attempt(asked, remember)
-    return [outcomes[delivery] for delivery in asked.recipients]
 
 
 async def test_a_mail_arrives_byte_for_byte_with_its_envelope() -> None:
@@ -113,18 +91,51 @@ async def test_an_eight_bit_mail_is_declared_as_such() -> None:
     assert server.mails[0].content == raw
 
 
-async def test_a_refused_password_holds_the_whole_lane_and_stays_secret() -> None:
-    secret = "canary-4711"
+async def test_addresses_beyond_ascii_need_a_server_that_takes_them() -> None:
+    async with SmtpServer() as server:
+        (outcome,) = await send(server, "jörg@example.net")
+    assert isinstance(outcome, Sent)
+    assert server.mails[0].mail_from.endswith(" SMTPUTF8")
+    async with SmtpServer(Script(offered=("PIPELINING",))) as server:
+        joerg, joe = await send(server, "jörg@example.net", "joe@example.net")
+    assert isinstance(joerg, Failed)
+    assert joerg.reply.enhanced == "5.6.7"
+    assert not joerg.bad_address
+    assert isinstance(joe, Sent)
+    assert server.mails[0].recipients == ["joe@example.net"]
 
-    async def password() -> str:
-        return secret
 
-    echo = b"535 5.7.8 wrong: AGpvZQBjYW5hcnktNDcxMQ== canary-4711\r\n"
-    script = Script(offered=("AUTH PLAIN",), auth={"PLAIN": echo})
-    async with SmtpServer(script) as server, smarthost_to(server, user="joe", password=password) as smarthost:
-        (outcome,) = (await smarthost.attempt(job(), remember)).values()
-    assert isinstance(outcome, Held)
-    assert outcome.lane
-    assert "check the user and the password" in outcome.reply.text
-    assert secret not in str(outcome)
-    assert "AGpvZQBjYW5hcnktNDcxMQ" not in str(outcome)
+@pytest.mark.parametrize(
+    "address", ["a@example.net>\r\nRCPT TO:<b@example.net", "a@example.net> SIZE=1 <b", "a b@example.net", "", "a@\x00"]
+)
+async def test_an_address_that_would_break_the_command_is_never_sent(address: str) -> None:
+    async with SmtpServer() as server:
+        bad, good = await send(server, address, "joe@example.net")
+    assert isinstance(bad, Failed)
+    assert bad.bad_address
+    assert isinstance(good, Sent)
+    assert server.mails[0].recipients == ["joe@example.net"]
+
+
+@pytest.mark.parametrize("address", ['"a b>c"@example.net', "postmaster", "a+b=c@[192.0.2.1]", "o'neill@example.net"])
+async def test_an_unusual_address_is_sent_as_it_is(address: str) -> None:
+    async with SmtpServer() as server:
+        (outcome,) = await send(server, address)
+    assert isinstance(outcome, Sent)
+    assert server.mails[0].recipients == [address]
+
+
+async def test_a_server_without_ehlo_is_greeted_with_helo() -> None:
+    async with SmtpServer(Script({"EHLO": b"502 5.5.1 what?\r\n"})) as server:
+        (outcome,) = await send(server)
+    assert isinstance(outcome, Sent)
+    assert "HELO gateway.example.com" in server.commands
+    assert server.mails[0].mail_from == "MAIL FROM:<mary@example.com>"
+
+
+async def test_a_lost_answer_means_a_second_try_that_says_what_may_happen() -> None:
+    async with SmtpServer() as server, smarthost_to(server) as smarthost:
+        (outcome,) = (await smarthost.resolve(job(), remember)).values()
+    assert isinstance(outcome, Deferred)
+    assert "may arrive twice" in outcome.reply.text
+    assert server.connections == 0
