@@ -26,6 +26,7 @@ class Act(Enum):
     RESET = auto()
     SILENCE = auto()
     """Say nothing more, and stay connected."""
+    STOP_READING = auto()
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,8 @@ class _Session:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.writer.transport.abort()
                     raise _Over
+                case Act.STOP_READING:
+                    await asyncio.Event().wait()
                 case Act.SILENCE:
                     await self.reader.read()
                     raise _Over

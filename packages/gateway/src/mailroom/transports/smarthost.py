@@ -161,7 +161,7 @@ class Smarthost:
         except (NoConnection, aiosmtplib.SMTPException, OSError, ValueError) as problem:
             outcome = problem.outcome if isinstance(problem, NoConnection) else self._explain(problem, secret)
             if isinstance(outcome, Deferred):  # while other connections stand, the server only wants no more of them
-                outcome = replace(outcome, lane=not self._pool.any_open())
+                outcome = replace(outcome, lane=not self._pool.others())
             raise NoConnection(outcome) from None
 
     async def _secret(self, refused: str) -> str:

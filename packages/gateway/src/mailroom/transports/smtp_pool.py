@@ -24,6 +24,7 @@ class Pool:
         self._mails = mails
         self._idle: list[Wire] = []
         self._open: set[Wire] = set()
+        self._connecting = 0
         self._reaper: asyncio.TimerHandle | None = None
 
     async def enter(self, deadline: float) -> None:
@@ -37,8 +38,9 @@ class Pool:
     def leave(self) -> None:
         self._room.release()
 
-    def any_open(self) -> bool:
-        return any(not wire.broken for wire in self._open)
+    def others(self) -> bool:
+        """For a connection that is being opened: whether another one stands or is on its way."""
+        return self._connecting > 1 or any(not wire.broken for wire in self._open)
 
     async def take(self, deadline: float, *, fresh: bool = False) -> Wire:
         """The connection used last, or a new one; `fresh` wants a new one. Raises what `connect` raises."""
@@ -47,7 +49,11 @@ class Pool:
             if not wire.broken:
                 return wire
             self._open.discard(wire)
-        wire = await self._connect(deadline)
+        self._connecting += 1
+        try:
+            wire = await self._connect(deadline)
+        finally:
+            self._connecting -= 1
         self._open.add(wire)
         return wire
 
