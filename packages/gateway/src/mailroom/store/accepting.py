@@ -16,7 +16,7 @@ DELIVERIES = """INSERT INTO deliveries (id, message_id, recipient, server, lane,
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 EVENTS = "INSERT INTO events (message_id, delivery_id, at, name, text, data) VALUES (?, ?, ?, ?, ?, ?)"
 LANES = "INSERT INTO lanes (name) VALUES (?) ON CONFLICT DO NOTHING"
-PAUSED = "SELECT name, paused + CASE WHEN held_at IS NULL THEN 0 ELSE ? - held_at END FROM lanes WHERE name {names}"
+CLOCKS = "SELECT name, paused, held_at FROM lanes WHERE name {names}"
 KEYS = "INSERT INTO idempotency_keys (application, key, message_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 FIRST = "SELECT message_id FROM idempotency_keys WHERE application = ? AND key = ?"
 
@@ -52,7 +52,7 @@ def _used_keys(tx: Tx, messages: Sequence[NewMessage]) -> dict[MessageId, Messag
 def _lane_clocks(tx: Tx, lanes: set[str]) -> dict[str, int]:
     """How far each lane's clock is behind; makes the lanes that are new."""
     names = sorted(lanes)
-    known = dict(map(tuple, tx.by(PAUSED, names, tx.now)))
+    known = {name: paused + (0 if held is None else tx.now - held) for name, paused, held in tx.by(CLOCKS, names)}
     missing = [name for name in names if name not in known]
     tx.many(LANES, [(name,) for name in missing])
     return known | dict.fromkeys(missing, 0)

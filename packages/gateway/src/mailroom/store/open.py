@@ -18,6 +18,7 @@ from mailroom.store.lock import WriteLock
 from mailroom.store.migrations import migrate
 from mailroom.store.problems import store_error
 from mailroom.store.sql import SqlStore
+from mailroom.store.statistics import tell_planner
 from mailroom_core.errors import ConfigError
 
 BUSY = 10.0
@@ -59,6 +60,7 @@ def _sqlite(path: Path, clock: Clock) -> SqlStore:
         raise store_error(problem, engine) from problem
     database = Database(engine, Dialect(sqlite=True), clock, lock.held)
     migrate(database)
+    tell_planner(database)
     return SqlStore(database, on_close=lock.close)
 
 
