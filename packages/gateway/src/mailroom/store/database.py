@@ -77,7 +77,7 @@ class Tx:
     def many(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         """The same statement for each of `rows`, in one call."""
         if rows:
-            self._connection.exec_driver_sql(self._dialect(statement), rows)
+            self._connection.exec_driver_sql(self._dialect(statement), list(rows))
 
     def by(self, statement: str, values: Sequence[int] | Sequence[str], *parameters: object) -> Sequence[Row]:
         """Rows for many ids or names at once; their token comes first in the statement."""

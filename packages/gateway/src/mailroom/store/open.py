@@ -48,7 +48,12 @@ def _url(where: str | Path) -> URL:
 
 def _sqlite(path: Path, clock: Clock) -> SqlStore:
     engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY}, pool_size=4, max_overflow=64, pool_reset_on_return=None
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": BUSY},
+        hide_parameters=True,  # they hold subjects and bodies
+        pool_size=4,
+        max_overflow=64,
+        pool_reset_on_return=None,
     )
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -84,7 +89,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _postgresql(url: URL, clock: Clock) -> SqlStore:
-    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_pre_ping=True)
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_pre_ping=True, hide_parameters=True)
     database = Database(engine, Dialect(sqlite=False), clock, nullcontext)
     migrate(database)
     return SqlStore(database)

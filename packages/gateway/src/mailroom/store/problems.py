@@ -6,7 +6,7 @@ import errno
 import sqlite3
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from mailroom_core.errors import StoreError, StoreFull
 
@@ -50,7 +50,7 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
         return StoreError(f"{where} {_SQLITE[code]} ({cause})")
     if state[:2] in _POSTGRESQL:
         return StoreError(f"{where} {_POSTGRESQL[state[:2]]} ({cause})")
-    if cause is not None and not state and not code:
+    if isinstance(problem, OperationalError) and not state and not code:  # psycopg, without an answer from the server
         return StoreError(f"{where} can't be reached; see that the server runs and that its address is right ({cause})")
     return StoreError(f"{where} failed: {cause or problem}")
 
