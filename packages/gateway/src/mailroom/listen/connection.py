@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Awaitable
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -54,6 +55,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         self._errors = 0
         self._lines_before = 0
         self._busy = False
+        self._congested = False
         self._ending = False
         self._over = True
         self._deadline = 0.0
@@ -72,10 +74,11 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     def connection_made(self, transport: Any) -> None:
         peer = transport.get_extra_info("peername")
         self._client = read_client(peer[0])
+        self._peer = str(self._client)
         try:
             self._enter()
         except Refused as refused:
-            events.session_refused(str(self._client), refused.text)
+            events.session_refused(self._peer, refused.text)
             if self._listener.mode is not TlsMode.IMPLICIT:
                 transport.write(on_the_wire(f"{refused.code} {refused.enhanced} {refused.text}"))
             transport.close()
@@ -89,7 +92,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     def _enter(self) -> None:
         networks = self._listener.networks
         if (networks or self._listener.legacy) and not any(self._client in network for network in networks):
-            raise Refused(554, "5.7.1", f"No service for {self._client} on this port")
+            raise Refused(554, "5.7.1", f"No service for {self._peer} on this port")
         self._service.counts.enter(self._client)
         self._service.sessions.add(self)
 
@@ -112,13 +115,15 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
             return
         self._over = True
         self._service.counts.leave(self._client)
-        self._service.sessions.discard(self)
+        if self._busy:
+            self._handler_coroutine = self.loop.create_future()  # aiosmtpd cancels this; the door finishes what it began
         super().connection_lost(error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._service.left(self)
         problem = None if task.cancelled() else task.exception()
         if problem is not None and not isinstance(problem, ConnectionError):
-            events.session_broke(str(self._client), repr(problem))
+            events.session_broke(self._peer, repr(problem))
             self.abort()
 
     async def _handle_client(self) -> None:
@@ -126,7 +131,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
             try:
                 await self._start_tls()
             except TLSSetupException as problem:
-                events.tls_failed(str(self._client), str(problem))
+                events.tls_failed(self._peer, str(problem))
                 self._writer.close()
                 self.connection_lost(problem)
                 return
@@ -213,6 +218,8 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     # ---- replies ----------------------------------------------------------------------------------------------------
 
     async def push(self, status: str | bytes) -> None:
+        if self._over:
+            return
         reply = on_the_wire(status)
         self._replies.append(reply)
         code = reply[:3]
@@ -226,10 +233,19 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         if code in _HANG_UP:
             await self._hang_up()
 
-    async def _flush(self) -> None:
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._congested = False
+
+    def _flush(self) -> Awaitable[None] | None:
+        """Something to wait for, if the client does not read its replies."""
         if self._replies:
             self._write()
-            await self._writer.drain()
+        return self._writer.drain() if self._congested else None
 
     def _write(self) -> None:
         self._writer.write(b"".join(self._replies))
@@ -237,20 +253,19 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
 
     async def handle_exception(self, error: Exception) -> str:
         """The reply to what a command raised; aiosmtpd's `except Exception` is the session's one."""
-        client = str(self._client)
         application = self.session.application
         name = application.name if application else ""
         match error:
             case Smuggling():
-                events.smuggling_refused(client, name, error.flaw.value)
+                events.smuggling_refused(self._peer, name, error.flaw.value)
                 return f"{error.code} {error.enhanced} {error.text}"
             case Refused():
-                events.submission_refused(client, name, error.code, error.enhanced, error.text, error.why)
+                events.submission_refused(self._peer, name, error.code, error.enhanced, error.text, error.why)
                 return f"{error.code} {error.enhanced} {error.text}"
             case TLSSetupException():
-                events.tls_failed(client, str(error))
+                events.tls_failed(self._peer, str(error))
                 return ""
             case _:
-                events.session_broke(client, repr(error))
+                events.session_broke(self._peer, repr(error))
                 # In the middle of DATA there is no way back to commands.
                 return f"{451 if self._inbound.decoder is None else 421} 4.3.0 A problem of ours; try again later"

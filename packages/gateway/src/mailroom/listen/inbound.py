@@ -24,7 +24,7 @@ _RUN = 32
 class Inbound:
     """One connection's incoming bytes, from a `transport` that both reads and writes.
 
-    `flush` is called before each wait: now the client needs our replies.
+    `flush` is awaited before each wait, if it gives something to wait for: now the client needs our replies.
     """
 
     __slots__ = (
@@ -44,7 +44,7 @@ class Inbound:
         "lines",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, flush: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: Any, flush: Callable[[], Awaitable[None] | None]) -> None:
         self._loop = loop
         self._transport = transport
         self._flush = flush
@@ -154,9 +154,11 @@ class Inbound:
     async def _more(self) -> None:
         """Until something came. After the end of the stream nothing will, and the session is over."""
         self._news = False
-        await self._flush()
-        if self._news:
-            return
+        congested = self._flush()
+        if congested is not None:
+            await congested
+            if self._news:
+                return
         if self._eof:
             raise asyncio.CancelledError
         self._waiter = self._loop.create_future()

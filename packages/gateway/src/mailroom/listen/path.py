@@ -12,21 +12,24 @@ NULL = "<>"
 _LOCAL = r"""[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+|"(?:[ !#-\[\]-~]|\\[ -~])*\""""
 _DOMAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*"
 # Consecutive dots in the local part are against the RFC but in use, as are underscores in host names.
-_ADDRESS = re.compile(rf"(?:{_LOCAL})@{_DOMAIN}\Z")
-_BRACKETS = re.compile(r"<([^<>\"]*(?:\"(?:[^\"\\]|\\.)*\"[^<>\"]*)?)>(?: +(.*))?\Z")
-_NAKED = re.compile(r"([^ <>]+)(?: +(.*))?\Z")
+_ADDRESS = re.compile(rf"({_LOCAL})@({_DOMAIN})\Z")
+_USUAL = re.compile(rf"<(({_LOCAL})@({_DOMAIN}))>(?: +([ -~]*))?\Z")
+_UNUSUAL = re.compile(r"(?:<([^<>]*)>|([^ <>]+))(?: +(.*))?\Z")
 
 
 def read_path(text: str) -> tuple[str, str]:
     """The address (or `NULL`) and the parameters after it. Raises Refused with a 501 or 553."""
+    usual = _USUAL.match(text)
+    if usual is not None and len(usual[2]) <= 64 and len(usual[3]) <= 253:  # RFC 5321 4.5.3.1; a name in DNS has 253 at most
+        return usual[1], usual[4] or ""
     if not text.isascii():
         raise Refused(553, "5.6.7", "Addresses with characters outside ASCII are not supported here: SMTPUTF8 is not offered")
     if not text.isprintable():
         raise Refused(501, "5.1.7", "Control characters in an address: remove them")
-    found = (_BRACKETS if text.startswith("<") else _NAKED).match(text)  # devices exist that leave the brackets out
+    found = _UNUSUAL.match(text)
     if found is None:
         raise Refused(501, "5.1.7", "This is no address: write <name@example.com>")
-    address, parameters = found[1], found[2] or ""
+    address, parameters = found[1] or found[2], found[3] or ""  # devices exist that leave the brackets out
     if not address:
         return NULL, parameters
     _check(address)
@@ -35,7 +38,7 @@ def read_path(text: str) -> tuple[str, str]:
 
 def _check(address: str) -> None:
     local, _, domain = address.rpartition("@")
-    if len(local) > 64 or len(domain) > 253:  # RFC 5321 4.5.3.1.1 and .2; a name in DNS has 253 at most
+    if len(local) > 64 or len(domain) > 253:
         raise Refused(553, "5.1.3", "This address is too long: 64 characters before the @ and 253 after it are allowed")
     if address.startswith("@"):
         raise Refused(553, "5.1.3", "Source routes are not supported: write <name@example.com>")

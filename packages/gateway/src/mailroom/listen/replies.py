@@ -21,7 +21,8 @@ _STATUS = {
 def on_the_wire(reply: str | bytes) -> bytes:
     """One line in ASCII with its status code (RFC 3463) and CR LF. Nothing in it can begin another line."""
     line = reply.encode("ascii", "replace") if isinstance(reply, str) else reply
-    line = b" ".join(line.splitlines())
+    if b"\r" in line or b"\n" in line:
+        line = b" ".join(line.splitlines())
     if line[4:6] not in (b"2.", b"4.", b"5."):
         status = _STATUS.get(line[:3])
         if status is not None:

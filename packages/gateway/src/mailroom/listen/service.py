@@ -38,10 +38,21 @@ class Service:
     counts: Sessions = field(init=False)
     logins: Logins = field(init=False)
     sessions: set[Stoppable] = field(default_factory=set)
-    handing_over: set[asyncio.Task[str]] = field(default_factory=set)
-    """Mails that the door is busy with; they go on even if their client has gone."""
+    """Those whose task runs; after its client has left, one may still wait for the door."""
     stopping: bool = False
+    _nobody: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.counts = Sessions(self.limits)
         self.logins = Logins(self.limits, self.clock)
+
+    def left(self, session: Stoppable) -> None:
+        self.sessions.discard(session)
+        if not self.sessions:
+            self._nobody.set()
+
+    async def all_gone(self) -> None:
+        """Until no session is left."""
+        while self.sessions:
+            self._nobody.clear()
+            await self._nobody.wait()

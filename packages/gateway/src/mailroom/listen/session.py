@@ -112,7 +112,7 @@ class SubmissionSession(Connection):
         visit.wrong_user = None
         await super().smtp_AUTH(f"{mechanism.upper()} {response}".strip())
         if visit.wrong_user is not None:
-            events.login_failed(str(self._client), visit.wrong_user)
+            events.login_failed(self._peer, visit.wrong_user)
             await asyncio.sleep(logins.failed(self._client))
             raise Refused(535, "5.7.8", "Wrong user or password")
 
@@ -143,28 +143,21 @@ class SubmissionSession(Connection):
         with SpoolFile(self._service.spool) as spool:
             received = await receive(self._inbound, spool, self._service.door.max_size(application))
             visit, envelope = self.session, self.envelope
-            handing_over = self.loop.create_task(
-                self._service.door.accept(
-                    Submission(
-                        application=application,
-                        sender=None if envelope.mail_from == NULL else envelope.mail_from,
-                        recipients=tuple(envelope.rcpt_tos),
-                        raw=received.raw,
-                        spool=spool.path if received.raw is None else None,
-                        size=received.size,
-                        client=str(self._client),
-                        helo=visit.host_name,
-                        tls=visit.tls,
-                        authenticated=visit.user,
-                    )
-                )
+            submission = Submission(
+                application=application,
+                sender=None if envelope.mail_from == NULL else envelope.mail_from,
+                recipients=tuple(envelope.rcpt_tos),
+                raw=received.raw,
+                spool=spool.path if received.raw is None else None,
+                size=received.size,
+                client=self._peer,
+                helo=visit.host_name,
+                tls=visit.tls,
+                authenticated=visit.user,
             )
-            self._service.handing_over.add(handing_over)
-            handing_over.add_done_callback(self._service.handing_over.discard)
-            spool.lend(handing_over)
-            self._busy = True
+            self._busy = True  # a client that leaves now changes nothing
             try:
-                return await asyncio.shield(handing_over)  # a client that leaves now changes nothing
+                return await self._service.door.accept(submission)
             finally:
                 self._busy = False
 

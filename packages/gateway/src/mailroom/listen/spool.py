@@ -20,7 +20,6 @@ class SpoolFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path: Path | None = None
-        self._reader: asyncio.Future[str] | None = None
 
     @property
     def path(self) -> Path:
@@ -39,20 +38,10 @@ class SpoolFile:
         except OSError as problem:
             raise Refused(452, "4.3.1", "No room for this message at the moment; try again later", why=str(problem)) from problem
 
-    def lend(self, reader: asyncio.Future[str]) -> None:
-        """The file stays until `reader` is done, even if the session ends before."""
-        self._reader = reader
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._reader is None or self._reader.done():
-            self._remove()
-        else:
-            self._reader.add_done_callback(lambda _: self._remove())
-
-    def _remove(self) -> None:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 

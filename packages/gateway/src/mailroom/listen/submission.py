@@ -39,13 +39,13 @@ class Running:
             server.close()
         for session in list(self._service.sessions):
             session.stop()
-        ends = asyncio.get_running_loop().time() + deadline.total_seconds()
-        while self._service.sessions and asyncio.get_running_loop().time() < ends:
-            await asyncio.sleep(0.02)
-        for session in list(self._service.sessions):
-            session.abort()
-        if self._service.handing_over:
-            await asyncio.wait(self._service.handing_over)
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                await self._service.all_gone()
+        except TimeoutError:
+            for session in list(self._service.sessions):
+                session.abort()
+            await self._service.all_gone()  # what the door is busy with is finished
 
 
 async def serve(
