@@ -18,7 +18,10 @@ SEND = "POST /v1.0/me/messages/AAk=/send"
 DELETE = "DELETE /v1.0/me/messages/AAk="
 BY_ID = "GET /v1.0/me/messages/AAk=?$select=id,isDraft,internetMessageId,conversationId"
 
-_REST = f"&$select=id,isDraft,internetMessageId,conversationId&$expand=singleValueExtendedProperties($filter=id eq '{PROPERTY}')&$top=50"
+_REST = (
+    "&$select=id,isDraft,internetMessageId,conversationId,toRecipients,ccRecipients,bccRecipients"
+    f"&$expand=singleValueExtendedProperties($filter=id eq '{PROPERTY}')&$top=50"
+)
 _BY_MARKER = f"singleValueExtendedProperties/Any(ep: ep/id eq '{PROPERTY}' and ep/value eq '{MARKER}')"
 SENT_BY_MESSAGE_ID = f"GET /v1.0/me/mailFolders/sentitems/messages?$filter=internetMessageId eq '<d@graph.test>'{_REST}"
 SENT_BY_MARKER = f"GET /v1.0/me/mailFolders/sentitems/messages?$filter={_BY_MARKER}{_REST}"
@@ -29,9 +32,11 @@ def refused(status: int, code: str, **headers: str) -> Response:
     return answer(status, {"error": {"code": code, "message": "no"}}, **headers)
 
 
-def message(id: str, *, draft: bool = False, marker: str = "") -> dict[str, object]:
-    """A message as a listing shows it."""
+def message(id: str, *, draft: bool = False, marker: str = "", to: str = "", bcc: str = "") -> dict[str, object]:
+    """A message as a listing shows it; `to` and `bcc` are addresses with blanks between them."""
     fields: dict[str, object] = {"id": id, "isDraft": draft, "internetMessageId": "<d@graph.test>", "conversationId": "conv"}
+    for name, addresses in (("toRecipients", to), ("bccRecipients", bcc)):
+        fields[name] = [{"emailAddress": {"name": "N", "address": address}} for address in addresses.split()]
     if marker:
         fields["singleValueExtendedProperties"] = [{"id": PROPERTY, "value": marker}]
     return fields

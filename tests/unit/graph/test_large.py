@@ -69,7 +69,7 @@ def test_a_draft_is_ready_only_after_its_last_attachment() -> None:
     assert kinds == ["POST", "note", "POST", "POST", "PUT", "note", "POST"]
 
 
-@pytest.mark.parametrize("reply", [answer(503), lost(sent=True), refused(403, "ErrorAccessDenied")])
+@pytest.mark.parametrize("reply", [answer(429), lost(sent=False), refused(403, "ErrorAccessDenied")])
 def test_without_a_draft_nothing_is_attached(reply: Response) -> None:
     played = play(send_large(ME, {}, [Zeros(5)], MARKER), (CREATE, reply))
     assert isinstance(played.result, (Deferred, Held))

@@ -8,7 +8,8 @@ import pytest
 
 from mailroom_core.flow import NoResponse, Response
 from mailroom_core.model import Deferred, Failed, Held, Remote, Sent, Unknown
-from mailroom_core.providers.graph.looking import InSentItems, NotAnswered, Nowhere, StillDraft, look, orphans, resolve
+from mailroom_core.providers.graph.drafts import orphans
+from mailroom_core.providers.graph.looking import InSentItems, NotAnswered, Nowhere, StillDraft, look, resolve
 from tests.unit.graph.mailbox import (
     BY_ID,
     DELETE,
@@ -31,8 +32,8 @@ SENT_COPY = Remote("AAk=", "<d@graph.test>", "conv")
 OTHER_COPY = Remote("BBk=", "<d@graph.test>", "conv")
 
 
-def found(*script: Line, others: tuple[str, ...] = ()) -> object:
-    flow = look(ME, draft_id="AAk=", marker=MARKER, internet_message_id="<d@graph.test>", others=others)
+def found(*script: Line, recipients: tuple[str, ...] = ()) -> object:
+    flow = look(ME, draft_id="AAk=", marker=MARKER, internet_message_id="<d@graph.test>", recipients=recipients)
     return play(flow, *script).result
 
 
@@ -44,15 +45,28 @@ def test_by_its_id_a_mail_is_found_in_one_request() -> None:
     assert found((BY_ID, answer(200, message("AAk=", draft=True)))) == StillDraft("AAk=")
 
 
-def test_under_a_new_id_it_is_found_by_message_id() -> None:
-    for copy in (message("BBk=", marker=MARKER), message("BBk=")):
-        assert found((BY_ID, GONE), (SENT_BY_MESSAGE_ID, listing(copy))) == InSentItems(OTHER_COPY)
+def test_under_a_new_id_it_is_found_by_message_id_and_marker() -> None:
+    copies = listing(message("CCk=", marker="somebody", to="x@y.example"), message("BBk=", marker=MARKER))
+    assert found((BY_ID, GONE), (SENT_BY_MESSAGE_ID, copies), recipients=("x@y.example",)) == InSentItems(OTHER_COPY)
 
 
-def test_another_copy_with_the_same_message_id_is_not_taken_for_ours() -> None:
-    others = listing(message("BBk=", marker="somebody"), message("CCk="))
-    script = [(BY_ID, GONE), (SENT_BY_MESSAGE_ID, others), (SENT_BY_MARKER, listing()), (DRAFTS_BY_MARKER, listing())]
-    assert found(*script, others=("CCk=",)) == Nowhere()
+def test_without_its_marker_it_is_found_by_message_id_and_recipients() -> None:
+    copies = listing(message("CCk=", to="x@y.example"), message("BBk=", to="X@Y.example", bcc="z@y.example"))
+    script = ((BY_ID, GONE), (SENT_BY_MESSAGE_ID, copies))
+    assert found(*script, recipients=("z@Y.example", "x@y.example")) == InSentItems(OTHER_COPY)
+
+
+@pytest.mark.parametrize("recipients", [(), ("x@y.example",), ("x@y.example", "z@y.example", "a@y.example")])
+def test_another_copy_with_the_same_message_id_is_not_taken_for_ours(recipients: tuple[str, ...]) -> None:
+    others = [message("BBk=", marker="somebody", to="x@y.example"), message("CCk=", to="x@y.example", bcc="z@y.example"), message("DDk=")]
+    script = [(BY_ID, GONE), (SENT_BY_MESSAGE_ID, listing(*others)), (SENT_BY_MARKER, listing()), (DRAFTS_BY_MARKER, listing())]
+    assert found(*script, recipients=recipients) == Nowhere()
+
+
+def test_recipients_that_can_not_be_read_are_nobody() -> None:
+    junk = message("BBk=") | {"toRecipients": ["text", {}, {"emailAddress": "text"}, {"emailAddress": {}}], "ccRecipients": None}
+    script = [(BY_ID, GONE), (SENT_BY_MESSAGE_ID, listing(junk)), (SENT_BY_MARKER, listing()), (DRAFTS_BY_MARKER, listing())]
+    assert found(*script, recipients=("x@y.example",)) == Nowhere()
 
 
 def test_with_another_message_id_it_is_found_by_marker() -> None:
@@ -99,7 +113,7 @@ def test_a_404_without_a_word_is_a_missing_mail() -> None:
 
 
 def test_what_is_no_message_in_a_listing_is_passed_over() -> None:
-    junk = listing("text", {}, {"id": None}, message("BBk="))
+    junk = listing("text", {}, {"id": None}, message("BBk=", marker=MARKER))
     assert found((BY_ID, GONE), (SENT_BY_MESSAGE_ID, junk)) == InSentItems(OTHER_COPY)
 
 
@@ -134,9 +148,11 @@ def test_what_is_nowhere_stays_unknown() -> None:
     assert result.looked
 
 
-def test_others_ids_are_handed_to_the_look() -> None:
-    script = ((SENT_BY_MESSAGE_ID, listing(message("CCk="))), (SENT_BY_MARKER, listing()), (DRAFTS_BY_MARKER, listing()))
-    assert isinstance(play(resolve(ME, READY, MARKER, ["CCk="]), (BY_ID, GONE), *script).result, Unknown)
+def test_recipients_are_handed_to_the_look() -> None:
+    copy = listing(message("BBk=", to="x@y.example"))
+    result = play(resolve(ME, READY, MARKER, ["x@y.example"]), (BY_ID, GONE), (SENT_BY_MESSAGE_ID, copy)).result
+    assert isinstance(result, Sent)
+    assert result.remote_id == "BBk="
 
 
 def test_a_look_without_an_answer_does_not_count() -> None:

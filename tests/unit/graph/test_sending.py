@@ -8,12 +8,26 @@ from datetime import timedelta
 
 import pytest
 
-from mailroom_core.flow import Note, Request, Response, Streamed
+from mailroom_core.flow import NoResponse, Note, Request, Response, Streamed
 from mailroom_core.model import Deferred, Failed, Held, Sent, Unknown
+from mailroom_core.providers.graph.drafts import delete_draft
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.marker import PROPERTY
-from mailroom_core.providers.graph.sending import delete_draft, send_by_draft, send_draft, send_mime_once
-from tests.unit.graph.mailbox import CREATE, DELETE, GONE, MADE, MARKER, ME, NOTED, SEND, refused
+from mailroom_core.providers.graph.sending import send_by_draft, send_draft, send_mime_once
+from tests.unit.graph.mailbox import (
+    CREATE,
+    DELETE,
+    DRAFTS_BY_MARKER,
+    GONE,
+    MADE,
+    MARKER,
+    ME,
+    NOTED,
+    SEND,
+    listing,
+    message,
+    refused,
+)
 from tests.unit.scripted import answer, body_of, lost, play
 
 MIME = base64.b64encode(b"Subject: x\r\n\r\nbody\r\n")
@@ -94,11 +108,26 @@ def test_a_json_draft_carries_the_marker_as_a_property() -> None:
     assert json.loads(body_of(create)) == {"subject": "x", "singleValueExtendedProperties": [{"id": PROPERTY, "value": MARKER}]}
 
 
-@pytest.mark.parametrize("reply", [*AMBIGUOUS, lost(sent=True), lost(sent=False), answer(429)])
-def test_a_draft_that_was_not_made_for_sure_was_not_sent(reply: Response) -> None:
+@pytest.mark.parametrize("reply", [lost(sent=False), answer(429), answer(503, retry_after="1")])
+def test_a_draft_that_was_not_made_was_not_sent(reply: Response | NoResponse) -> None:
     played = play(send_by_draft(ME, MIME, MARKER), (CREATE, reply))
     assert isinstance(played.result, Deferred)
     assert played.notes == []
+
+
+@pytest.mark.parametrize("reply", [*AMBIGUOUS, lost(sent=True)])
+@pytest.mark.parametrize("swept", [listing(), answer(503), lost(sent=True)])
+def test_a_draft_that_may_have_been_made_was_not_sent_and_is_looked_for(reply: Response, swept: Response) -> None:
+    played = play(send_by_draft(ME, MIME, MARKER), (CREATE, reply), (DRAFTS_BY_MARKER, swept))
+    assert isinstance(played.result, Deferred)
+    assert played.notes == []
+
+
+def test_a_draft_that_was_made_without_an_answer_is_deleted() -> None:
+    made = listing(message("AAk=", draft=True, marker=MARKER))
+    played = play(send_by_draft(ME, MIME, MARKER), (CREATE, lost(sent=True)), (DRAFTS_BY_MARKER, made), (DELETE, answer(204)))
+    assert isinstance(played.result, Deferred)
+    assert "connection lost" in played.result.reply.text
 
 
 def test_a_draft_that_may_not_be_made_holds() -> None:
@@ -145,17 +174,16 @@ def test_a_send_that_never_left_is_deferred() -> None:
     assert isinstance(play(send_draft(ME, "AAk="), (SEND, lost(sent=False))).result, Deferred)
 
 
-def test_a_held_send_keeps_its_draft() -> None:
-    result = play(send_by_draft(ME, MIME, MARKER), (CREATE, MADE), (SEND, refused(401, "InvalidAuthenticationToken"))).result
-    assert isinstance(result, Held)
-
-
 @pytest.mark.parametrize("deleted", [answer(204), GONE, answer(500), lost(sent=True)])
-def test_a_draft_that_is_refused_for_good_does_not_stay(deleted: Response) -> None:
+def test_a_draft_that_is_refused_does_not_stay(deleted: Response) -> None:
     script = ((CREATE, MADE), (SEND, refused(400, "ErrorInvalidRecipients")), (DELETE, deleted))
-    result = play(send_by_draft(ME, MIME, MARKER), *script).result
-    assert isinstance(result, Failed)
-    assert result.bad_address
+    failed = play(send_by_draft(ME, MIME, MARKER), *script).result
+    assert isinstance(failed, Failed)
+    assert failed.bad_address
+    script = ((CREATE, MADE), (SEND, refused(403, "ErrorAccessDenied")), (DELETE, deleted))
+    held = play(send_by_draft(ME, MIME, MARKER), *script).result
+    assert isinstance(held, Held)
+    assert held.lane
 
 
 def test_the_same_draft_is_sent_again() -> None:

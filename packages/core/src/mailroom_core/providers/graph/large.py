@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from mailroom_core.flow import Flow, Note
 from mailroom_core.model import Outcome, Remote
+from mailroom_core.providers.graph.drafts import delete_draft, make_draft
 from mailroom_core.providers.graph.mailbox import Mailbox
-from mailroom_core.providers.graph.sending import delete_draft, make_draft, send_new_draft
+from mailroom_core.providers.graph.sending import send_new_draft
 from mailroom_core.providers.graph.uploads import Upload, attach
 
 

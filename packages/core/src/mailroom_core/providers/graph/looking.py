@@ -5,7 +5,8 @@ The copy in Sent Items may lag behind for minutes, so `Nowhere` means "not yet":
 the marker does, and `internetMessageId`.
 
 Copies of one message share a Message-ID (Odoo sends one per recipient), and Exchange may keep it. So what is found by it alone
-is ours only if it bears our marker, or no marker at all and is not already known as another attempt's: pass the ids of those.
+is ours only if it bears our marker or, should it have lost its marker, went to exactly our recipients. To take another's copy for
+ours would lose a mail.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from mailroom_core.flow import Flow, NoResponse, Request, ask, json_object
+from mailroom_core.flow import Flow, NoResponse, ask, json_object
 from mailroom_core.model import Deferred, Held, Outcome, Remote, Reply, Sent, Unknown
+from mailroom_core.policy.addresses import normalize
+from mailroom_core.providers.graph.drafts import delete_draft, sweep
 from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox, quoted
-from mailroom_core.providers.graph.marker import EXPAND, marker_filter, marker_of
-from mailroom_core.providers.graph.sending import delete_draft, remote_of, send_draft
-
-_FIELDS = "id,isDraft,internetMessageId,conversationId"
+from mailroom_core.providers.graph.marker import marker_filter, marker_of
+from mailroom_core.providers.graph.messages import FIELDS, Message, recipients_of, remote_of, search, unreadable
+from mailroom_core.providers.graph.sending import send_draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,15 @@ class NotAnswered:
     why: Trouble
 
 
+_ANEW = Deferred(Reply(0, "The attempt ended before anything was sent; it begins anew"), retry_after=timedelta())
+
 Found = InSentItems | StillDraft | Nowhere | NotAnswered
 
-_Messages = list[Mapping[str, object]]
 
-
-def look(mailbox: Mailbox, *, draft_id: str, marker: str, internet_message_id: str = "", others: Collection[str] = ()) -> Flow[Found]:
+def look(mailbox: Mailbox, *, draft_id: str, marker: str, internet_message_id: str = "", recipients: Collection[str] = ()) -> Flow[Found]:
     """Where the mail is: by its id, then in Sent Items, then in Drafts. One round trip as a rule, four at most.
 
-    `internet_message_id` is the one that Graph gave the draft; `others` are ids that belong to other attempts.
+    `internet_message_id` is the one that Graph gave the draft, `recipients` are those of the envelope.
     """
     found: Found = (yield from _by_id(mailbox, draft_id)) if draft_id else Nowhere()
     if not isinstance(found, Nowhere):
@@ -66,29 +68,30 @@ def look(mailbox: Mailbox, *, draft_id: str, marker: str, internet_message_id: s
     searches = [("sentitems", marker_filter(marker)), ("drafts", marker_filter(marker))]
     if internet_message_id:
         searches.insert(0, ("sentitems", f"internetMessageId eq {quoted(internet_message_id)}"))
-    for folder, search in searches:
-        messages = yield from _search(mailbox, folder, search)
+    for folder, wanted in searches:
+        messages = yield from search(mailbox, folder, wanted)
         if not isinstance(messages, list):
             return NotAnswered(messages)
         for message in messages:
-            remote = remote_of(message)
-            if _is_ours(message, remote, marker, others):
+            if _is_ours(message, marker, recipients):
+                remote = remote_of(message)
                 return StillDraft(remote.remote_id) if folder == "drafts" else InSentItems(remote)
     return Nowhere()
 
 
-def resolve(mailbox: Mailbox, facts: Mapping[str, str], marker: str, others: Collection[str] = ()) -> Flow[Outcome]:
-    """The outcome of an attempt by draft that ended without an answer. `facts` are those that its notes committed.
+def resolve(mailbox: Mailbox, facts: Mapping[str, str], marker: str, recipients: Collection[str] = ()) -> Flow[Outcome]:
+    """The outcome of an attempt by draft that ended without an answer. `facts` are those that its notes committed,
+    `recipients` those of the envelope.
 
     `Unknown` means that nobody knows yet: ask again later. What was never sent is cleared away and may be sent anew at once.
     """
     draft_id = facts.get("draft_id", "")
     if not draft_id:
-        return (yield from _clear(mailbox, (yield from orphans(mailbox, marker))))
+        return (yield from sweep(mailbox, marker)) or _ANEW
     if facts.get("ready") == "no":
-        return (yield from _clear(mailbox, (draft_id,)))
+        return (yield from delete_draft(mailbox, draft_id)) or _ANEW
     found = yield from look(
-        mailbox, draft_id=draft_id, marker=marker, internet_message_id=facts.get("internet_message_id", ""), others=others
+        mailbox, draft_id=draft_id, marker=marker, internet_message_id=facts.get("internet_message_id", ""), recipients=recipients
     )
     match found:
         case InSentItems(remote):
@@ -109,27 +112,8 @@ def _send_again(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
     return Unknown(str(outcome.reply), looked=False) if isinstance(outcome, Deferred) else outcome
 
 
-def orphans(mailbox: Mailbox, marker: str) -> Flow[tuple[str, ...] | Trouble]:
-    """Ids of the drafts that bear this marker. If the attempt's draft was never committed, they were never sent: `delete_draft`."""
-    messages = yield from _search(mailbox, "drafts", marker_filter(marker))
-    if not isinstance(messages, list):
-        return messages
-    return tuple(str(message["id"]) for message in messages if marker_of(message) == marker and message.get("isDraft") is True)
-
-
-def _clear(mailbox: Mailbox, drafts: tuple[str, ...] | Trouble) -> Flow[Outcome]:
-    """Delete drafts that were never sent, then let the mail go out anew."""
-    if not isinstance(drafts, tuple):
-        return drafts
-    for draft_id in drafts:
-        trouble = yield from delete_draft(mailbox, draft_id)
-        if trouble is not None:
-            return trouble
-    return Deferred(Reply(0, "The attempt ended before anything was sent; it begins anew"), retry_after=timedelta())
-
-
 def _by_id(mailbox: Mailbox, draft_id: str) -> Flow[Found]:
-    request = mailbox.get("messages", draft_id, query={"$select": _FIELDS})
+    request = mailbox.get("messages", draft_id, query={"$select": FIELDS})
     try:
         response = yield from ask(request)
     except NoResponse as problem:
@@ -143,29 +127,9 @@ def _by_id(mailbox: Mailbox, draft_id: str) -> Flow[Found]:
         return StillDraft(draft_id)
     if message.get("isDraft") is False:
         return InSentItems(remote_of(message))
-    return NotAnswered(_unreadable(response.status))
+    return NotAnswered(unreadable(response))
 
 
-def _search(mailbox: Mailbox, folder: str, search: str) -> Flow[_Messages | Trouble]:
-    """Messages of a folder with their markers. A page holds more than one mail can ever have copies."""
-    query = {"$filter": search, "$select": _FIELDS, "$expand": EXPAND, "$top": "50"}
-    request: Request = mailbox.get("mailFolders", folder, "messages", query=query)
-    try:
-        response = yield from ask(request)
-    except NoResponse as problem:
-        return no_answer(problem)
-    if response.status != 200:
-        return judge(response)
-    value = json_object(response).get("value")
-    if not isinstance(value, list):
-        return _unreadable(response.status)
-    return [message for message in value if isinstance(message, dict) and message.get("id")]
-
-
-def _is_ours(message: Mapping[str, object], remote: Remote, marker: str, others: Collection[str]) -> bool:
+def _is_ours(message: Message, marker: str, recipients: Collection[str]) -> bool:
     found = marker_of(message)
-    return found == marker if found else remote.remote_id not in others
-
-
-def _unreadable(status: int) -> Deferred:
-    return Deferred(Reply(status, "Graph's answer can't be read; it is asked again"), unmapped=True)
+    return found == marker if found else bool(recipients) and recipients_of(message) == {str(normalize(each)) for each in recipients}
