@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from mailroom_emulator import control
+from mailroom_emulator.control.routes import router as control_router
 from mailroom_emulator.entra import routes as entra_routes
 from mailroom_emulator.exchange import Do, Exchange, carry_out
 from mailroom_emulator.faults import Effects
@@ -27,7 +27,7 @@ class Application:
 
     def __init__(self, emulator: "Emulator") -> None:
         self._emulator = emulator
-        self._control = control.router(emulator)
+        self._control = control_router(emulator)
         self._entra = entra_routes.router(emulator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,11 +42,18 @@ class Application:
             do = self._upload(exchange, upload[1])
         else:
             do = self._login(exchange)
+
+        async def send_and_leave(message: Message) -> None:
+            # Before the last byte leaves, so that the client's next request never meets this one.
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                exchange.cleanup.close()
+            await send(message)
+
         with exchange.cleanup:
             response = await carry_out(exchange, do)
             self._record(exchange, response)
             if response is not None:
-                await response(scope, receive, send)
+                await response(scope, receive, send_and_leave)
 
     def _graph(self, exchange: Exchange) -> Do:
         scope = exchange.scope

@@ -70,6 +70,7 @@ class Agenda:
         self._heap: list[tuple[datetime, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._nudge = asyncio.Event()
+        self._sleepers: set[asyncio.Event] = set()
         clock.on_change(self._nudge.set)
 
     def later(self, emulated: timedelta, call: Callable[[], None]) -> None:
@@ -81,8 +82,19 @@ class Agenda:
         heapq.heappush(self._heap, (due, next(self._serial), call))
         self._nudge.set()
 
+    async def sleep(self, emulated: timedelta) -> None:
+        """Wait for an emulated span."""
+        done = asyncio.Event()
+        self._sleepers.add(done)
+        self.later(emulated, done.set)
+        await done.wait()
+        self._sleepers.discard(done)
+
     def clear(self) -> None:
+        """Forget what was to be done; who sleeps, wakes up."""
         self._heap.clear()
+        for sleeper in self._sleepers:
+            sleeper.set()
 
     @property
     def waiting(self) -> int:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from mailroom_emulator.blobs import Blobs
+from mailroom_emulator.bounces import Bounces
 from mailroom_emulator.clock import Agenda, Clock
 from mailroom_emulator.counters import Counters
 from mailroom_emulator.entra.tokens import TokenStore
 from mailroom_emulator.faults import Faults
 from mailroom_emulator.graph.routes import OPERATIONS
 from mailroom_emulator.jws import shared_signer
+from mailroom_emulator.limits import Limits
 from mailroom_emulator.mailbox import Mailbox
 from mailroom_emulator.outside import Outside
 from mailroom_emulator.seed import Seed
@@ -32,6 +34,8 @@ class Emulator:
     switches: Switches
     counters: Counters
     outside: Outside
+    limits: Limits
+    bounces: Bounces
     faults: Faults
     uploads: "dict[str, Session]"
 
@@ -55,6 +59,8 @@ class Emulator:
         self.switches.change(self._seed.switches)
         self.counters = Counters()
         self.outside = Outside()
+        self.limits = Limits(self.clock)
+        self.bounces = Bounces()
         self.faults = Faults(OPERATIONS)
         self.uploads = {}
         self._mailboxes = {}

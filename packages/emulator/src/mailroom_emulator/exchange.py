@@ -70,7 +70,7 @@ async def _with_fault(exchange: Exchange, do: Do, action: Action | None) -> Resp
             _do_later(exchange, do, await _drain(receive), after)
             return _respond(exchange, answer)
         case Delay(span):
-            await _pause(exchange.emulator, span)
+            await exchange.emulator.agenda.sleep(span)
             return await do(receive, NO_EFFECTS)
         case Drop(when, after_bytes):
             if after_bytes is not None:
@@ -100,12 +100,6 @@ def _do_later(exchange: Exchange, do: Do, body: bytes, after: timedelta) -> None
         task.add_done_callback(emulator.background.discard)
 
     emulator.agenda.later(after, start)
-
-
-async def _pause(emulator: "Emulator", span: timedelta) -> None:
-    done = asyncio.Event()
-    emulator.agenda.later(span, done.set)
-    await done.wait()
 
 
 async def _drain(receive: Receive) -> bytes:

@@ -44,6 +44,8 @@ class Switches:
     delegated_shared_upload: bool = _switch(False, "A delegated token may upload to a shared mailbox; else 403.")
     sent_lag_seconds: float = _switch(0.0, "Emulated seconds until the copy is in Sent Items.")
     delivery_lag_seconds: float = _switch(0.0, "Emulated seconds until a sent mail reaches its recipients.")
+    ndr_lag_seconds: float = _switch(0.0, "Emulated seconds until a failure is reported.")
+    latency_seconds: float = _switch(0.0, "Emulated seconds that each request to Graph takes.")
     conversation_by_subject: bool = _switch(False, "Unrelated mails with the same subject share a conversationId.")
     send_status: str = _switch("202", "What a successful sendMail and send answer.", "202", "200")
     oversize_status: str = _switch("413", "What a request above 4 MB is answered with.", "413", "400")

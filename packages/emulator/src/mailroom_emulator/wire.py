@@ -162,10 +162,8 @@ def _address_headers(content: Content, *, bcc: bool) -> bytes:
         if listed:
             message[name] = listed
     message["Subject"] = " ".join(content.subject.split())
-    message["Date"] = format_datetime(content.date)
-    message["Message-ID"] = content.message_id
-    message["MIME-Version"] = "1.0"
-    return _header_bytes(message)
+    fixed = f"Date: {format_datetime(content.date)}\r\nMessage-ID: {content.message_id}\r\nMIME-Version: 1.0\r\n"
+    return _header_bytes(message) + fixed.encode("utf-8", "replace")
 
 
 def _mailbox(address: Address) -> HeaderAddress:
@@ -175,6 +173,13 @@ def _mailbox(address: Address) -> HeaderAddress:
 
 def _header_bytes(message: EmailMessage) -> bytes:
     return b"".join(message.policy.fold_binary(name, value) for name, value in message.raw_items())
+
+
+def header_value(name: str, value: str) -> str:
+    """A header value, folded and encoded for the wire."""
+    message = EmailMessage(policy=_POLICY)
+    message[name] = " ".join(value.split())
+    return _header_bytes(message).decode().partition(":")[2].strip()
 
 
 def _survives(name: str, switches: Switches, keep_x: set[str]) -> bool:

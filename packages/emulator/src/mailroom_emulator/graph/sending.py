@@ -84,6 +84,16 @@ def check_recipients(content: Content, account: Account) -> None:
         )
 
 
+def _count_recipients(call: Call, content: Content) -> None:
+    limits, switches = call.emulator.limits, call.emulator.switches
+    if switches.throttling and not limits.recipients(call.account.oid, len(content.recipients())):
+        raise GraphError(
+            429,
+            "ErrorExceededMessageLimit",
+            "Daily Message/Recipient limit exceeded. Follow the instructions in your Inbox to verify your account.",
+        )
+
+
 def check_size(content: Content, account: Account) -> None:
     """Exchange counts the encoded size (facts 1.2)."""
     if wire.show(content).size > account.max_message_size:
@@ -95,6 +105,7 @@ def prepare(call: Call, content: Content) -> Content:
     content = authorise_sender(call, content)
     check_recipients(content, call.account)
     check_size(content, call.account)
+    _count_recipients(call, content)
     return _as_it_leaves(call, content)
 
 

@@ -12,7 +12,7 @@ from mailroom_emulator.entra.scopes import GRAPH, GRAPH_APP
 from mailroom_emulator.entra.tokens import Claims
 from mailroom_emulator.exchange import Exchange
 from mailroom_emulator.faults import Effects
-from mailroom_emulator.graph import permissions, uploads
+from mailroom_emulator.graph import permissions, throttle, uploads
 from mailroom_emulator.graph.call import Call
 from mailroom_emulator.graph.errors import GraphError, bad_request, error_body, not_authenticated
 from mailroom_emulator.graph.routes import Found, Target, exists
@@ -36,6 +36,7 @@ async def answer(exchange: Exchange, receive: Receive, effects: Effects, target:
         raise not_authenticated("The user of this token does not exist any more.")
     account = _account(emulator, target, user)
     permissions.check(found.route.need, claims, emulator.tenant.apps.get(claims.client_id), account, user)
+    await throttle.admit(exchange, claims.client_id, account, headers)
     call = Call(
         emulator=emulator,
         operation=found.route.operation,
@@ -123,6 +124,7 @@ async def upload_answer(exchange: Exchange, receive: Receive, effects: Effects, 
     headers = Headers(scope=scope)
     authtoken = _query(scope["query_string"]).get("authtoken")
     session = uploads.find_session(emulator, session_id, authtoken, headers)
+    await throttle.admit(exchange, session.call.claims.client_id, session.call.account, headers)
     match scope["method"]:
         case "PUT":
             return await uploads.put_range(session, headers, receive)
