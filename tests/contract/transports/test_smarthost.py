@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from email import message_from_bytes
+from email.policy import SMTP
+
 import pytest
 
 from mailroom_core.model import Deferred, DeliveryId, Failed, Reply, Sent
@@ -139,3 +142,45 @@ async def test_a_lost_answer_means_a_second_try_that_says_what_may_happen() -> N
     assert isinstance(outcome, Deferred)
     assert "may arrive twice" in outcome.reply.text
     assert server.connections == 0
+
+
+EIGHT_BIT = (
+    "From: Mary <mary@example.com>\r\nSubject: x\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße\r\n"
+).encode()
+
+
+async def test_a_server_without_8bitmime_gets_seven_bits_that_mean_the_same() -> None:
+    async with SmtpServer(Script(offered=("PIPELINING", "SIZE 1000000"))) as server:
+        (outcome,) = await send(server, raw=EIGHT_BIT)
+    assert isinstance(outcome, Sent)
+    (mail,) = server.mails
+    assert mail.content.isascii()
+    assert "8BITMIME" not in mail.mail_from
+    assert mail.mail_from.endswith(f"SIZE={len(mail.content)}")
+    assert message_from_bytes(mail.content, policy=SMTP).get_content() == "Grüße\r\n"
+
+
+async def test_a_signed_mail_that_would_have_to_be_converted_fails_with_the_way_out() -> None:
+    signed = (
+        b"From: mary@example.com\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/signed; boundary=b; micalg=sha-256; protocol="application/pgp-signature"\r\n\r\n'
+        b"--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n"
+        b"--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n--b--\r\n"
+    )
+    async with SmtpServer(Script(offered=("PIPELINING",))) as server:
+        (outcome,) = await send(server, raw=signed)
+    assert isinstance(outcome, Failed)
+    assert outcome.reply.enhanced == "5.6.3"
+    assert "use another server" in outcome.reply.text
+    assert not server.mails
+
+
+@pytest.mark.parametrize("offered", [("SIZE", "8BITMIME"), ("SIZE",)])
+async def test_another_from_leaves_the_rest_and_names_the_author_in_reply_to(offered: tuple[str, ...]) -> None:
+    async with SmtpServer(Script(offered=offered)) as server:
+        await send(server, raw=EIGHT_BIT, rewrite_from="notifications@example.com")
+    arrived = message_from_bytes(server.mails[0].content, policy=SMTP)
+    assert "notifications@example.com" in arrived["From"]
+    assert "mary@example.com" in arrived["Reply-To"]
+    assert arrived.get_content() == "Grüße\r\n"

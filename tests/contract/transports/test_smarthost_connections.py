@@ -109,6 +109,17 @@ async def test_a_cancelled_attempt_leaves_its_place_to_others() -> None:
     assert server.connections == 2
 
 
+async def test_closing_lets_a_mail_that_is_under_way_end() -> None:
+    async with SmtpServer() as server, smarthost_to(server) as smarthost:
+        sending = asyncio.create_task(one(smarthost, source=LargeMail(16 * MiB)))
+        await until(lambda: server.content_bytes > 0)
+        await smarthost.close()
+        assert isinstance(await sending, Sent)
+        await until(lambda: "QUIT" in server.commands)
+    (mail,) = server.mails
+    assert b"QUIT" not in mail.content
+
+
 async def test_the_attempts_own_deadline_ends_it_with_an_outcome() -> None:
     async with SmtpServer(Script({".": Act.SILENCE})) as server, smarthost_to(server) as smarthost:
         outcome = await one(smarthost, time_limit=timedelta(seconds=0.2))

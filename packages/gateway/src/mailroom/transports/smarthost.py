@@ -20,12 +20,13 @@ import aiosmtplib
 
 from mailroom.objects import Security, SmarthostRoute
 from mailroom.ports import Clock, Job, Remember
-from mailroom.transports.smtp_body import Body, Unreadable, as_stored
+from mailroom.transports.smtp_body import Body, Unreadable, prepare
 from mailroom.transports.smtp_dialogue import Envelope, Limits, Outcomes, Timeouts, transact
 from mailroom.transports.smtp_pool import IDLE, MAILS, Pool
 from mailroom.transports.smtp_reply import Answer, shorten
 from mailroom.transports.smtp_verdict import Stage, judge
 from mailroom.transports.smtp_wire import Features, Wire
+from mailroom_core.errors import MimeError
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Reply
 
 _SHARE = 0.95
@@ -136,9 +137,12 @@ class Smarthost:
         if not envelope.recipients:
             return refused
         try:
-            body = await as_stored(job.source)
+            body = await prepare(job.source, rewrite_from=job.message.rewrite_from, eight_bit=wire.features.eight_bit)
         except Unreadable as problem:
             return {**refused, **dict.fromkeys(envelope.recipients, Deferred(Reply(0, str(problem))))}
+        except MimeError as problem:  # RFC 3463 3.7: conversion is required, but can't be done
+            why = f"{self._where} can't carry this mail as it is ({problem}); use another server"
+            return {**refused, **dict.fromkeys(envelope.recipients, Failed(Reply(554, shorten(why), "5.6.3")))}
         if too_big := _too_big(body, wire.features):
             return {**refused, **dict.fromkeys(envelope.recipients, too_big)}
         outcomes = await transact(wire, envelope, body, limits)
@@ -237,7 +241,7 @@ class Smarthost:
         if isinstance(tls, ssl.SSLCertVerificationError):
             why = f"the certificate of {self._where} is not trusted ({tls.verify_message}); put its CA into ca_file, or its name into host"
             return Held(Reply(0, shorten(why), "4.7.5"), lane=True)
-        if tls is not None and "CERTIFICATE" in (tls.reason or ""):
+        if tls is not None and re.search("CERTIFICATE|UNKNOWN_CA", tls.reason or ""):
             why = f"{self._where} does not take our certificate ({tls.reason}); look at client_certificate and client_key"
             return Held(Reply(0, shorten(why), "4.7.5"), lane=True)
         if tls is not None:

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
+from mailroom_core.errors import StoreError
+from mailroom_core.mime.rewrite import replace_from, to_7bit
 from mailroom_core.mime.source import ReadAt, Streamed
 
 CHUNK = 256 * 1024
@@ -30,21 +32,32 @@ class Body:
         return self.content.length <= CHUNK
 
 
-async def as_stored(source: ReadAt) -> Body:
-    """The stored bytes, unchanged. Raises Unreadable."""
-    content = Streamed(source.size, lambda: _read(source))
+async def prepare(source: ReadAt, *, rewrite_from: str, eight_bit: bool) -> Body:
+    """The stored bytes; with another From, if there is one; as 7-bit, if they are not and the server has no 8BITMIME.
+
+    Raises Unreadable, and MimeError for a mail that can't be changed without breaking it.
+    """
     if source.size <= CHUNK:
-        return Body(content, _any_eight_bit(content))
-    return Body(content, await asyncio.to_thread(_any_eight_bit, content))
+        return _prepare(source, rewrite_from, eight_bit)
+    return await asyncio.to_thread(_prepare, source, rewrite_from, eight_bit)
+
+
+def _prepare(source: ReadAt, rewrite_from: str, eight_bit_wire: bool) -> Body:
+    stored = Streamed(source.size, lambda: _read(source))
+    eight_bit = any(not chunk.isascii() for chunk in _checked(stored))
+    try:
+        if eight_bit and not eight_bit_wire:
+            return Body(to_7bit(source, rewrite_from=rewrite_from), eight_bit=False)
+        if rewrite_from:
+            return Body(replace_from(source, rewrite_from), eight_bit)
+    except (OSError, StoreError) as problem:
+        raise _unreadable(problem) from problem
+    return Body(stored, eight_bit)
 
 
 def _read(source: ReadAt) -> Iterator[bytes]:
     for offset in range(0, source.size, CHUNK):
         yield source.read_at(offset, CHUNK)
-
-
-def _any_eight_bit(content: Streamed) -> bool:
-    return any(not chunk.isascii() for chunk in _checked(content))
 
 
 def _checked(content: Streamed) -> Iterator[bytes]:
@@ -54,10 +67,14 @@ def _checked(content: Streamed) -> Iterator[bytes]:
         for chunk in content.chunks():
             total += len(chunk)
             yield chunk
-    except OSError as problem:
-        raise Unreadable(f"the stored mail can't be read ({problem}); look at the gateway's disk") from problem
+    except (OSError, StoreError) as problem:
+        raise _unreadable(problem) from problem
     if total != content.length:
         raise Unreadable(f"the stored mail has {total} bytes instead of {content.length}; look at the gateway's disk")
+
+
+def _unreadable(problem: Exception) -> Unreadable:
+    return Unreadable(f"the stored mail can't be read ({problem}); look at the gateway's disk")
 
 
 def on_the_wire(body: Body) -> bytes:
@@ -70,11 +87,20 @@ async def pieces_on_the_wire(body: Body) -> AsyncGenerator[bytes, None]:
     """The pieces of a large body; the last one is the dot that ends it, alone. Raises Unreadable."""
     chunks = _checked(body.content)
     last = b""
-    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        if chunk:
-            yield _double_dots(chunk, line_start=last in (b"", b"\n"))
-            last = chunk[-1:]
+    while chunk := await asyncio.to_thread(_some, chunks):
+        yield _double_dots(chunk, line_start=last in (b"", b"\n"))
+        last = chunk[-1:]
     yield _end(last)
+
+
+def _some(chunks: Iterator[bytes]) -> bytes:
+    """The next chunks, together at least half a `CHUNK`; empty at the end."""
+    some: list[bytes] = []
+    size = 0
+    while size < CHUNK // 2 and (chunk := next(chunks, None)) is not None:
+        some.append(chunk)
+        size += len(chunk)
+    return b"".join(some)
 
 
 def _double_dots(data: bytes, *, line_start: bool) -> bytes:

@@ -25,6 +25,7 @@ class Pool:
         self._idle: list[Wire] = []
         self._open: set[Wire] = set()
         self._connecting = 0
+        self._closed = False
         self._reaper: asyncio.TimerHandle | None = None
 
     async def enter(self, deadline: float) -> None:
@@ -59,7 +60,7 @@ class Pool:
 
     def give(self, wire: Wire) -> None:
         """Give it back, in whatever state."""
-        if wire.broken or wire.used >= self._mails:
+        if self._closed or wire.broken or wire.used >= self._mails:
             self._let_go(wire)
             return
         loop = asyncio.get_running_loop()
@@ -84,13 +85,14 @@ class Pool:
             self._reaper = loop.call_at(oldest + self._idle_seconds, self._reap)
 
     async def close(self) -> None:
-        """Say goodbye on all connections, and wait a little for the goodbyes to leave."""
+        """Say goodbye on all connections that rest, and wait a little for the goodbyes to leave; the others follow when they are given."""
+        self._closed = True
         if self._reaper is not None:
             self._reaper.cancel()
-        wires, self._open, self._idle = self._open, set(), []
-        for wire in wires:
-            wire.quit()
-        if wires:
-            await asyncio.wait([wire.lost for wire in wires], timeout=_GOODBYE)
-        for wire in wires:
+        idle, self._idle = self._idle, []
+        for wire in idle:
+            self._let_go(wire)
+        if idle:
+            await asyncio.wait([wire.lost for wire in idle], timeout=_GOODBYE)
+        for wire in idle:
             wire.drop("we closed the connection")
