@@ -6,7 +6,7 @@ ARGS ?=
 N ?= 1000
 PACKAGES := packages/core packages/gateway packages/emulator
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
-SOURCES := packages/core/src packages/gateway/src packages/emulator/src tests bench
+SOURCES := packages/core/src packages/gateway/src packages/emulator/src demo tests bench
 INSTALL = $(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
 .PHONY: help setup setup-dev system demo serve check format test test-fast bench crash lock clean
@@ -37,7 +37,7 @@ system:
 	@bash tests/system-packages.sh
 
 demo: .venv/.run  ## the main job without any account; ARGS=--once ends by itself
-	@$(PY) -m mailroom.demo $(ARGS)
+	@$(PY) -m demo $(ARGS)
 
 serve: .venv/.run  ## start the gateway
 	@.venv/bin/mailroom serve $(ARGS)

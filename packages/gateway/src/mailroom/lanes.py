@@ -1,66 +1,87 @@
-"""A lane's pace: how many attempts at once, how many mails and recipients in a span of time, when the next request may start.
+"""A lane's pace: when the next mail and the next request may start.
 
 The lane's owner is the only one who uses the lane, so what it counts here is exact; what left before it took over comes from the
-store (`Store.usage`).
+store (`past_of`). The sums are `mailroom_core.policy.pace`; here are the provider's numbers, the clock and the waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from mailroom.objects import GraphRoute, OutgoingServer, SmarthostRoute
-from mailroom.ports import Clock
+from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
+from mailroom.ports import Clock, Store
 from mailroom_core.flow import Response
+from mailroom_core.model import LaneName
+from mailroom_core.policy.pace import Cost, Limits, Pace, Unit, Window
 
-GRAPH_REQUESTS_AT_ONCE = 3
-"""Microsoft allows four per mailbox, including what others do there (facts 5.4)."""
+# Microsoft Graph docs, concepts/throttling-limits.md, per app and mailbox; Exchange Online limits, sending (facts 5.4, 5.5).
+GRAPH_AT_ONCE = 3
+"""Four are allowed, including what others do in the mailbox."""
+GRAPH_REQUESTS = (
+    Window(Unit.REQUESTS, 10_000, timedelta(minutes=10)),
+    Window(Unit.BYTES, 150 * MiB, timedelta(minutes=5)),
+)
+EXCHANGE_RECIPIENTS = 10_000
+SINK_AT_ONCE = 16
 LATER = timedelta(hours=1)
 """A pause that ends by an event, not by time."""
+DAY = timedelta(days=1)
+
+Past = Iterable[tuple[datetime, Cost]]
 
 
 class LanePace:
     """Asked before every attempt and every request of a lane."""
 
-    def __init__(self, clock: Clock, *, attempts_at_once: int, requests_at_once: int = 0) -> None:
+    def __init__(self, clock: Clock, *, mails: Limits, requests: Limits | None = None, past: Past = ()) -> None:
+        past = list(past)
         self._clock = clock
-        self._most = attempts_at_once
-        self._running = 0
+        self._mails = Pace(mails, past)
+        self._requests = Pace(requests, past) if requests else None
         self._blocked_until: datetime | None = None
-        self._requests = asyncio.Semaphore(requests_at_once) if requests_at_once else None
+        self._queue = asyncio.Lock()
+        self._ended = asyncio.Event()
 
     def pause(self, recipients: int) -> timedelta:
-        """How long until an attempt for so many recipients may start; zero is now."""
-        if self._running >= self._most:
-            return LATER
-        return self._blocked()
+        """How long until a mail for so many recipients may start; zero is now."""
+        if blocked := self._blocked():
+            return blocked
+        now = self._clock()
+        start = self._mails.next_start(now, _mail(recipients))
+        return LATER if start is None else start - now
 
     def start(self, recipients: int) -> None:
-        self._running += 1
+        self._mails.begin(_mail(recipients))
 
-    def end(self) -> None:
-        self._running -= 1
+    def end(self, recipients: int) -> None:
+        self._mails.end(self._clock(), _mail(recipients))
 
     def block(self, until: datetime) -> None:
         """The provider wants a pause."""
         self._blocked_until = max(until, self._blocked_until or until)
 
-    def _blocked(self) -> timedelta:
-        left = self._blocked_until - self._clock() if self._blocked_until else timedelta()
-        return max(left, timedelta())
+    def eta(self, mails: int, recipients: int) -> datetime:
+        """When so many waiting mails will have left, if nothing else comes between; each mail's own time does not count."""
+        return self._mails.eta(self._clock() + self._blocked(), mails, _mail(-(-recipients // max(mails, 1))))
 
     @asynccontextmanager
     async def request(self, upload: int) -> AsyncIterator[None]:
-        """Around one HTTP request that uploads so many bytes; waits until it may start."""
+        """Around one HTTP request that uploads so many bytes; waits, first come first served, until it may start."""
         if self._requests is None:
             yield
             return
-        async with self._requests:
-            while wait := self._blocked():
-                await asyncio.sleep(wait.total_seconds())
+        cost = {Unit.REQUESTS: 1, Unit.BYTES: upload}
+        async with self._queue:
+            await self._wait(self._requests, cost)
+            self._requests.begin(cost)
+        try:
             yield
+        finally:
+            self._requests.end(self._clock(), cost)
+            self._ended.set()
 
     def answered(self, response: Response) -> None:
         """Obey `Retry-After` (also fractional) for the whole lane."""
@@ -72,13 +93,61 @@ class LanePace:
             return
         self.block(self._clock() + timedelta(seconds=wish))
 
+    async def _wait(self, pace: Pace, cost: Cost) -> None:
+        while True:
+            self._ended.clear()
+            now = self._clock()
+            start = pace.next_start(now, cost)
+            wait = self._blocked() or (LATER if start is None else start - now)
+            if not wait:
+                return
+            try:
+                async with asyncio.timeout(wait.total_seconds()):
+                    await self._ended.wait()
+            except TimeoutError:
+                pass
 
-def pace_of(server: OutgoingServer, clock: Clock) -> LanePace:
+    def _blocked(self) -> timedelta:
+        left = self._blocked_until - self._clock() if self._blocked_until else timedelta()
+        return max(left, timedelta())
+
+
+def pace_of(server: OutgoingServer, clock: Clock, past: Past = ()) -> LanePace:
     """The pace of a lane that this server opens."""
+    windows = []
+    if server.per_minute:
+        windows.append(Window(Unit.MESSAGES, server.per_minute, timedelta(minutes=1)))
+    per_day = server.recipients_per_day or (EXCHANGE_RECIPIENTS if isinstance(server.route, GraphRoute) else 0)
+    if per_day:
+        windows.append(Window(Unit.RECIPIENTS, per_day, DAY))
     match server.route:
         case GraphRoute():
-            return LanePace(clock, attempts_at_once=GRAPH_REQUESTS_AT_ONCE, requests_at_once=GRAPH_REQUESTS_AT_ONCE)
-        case SmarthostRoute(connections=connections):
-            return LanePace(clock, attempts_at_once=connections)
+            requests = Limits(GRAPH_REQUESTS, GRAPH_AT_ONCE)
+            return LanePace(clock, mails=Limits(tuple(windows), GRAPH_AT_ONCE), requests=requests, past=past)
+        case SmarthostRoute(connections=at_once):
+            return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past)
         case _:
-            return LanePace(clock, attempts_at_once=16)
+            return LanePace(clock, mails=Limits(tuple(windows), SINK_AT_ONCE), past=past)
+
+
+def past_of(store: Store, lane: LaneName, now: datetime) -> list[tuple[datetime, Cost]]:
+    """What left through the lane in the last day, in buckets that count at their end, oldest first. Blocking."""
+    edges = [now - timedelta(hours=hours) for hours in range(24, 0, -1)]
+    edges += [now - timedelta(minutes=minutes) for minutes in range(10, -1, -1)]
+    past: list[tuple[datetime, Cost]] = []
+    newer = [store.usage(lane, edge) for edge in edges]
+    for end, at_start, at_end in zip(edges[1:], newer, newer[1:], strict=False):
+        if attempts := at_start.attempts - at_end.attempts:
+            size = at_start.size - at_end.size
+            past.append((end, _left(attempts, at_start.recipients - at_end.recipients, size)))
+    return past
+
+
+def _left(attempts: int, recipients: int, size: int) -> Cost:
+    """Two requests a mail and one for each three MiB; everything is encoded in base64 once more."""
+    requests = 2 * attempts + size // (3 * MiB)
+    return {Unit.MESSAGES: attempts, Unit.RECIPIENTS: recipients, Unit.REQUESTS: requests, Unit.BYTES: size * 4 // 3}
+
+
+def _mail(recipients: int) -> Cost:
+    return {Unit.MESSAGES: 1, Unit.RECIPIENTS: recipients}

@@ -23,14 +23,14 @@ from mailroom.api.web import Web
 from mailroom.batching import GroupCommit
 from mailroom.blobs.files import FileBlobs
 from mailroom.ids import Ids
-from mailroom.lanes import LanePace, pace_of
+from mailroom.lanes import LanePace, pace_of, past_of
 from mailroom.listen.door import Client
 from mailroom.listen.listener import Limits, Listener, TlsMode
 from mailroom.listen.submission import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
-from mailroom.ports import NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
+from mailroom.ports import Lane, NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
 from mailroom.queue.settle import LOOKS
 from mailroom.queue.worker import Way, Worker
@@ -41,7 +41,7 @@ from mailroom.transports.http import Http, client
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault import credentials
-from mailroom.vault.keys import Keys, load_keys
+from mailroom.vault.keys import KeyRing
 from mailroom.vault.vault import SealedVault, cloud_of
 from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import AttemptId, LaneName, MessageId, show_id
@@ -59,7 +59,6 @@ class Parts:
     settings: Settings
     store: Store
     blobs: FileBlobs
-    keys: Keys
     vault: SealedVault
     ids: Ids
     directory: CachedDirectory
@@ -75,13 +74,13 @@ def open_parts(settings: Settings) -> Parts:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
         raise ConfigError(f"the data directory {settings.data} can't be made ({problem.strerror}); set another one with --data") from None
-    keys = load_keys(settings.vault_key_file)
+    keys = KeyRing(settings.vault_key_file)
     store = open_store(settings.database_url, clock=utc_now)
     directory = CachedDirectory(store)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
     ids = Ids(store.node(), utc_now)
-    return Parts(settings, store, FileBlobs(settings.data / "blobs"), keys, vault, ids, directory, owner)
+    return Parts(settings, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, owner)
 
 
 class CachedDirectory:
@@ -193,22 +192,40 @@ class Ways:
         self._parts = parts
         self._client = client()
         self._version = -1
-        self._ways: dict[tuple[LaneName, str], Way] = {}
-        self._paces: dict[LaneName, LanePace] = {}
+        self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
+        self._smarthosts: dict[str, Smarthost] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def __call__(self, lane: LaneName, server_name: str) -> Way:
+    def __call__(self, lane: Lane, server_name: str) -> Way:
         directory = self._parts.directory()
         if directory.version != self._version:
-            self._ways.clear()
             self._version = directory.version
-        way = self._ways.get((lane, server_name))
-        if way is None:
+            self._forget()
+        epoch, way = self._ways.get((lane.name, server_name), (0, None))
+        if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
             server = directory.servers.get(server_name)
             if server is None:
                 raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
-            pace = self._paces.setdefault(lane, pace_of(server, utc_now))
-            way = self._ways[lane, server_name] = Way(self._transport(server, lane, pace), pace)
+            pace = self._pace(server, lane)
+            way = Way(self._transport(server, lane.name, pace), pace)
+            self._ways[lane.name, server_name] = (lane.epoch, way)
         return way
+
+    def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
+        """Servers that share a mailbox share its lane, and so its pace."""
+        for (name, _), (epoch, way) in self._ways.items():
+            if name == lane.name and epoch == lane.epoch:
+                return way.pace
+        return pace_of(server, utc_now, past_of(self._parts.store, lane.name, utc_now()))
+
+    def _forget(self) -> None:
+        """Objects have changed. What is under way keeps its transport until it ends."""
+        self._ways.clear()
+        for smarthost in self._smarthosts.values():
+            task = asyncio.create_task(smarthost.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._smarthosts.clear()
 
     def _transport(self, server: OutgoingServer, lane: LaneName, pace: LanePace) -> Transport:
         route = server.route
@@ -216,7 +233,9 @@ class Ways:
             case GraphRoute():
                 return self._graph(route, lane, pace)
             case SmarthostRoute():
-                return self._smarthost(server, route)
+                if server.name not in self._smarthosts:
+                    self._smarthosts[server.name] = self._smarthost(server, route)
+                return self._smarthosts[server.name]
             case SinkRoute():
                 return Sink(route)
             case _:
@@ -230,7 +249,7 @@ class Ways:
         http = Http(self._client, self._token(account.name), pace)
         return Graph(mailbox, http, read_write=account.read_write, on_unsure=route.on_unsure)
 
-    def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Transport:
+    def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Smarthost:
         vault, name = self._parts.vault, f"server:{server.name}"
 
         async def password() -> str:
@@ -253,8 +272,8 @@ class Ways:
         return lambda refused: self._parts.vault.token(account, refused=refused)
 
     async def close(self) -> None:
-        for way in self._ways.values():
-            await way.transport.close()
+        self._forget()
+        await asyncio.gather(*self._closing)
         await self._client.aclose()
 
 

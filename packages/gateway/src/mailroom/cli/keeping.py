@@ -15,21 +15,19 @@ def vault() -> None:
 @vault.command()
 @click.pass_obj
 def rotate(context: Context) -> None:
-    """Make a new key and seal everything with it. Restart the gateway afterwards."""
+    """Make a new key and seal everything with it. The running gateway notices."""
     import os
 
-    from mailroom.vault.keys import VARIABLE, add_key, drop_old_keys
-    from mailroom.vault.vault import SealedVault
+    from mailroom.vault.keys import VARIABLE, add_key
     from mailroom_core.errors import ConfigError
 
     if os.environ.get(VARIABLE):
-        raise ConfigError(f"the key comes from {VARIABLE}: put a new one in front (comma between), run this again, then remove the old one")
-    settings = context.settings()
-    keys = add_key(settings.vault_key_file)
+        raise ConfigError(f"the key comes from {VARIABLE}: put a new one in front (comma between) and restart; then run this without it")
     with context.parts() as parts:
-        count = SealedVault(keys, parts.store, parts.directory.account, parts.http, parts.clock, parts.owner).reseal()
-    drop_old_keys(settings.vault_key_file, keys)
-    click.echo(f"{count} secrets are sealed with the new key. Restart the gateway, so that it uses it, too.")
+        parts.vault.reseal()  # whatever an interrupted rotation left under an older key
+        add_key(parts.settings.vault_key_file)
+        count = parts.vault.reseal()
+    click.echo(f"{count} secrets are sealed with the new key.")
 
 
 COMMANDS = (vault,)

@@ -39,7 +39,7 @@ class Way:
     pace: LanePace
 
 
-Ways = Callable[[LaneName, str], Way]
+Ways = Callable[[Lane, str], Way]
 """The way of a lane and one of its servers. Raises ConfigError if that server is gone."""
 
 
@@ -166,7 +166,7 @@ class LaneRunner:
         self._look_at = monotonic() + POLL.total_seconds()
         for attempt, work in await asyncio.to_thread(self._desk.store.unresolved, self.lane, limit=LOOKS_AT_ONCE):
             if work.message.id not in self._under_way:
-                way = self._ways(self.lane.name, work.deliveries[0].server)
+                way = self._ways(self.lane, work.deliveries[0].server)
                 self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
 
     async def _fetch(self) -> None:
@@ -183,7 +183,7 @@ class LaneRunner:
         """Start what may start now; how long until the next one may."""
         for queue in self._waiting.values():
             for message_id, work in list(queue.items()):
-                way = self._ways(self.lane.name, work.deliveries[0].server)
+                way = self._ways(self.lane, work.deliveries[0].server)
                 pause = way.pace.pause(len(work.deliveries))
                 if pause:
                     return pause
@@ -192,10 +192,11 @@ class LaneRunner:
         return POLL
 
     def _go(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], *, recipients: int) -> None:
-        way.pace.start(recipients)
-        self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt))
+        if recipients:
+            way.pace.start(recipients)
+        self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt, recipients))
 
-    async def _one(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None]) -> None:
+    async def _one(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], recipients: int) -> None:
         try:
             settled = await attempt
             if settled is None:
@@ -206,7 +207,8 @@ class LaneRunner:
             events.store_trouble(str(problem))
             self.stop()  # what is open is resolved by the lane's next owner
         finally:
-            way.pace.end()
+            if recipients:
+                way.pace.end(recipients)
             del self._under_way[work.message.id]
             if self._full and sum(map(len, self._waiting.values())) < FETCH // 2:
                 self._fetch_at = monotonic()

@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,16 +65,31 @@ def load_keys(file: Path, environment: Mapping[str, str] = os.environ) -> Keys:
 
 
 def add_key(file: Path) -> Keys:
-    """Put a new key at the top of the file; the old ones stay until nothing is sealed with them."""
-    keys = Keys((secrets.token_bytes(32), *load_keys(file, {}).ring))
+    """Put a new key at the top of the file. The one before stays, for whoever has sealed with it in this moment; older ones go."""
+    keys = Keys((secrets.token_bytes(32), *load_keys(file, {}).ring[:1]))
     _write(file, keys.ring)
     return keys
 
 
-def drop_old_keys(file: Path, keys: Keys) -> Keys:
-    """Keep the newest only; everything has been sealed with it."""
-    _write(file, keys.ring[:1])
-    return Keys(keys.ring[:1])
+class KeyRing:
+    """The keys as they are now: the file is read again when it has changed."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._keys = load_keys(file)
+        self._stamp = self._look()
+
+    def __call__(self) -> Keys:
+        stamp = self._look()
+        if stamp != self._stamp:
+            self._keys, self._stamp = load_keys(self._file), stamp
+        return self._keys
+
+    def _look(self) -> int:
+        try:
+            return self._file.stat().st_mtime_ns
+        except OSError:
+            return 0  # the keys come from the environment, or stay what they were
 
 
 def _parse(text: str, where: str) -> Keys:
@@ -92,7 +107,7 @@ def _parse(text: str, where: str) -> Keys:
     return Keys(tuple(ring))
 
 
-def _write(file: Path, ring: tuple[bytes, ...] | list[bytes]) -> None:
+def _write(file: Path, ring: Sequence[bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_name(file.name + ".new")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -48,7 +48,9 @@ def scopes_of(account: Account) -> tuple[str, ...]:
 class SealedVault:
     """Implements `ports.Vault` over the store. `http` sends requests without a token."""
 
-    def __init__(self, keys: Keys, store: Store, account: Callable[[str], Account], http: AsyncHttp, clock: Clock, owner: str) -> None:
+    def __init__(
+        self, keys: Callable[[], Keys], store: Store, account: Callable[[str], Account], http: AsyncHttp, clock: Clock, owner: str
+    ) -> None:
         self._keys = keys
         self._store = store
         self._account = account
@@ -62,19 +64,19 @@ class SealedVault:
         sealed = self._store.secret(name)
         if sealed is None:
             return None
-        opened: dict[str, str] = json.loads(self._keys.open(name, sealed))
+        opened: dict[str, str] = json.loads(self._keys().open(name, sealed))
         return opened
 
     def seal(self, name: str, secret: Mapping[str, str] | None) -> None:
-        self._store.put_secret(name, None if secret is None else self._keys.seal(name, json.dumps(dict(secret)).encode()))
+        self._store.put_secret(name, None if secret is None else self._keys().seal(name, json.dumps(dict(secret)).encode()))
 
     def reseal(self) -> int:
-        """Seal everything with the newest key (after `add_key`); how many were sealed anew."""
+        """Seal everything with the newest key (before and after `add_key`); how many were sealed anew."""
         count = 0
         for name in self._store.secrets():
             sealed = self._store.secret(name)
-            if sealed is not None and not self._keys.sealed_by_newest(sealed):
-                self._store.put_secret(name, self._keys.seal(name, self._keys.open(name, sealed)))
+            if sealed is not None and not self._keys().sealed_by_newest(sealed):
+                self._store.put_secret(name, self._keys().seal(name, self._keys().open(name, sealed)))
                 count += 1
         return count
 
