@@ -20,8 +20,8 @@ from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, Store
 from mailroom_core.errors import Refused, StoreError, StoreFull
 from mailroom_core.mime.complete import complete
-from mailroom_core.mime.sealed import is_signed_or_encrypted
 from mailroom_core.mime.headers import Fields, format_address
+from mailroom_core.mime.sealed import is_signed_or_encrypted
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy import senders, servers
 from mailroom_core.policy.addresses import domain_of, normalize

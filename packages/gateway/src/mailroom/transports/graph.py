@@ -46,7 +46,8 @@ class Graph:
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         if self._read_write:
-            outcome = await self._run(looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker), remember)
+            recipients = tuple(job.recipients.values())
+            outcome = await self._run(looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients), remember)
         elif self._on_unsure is OnUnsure.RETRY:
             outcome = Deferred(Reply(0, "No answer came, and with Mail.Send alone nobody can look: sent again, it may arrive twice"))
         else:
