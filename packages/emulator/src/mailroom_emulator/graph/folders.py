@@ -1,6 +1,7 @@
 """Folders, and who the accounts are."""
 
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
@@ -25,7 +26,7 @@ async def list_folders(call: Call) -> Response:
     body["value"] = [folder_json(call.mailbox, f) for f in page]
     if skip + top < len(found):
         more = f"$top={top}&$skip={skip + top}" + ("&includeHiddenFolders=true" if hidden else "")
-        body["@odata.nextLink"] = f"{call.hosts.graph}{call.path}?{more}"
+        body["@odata.nextLink"] = f"{call.hosts.graph}{quote(call.path)}?{more}"
     return JSONResponse(body)
 
 

@@ -18,6 +18,7 @@ from mailroom_emulator.mailbox import Folder, Mailbox, StoredMessage, property_k
 
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
+_PATH_SAFE = "/@()'$=:"
 _LAST = datetime.max.replace(tzinfo=UTC)
 _EXPAND_IDS = re.compile(r"id\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
 
@@ -46,7 +47,7 @@ def list_messages(call: Call, folder: Folder | None) -> dict[str, Any]:
     if len(page) > top:
         query = {f"${name}": value for name, value in call.query.items() if name not in ("skip", "top")}
         query |= {"$top": str(top), "$skip": str(skip + top)}
-        result["@odata.nextLink"] = f"{call.hosts.graph}{quote(call.path)}?{urlencode(query, quote_via=quote, safe='$')}"
+        result["@odata.nextLink"] = f"{call.hosts.graph}{quote(call.path, safe=_PATH_SAFE)}?{urlencode(query, quote_via=quote, safe='$')}"
     return result
 
 
