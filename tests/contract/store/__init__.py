@@ -1,0 +1,1 @@
+"""What every `Store` and every `Blobs` must do."""
