@@ -10,7 +10,8 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
-from mailroom.listen.door import Client, Submission
+from mailroom.accept import Submission
+from mailroom.listen.door import Client
 from mailroom.listen.listener import Limits, Listener, TlsMode
 from mailroom.listen.submission import Running, serve
 from mailroom.listen.tls import Certificates
@@ -25,6 +26,8 @@ class Accepted:
     submission: Submission
     raw: bytes
     """Also if it lay in a file."""
+    mode: int | None = None
+    """Of that file."""
 
 
 @dataclass
@@ -40,6 +43,10 @@ class FakeDoor:
     """What `accept` raises."""
     let_go: asyncio.Event | None = None
     """What `accept` waits for."""
+    move_to: Path | None = None
+    """Where `accept` moves a file to."""
+    read: bool = True
+    """Whether `accept` reads the bytes of a file."""
     came: asyncio.Event = field(default_factory=asyncio.Event)
     accepted: list[Accepted] = field(default_factory=list)
 
@@ -65,12 +72,21 @@ class FakeDoor:
             await self.let_go.wait()
         if self.refusal is not None:
             raise self.refusal
-        assert (submission.raw is None) != (submission.spool is None)
-        raw = submission.raw if submission.spool is None else submission.spool.read_bytes()
-        assert raw is not None
-        assert len(raw) == submission.size
-        self.accepted.append(Accepted(submission, raw))
+        self.accepted.append(self._take(submission))
         return f"queued as {len(self.accepted)}"
+
+    def _take(self, submission: Submission) -> Accepted:
+        if submission.spool is None:
+            assert submission.raw is not None
+            assert len(submission.raw) == submission.size
+            return Accepted(submission, submission.raw)
+        assert submission.raw is None
+        status = submission.spool.stat()
+        assert status.st_size == submission.size
+        raw = submission.spool.read_bytes() if self.read else b""
+        if self.move_to is not None:
+            submission.spool.rename(self.move_to)
+        return Accepted(submission, raw, status.st_mode & 0o777)
 
 
 PLAIN = Listener(port=0, tls=TlsMode.NONE)
@@ -99,3 +115,10 @@ async def listening(
         yield running
     finally:
         await running.stop(timedelta(0))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Give way to the others until it is so."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)

@@ -38,20 +38,24 @@ GRAPH_MIME = 2_900_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One mail as a listener or the API hands it over. Exactly one of `raw` and `spool` carries the bytes."""
+    """A whole mail with its envelope, as a listener or the API hands it over. Exactly one of `raw` and `spool` carries the bytes."""
 
     application: Application
     sender: str | None
+    """None is the null reverse-path."""
     recipients: tuple[str, ...]
     raw: bytes | None
+    """Up to 256 KiB."""
     spool: Path | None
+    """A finished file, not yet synced. It may be moved away; if it is still there afterwards, the listener removes it."""
     size: int
     client: str
+    """Its address."""
     helo: str
     tls: str
-    """The version, for example `TLSv1.3`; empty without TLS."""
+    """`TLSv1.3`, for example; empty without TLS."""
     authenticated: str
-    """As whom or by what; for the Received field."""
+    """The user of AUTH; empty for a network or a certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

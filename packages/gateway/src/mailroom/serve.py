@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -20,7 +22,7 @@ from pathlib import Path
 from mailroom.observe import events
 from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
-from mailroom.wiring import Parts, Ways, make_front, make_worker, open_parts
+from mailroom.wiring import Parts, Ways, make_front, make_sweep, make_worker, open_parts
 from mailroom_core.errors import ConfigError
 
 STOP = timedelta(seconds=20)
@@ -43,8 +45,6 @@ def one_gateway(data: Path) -> Iterator[int]:
 
 
 def _lock(handle: int, data: Path) -> None:
-    import time
-
     until = time.monotonic() + LOCK_WAIT
     while True:
         try:
@@ -60,13 +60,13 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
     """Run until SIGTERM or SIGINT. `arguments` start the same command line in a worker."""
     with one_gateway(settings.data) as lock:
         parts = open_parts(settings)
-        if not settings.database:  # alone on this database: every owner of before is dead
-            parts.store.end_leases()
+        _forget_counters(settings.data / "metrics")
+        _end_leases(parts)
         wakeup, parent = PipeWakeup(), os.pipe()
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        worker = asyncio.create_task(_keep_worker(arguments, (*wakeup.ends, parent[0], lock), stop))
+        worker = asyncio.create_task(_keep_worker(parts, arguments, (*wakeup.ends, parent[0], lock), stop))
         front = await make_front(parts, wakeup, stop.is_set)
         refresh = asyncio.create_task(_refresh(parts))
         _announce(front.addresses(), ready)
@@ -77,9 +77,22 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
             events.stopping()
             await front.stop(STOP)
             refresh.cancel()
-            os.close(parent[1])
             await worker
+            os.close(parent[1])
             parts.close()
+
+
+def _forget_counters(folder: Path) -> None:
+    """Those of boots before; each counts into a folder of its own."""
+    for boot in folder.iterdir():
+        if boot.name != str(os.getpid()):
+            shutil.rmtree(boot, ignore_errors=True)
+
+
+def _end_leases(parts: Parts) -> None:
+    """Alone on this database, and no worker runs: every owner of before is dead."""
+    if not parts.settings.database:
+        parts.store.end_leases()
 
 
 def _announce(addresses: list[str], ready: Path | None) -> None:
@@ -89,7 +102,7 @@ def _announce(addresses: list[str], ready: Path | None) -> None:
         ready.write_text("\n".join(addresses) + "\n")
 
 
-async def _keep_worker(arguments: Sequence[str], inherited: tuple[int, ...], stop: asyncio.Event) -> None:
+async def _keep_worker(parts: Parts, arguments: Sequence[str], inherited: tuple[int, ...], stop: asyncio.Event) -> None:
     """Start the worker again whenever it ends, until we stop."""
     while not stop.is_set():
         words = (sys.executable, "-m", "mailroom.cli", *arguments, "worker", *map(str, inherited[:3]))
@@ -107,6 +120,7 @@ async def _keep_worker(arguments: Sequence[str], inherited: tuple[int, ...], sto
         elif not stop.is_set():
             events.worker_ended(child.returncode or 0)
             await asyncio.sleep(RESTART)
+            await asyncio.to_thread(_end_leases, parts)
 
 
 async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
@@ -118,11 +132,15 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl+C reaches us as well; our parent decides
     loop.add_reader(parent, partial(os._exit, 1))
     refresh = asyncio.create_task(_refresh(parts))
-    worker = make_worker(parts, Ways(parts), PipeWakeup((wake, nudge)))
+    ways, wakeup = Ways(parts), PipeWakeup((wake, nudge))
+    worker = make_worker(parts, ways, wakeup)
+    sweeping = asyncio.create_task(make_sweep(parts))
     try:
         await worker.run(stop)
     finally:
         refresh.cancel()
+        sweeping.cancel()
+        await ways.close()
         parts.close()
 
 

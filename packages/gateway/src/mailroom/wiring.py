@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -33,6 +33,7 @@ from mailroom.objects import Account, Application, Directory, GrantType, GraphRo
 from mailroom.ports import Lane, NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
 from mailroom.queue.settle import LOOKS
+from mailroom.queue.sweep import no_report, sweep
 from mailroom.queue.worker import Way, Worker
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.store.open import open_store
@@ -293,6 +294,12 @@ def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
         looks=parts.settings.queue.looks or LOOKS,
     )
     return Worker(parts.owner, desk, ways, wakeup)
+
+
+def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
+    """What time does to mail."""
+    queue = parts.settings.queue
+    return sweep(parts.store, parts.blobs, utc_now, Retention(raw=queue.keep_raw, rows=queue.keep_rows), no_report)
 
 
 # ---- the process that accepts ---------------------------------------------------------------------------------------

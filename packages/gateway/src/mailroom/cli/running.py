@@ -21,11 +21,19 @@ def _run(main: Coroutine[None, None, None]) -> None:
 @click.pass_obj
 def serve(context: Context, ready_file: Path | None) -> None:
     """Take mail and deliver it, until stopped."""
+    import os
+
     from mailroom.observe import logs
-    from mailroom.serve import serve as serve_until_stopped
 
     settings = context.settings()
     logs.configure(level=settings.log.level, json=settings.log.json_lines)
+    # Read by prometheus_client when it is first imported, here and in the workers: all of them count into this folder.
+    folder = settings.data.absolute() / "metrics" / str(os.getpid())
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+    from mailroom.serve import serve as serve_until_stopped
+
     _run(serve_until_stopped(settings, context.arguments(), ready=ready_file))
 
 

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 from typing import Protocol
 
+from mailroom.accept import Submission
 from mailroom.objects import Application
 
 Client = IPv4Address | IPv6Address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A whole mail with its envelope, as a session hands it over. Exactly one of `raw` and `spool` carries the bytes."""
-
-    application: Application
-    sender: str | None
-    """None is the null reverse-path."""
-    recipients: tuple[str, ...]
-    raw: bytes | None
-    """Up to 256 KiB."""
-    spool: Path | None
-    """A finished file, not yet synced. It may be moved away; if it is still there afterwards, the listener removes it."""
-    size: int
-    client: str
-    """Its address."""
-    helo: str
-    tls: str
-    """`TLSv1.3`, for example; empty without TLS."""
-    authenticated: str
-    """The user of AUTH; empty for a network or a certificate."""
 
 
 class Door(Protocol):

@@ -9,8 +9,8 @@ import hashlib
 
 from aiosmtpd.smtp import syntax
 
+from mailroom.accept import Submission
 from mailroom.listen.connection import SHUTTING_DOWN, Connection
-from mailroom.listen.door import Submission
 from mailroom.listen.listener import TlsMode
 from mailroom.listen.path import NULL, read_path
 from mailroom.listen.receive import receive

@@ -15,8 +15,9 @@ from mailroom.ports import Job, Remember
 from mailroom.transports.http import Http
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
-from mailroom_core.mime import graph_json, rewrite
+from mailroom_core.mime import graph_json
 from mailroom_core.mime.index import decoded
+from mailroom_core.mime.rewrite import for_envelope
 from mailroom_core.mime.source import ReadAt, Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
 from mailroom_core.providers.graph import large, looking, sending
@@ -130,19 +131,16 @@ def _envelope(job: Job) -> Envelope:
     return Envelope(job.message.sender, tuple(job.recipients.values()))
 
 
-def _rewritten(job: Job) -> bytes | Streamed:
-    return rewrite.for_envelope(job.source, _envelope(job), rewrite_from=job.message.rewrite_from)
+def _rewritten(job: Job) -> Streamed:
+    return for_envelope(job.source, _envelope(job), rewrite_from=job.message.rewrite_from)
 
 
-def _base64(mime: bytes | Streamed) -> bytes | Streamed:
+def _base64(mime: Streamed) -> Streamed:
     """Graph wants base64 of the whole MIME."""
-    if isinstance(mime, bytes):
-        return base64.b64encode(mime)
-    chunks = mime.chunks
 
     def encoded() -> Iterator[bytes]:
         rest = b""
-        for chunk in chunks():
+        for chunk in mime.chunks():
             rest += chunk
             whole = len(rest) // 3 * 3
             yield base64.b64encode(rest[:whole])
