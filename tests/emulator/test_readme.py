@@ -27,7 +27,7 @@ def test_the_tour_works(tmp_path: Path) -> None:
             ["bash", "-c", script], cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, timeout=60, check=False
         )
     assert done.returncode == 0, done.stdout + done.stderr
-    for expected in ("Subject: Offer", "Re: Offer", "http://localhost:4000/?code=", '"requests":1200.0', "full@customer.example"):
+    for expected in ("Subject: Offer", "Re: Offer", "http://localhost:4000/?code=", '"requests":600.0', "full@customer.example"):
         assert expected in done.stdout
 
 
