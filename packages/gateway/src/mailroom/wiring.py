@@ -29,7 +29,7 @@ from mailroom.listen.listener import Limits, Listener, TlsMode
 from mailroom.listen.submission import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
-from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, Retention, SinkRoute, SmarthostRoute
 from mailroom.ports import Lane, NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
 from mailroom.queue.settle import LOOKS
