@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailroom.transports.smtp_dialogue import Timeouts
 from mailroom_core.model import Deferred, Failed, Reply, Sent, Unknown
@@ -284,3 +286,45 @@ async def test_a_mail_whose_stored_bytes_are_gone_is_never_sent_in_part(source: 
     assert isinstance(outcome, Deferred)
     assert "disk" in outcome.reply.text
     assert not server.mails
+
+
+# ---- any server at all
+
+LINES = (
+    b"250 Ok\r\n",
+    b"250-a\r\n250 b\r\n",
+    b"354 go on\r\n",
+    b"421 bye\r\n",
+    b"450 4.2.0 later\r\n",
+    b"550 5.1.1 never\r\n",
+    b"503 what\r\n",
+)
+BROKEN = (b"", b"25", b"250-a\r\n", b"nonsense\r\n", b"999 x\r\n")
+answer = st.one_of(
+    st.sampled_from(LINES),
+    st.sampled_from(LINES).map(lambda line: (line, Act.HANG_UP)),
+    st.sampled_from(LINES).map(lambda line: (line, line, Act.HANG_UP)),
+    st.sampled_from(BROKEN).map(lambda rest: (rest, Act.RESET)),
+    st.sampled_from(BROKEN).map(lambda rest: (rest, Act.HANG_UP)),
+)
+KEYS = ("GREETING", "EHLO", "MAIL", "RCPT TO:<a@", "RCPT TO:<b@", "DATA", ".", "RSET", "AFTER")
+scripts = st.builds(
+    Script, st.dictionaries(st.sampled_from(KEYS), st.lists(answer, min_size=1, max_size=2), max_size=4), st.sampled_from([OFFERED, ()])
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(scripts, min_size=1, max_size=2))
+async def test_whatever_a_server_answers_each_recipient_gets_an_outcome_and_sent_is_true(servers: list[Script]) -> None:
+    timeouts = Timeouts(connect=timedelta(seconds=0.2), command=timedelta(seconds=0.1), end=timedelta(seconds=0.1))
+    async with SmtpServer(*servers) as server, smarthost_to(server, timeouts=timeouts, connections=1) as smarthost:
+        for sender in ("one@example.com", "two@example.com"):
+            asked = job("a@example.net", "b@example.net", sender=sender)
+            outcomes = await smarthost.attempt(asked, remember)
+            assert set(outcomes) == set(asked.recipients)
+            taken = [mail.recipients for mail in server.mails if sender in mail.mail_from]
+            for delivery, recipient in asked.recipients.items():
+                if isinstance(outcomes[delivery], Sent):
+                    assert [recipients.count(recipient) for recipients in taken] == [1]
+                elif not isinstance(outcomes[delivery], Unknown):
+                    assert not any(recipient in recipients for recipients in taken)

@@ -114,6 +114,9 @@ def _commands(wire: Wire, envelope: Envelope, body: Body) -> list[bytes]:
 
 def _read_offer(wire: Wire, envelope: Envelope, answers: list[Answer]) -> tuple[Outcomes, list[DeliveryId]]:
     """The outcomes so far, and the recipients whom the content may now be sent for."""
+    if confused := next((answer for answer in answers[: len(envelope.recipients) + 1] if answer.code // 100 == 3), None):
+        wire.drop("the server's answers fit no question")
+        return dict.fromkeys(envelope.recipients, _judge(confused, Stage.MAIL)), []
     if not answers or not answers[0].yes:
         outcome = _judge(answers[0], Stage.MAIL) if answers else _silence(wire, answers)
         _leave(wire, answers, envelope)
