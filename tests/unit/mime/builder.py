@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
 
 from hypothesis import strategies as st
 
@@ -56,15 +56,15 @@ def _leaves() -> st.SearchStrategy[bytes]:
     return st.builds(part, _bodies(), st.sampled_from(types), st.sampled_from(encodings))
 
 
-def entities() -> st.SearchStrategy[bytes]:
+def entities(*subtypes: str) -> st.SearchStrategy[bytes]:
     """Leaves, multiparts in multiparts and messages in messages, each with a boundary of its own."""
-    boundaries: Iterator[int] = iter(range(10**9))
+    subtypes = subtypes or ("mixed", "alternative", "related", "signed")
 
     def nest(children: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
         def build(parts: list[bytes], subtype: str) -> bytes:
-            return multipart(*parts, subtype=subtype, boundary=f"b{next(boundaries)}")
+            return multipart(*parts, subtype=subtype, boundary=f"=_{zlib.crc32(b''.join(parts)):x}")
 
-        several = st.builds(build, st.lists(children, max_size=4), st.sampled_from(["mixed", "alternative", "related", "signed"]))
+        several = st.builds(build, st.lists(children, max_size=4), st.sampled_from(subtypes))
         return several | children.map(lambda inner: part(inner, "message/rfc822"))
 
     return st.recursive(_leaves(), nest, max_leaves=8)

@@ -234,6 +234,8 @@ def test_long_fields_are_folded_at_spaces_and_unfold_to_the_same() -> None:
     assert Fields(raw).unfolded("To") == value
     long_word = "x" * 200
     assert field("X-Long", f"{long_word} {long_word}") == f"X-Long: {long_word}\r\n {long_word}\r\n".encode()
+    quoted = format_address("", '"a b"@example.com')
+    assert quoted.encode() in field("To", f"{'x' * 60}@example.com, {quoted}")
     with pytest.raises(MimeError, match="line end"):
         field("X", "a\r\nBcc: eve@example.org")
 

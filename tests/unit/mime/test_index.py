@@ -135,6 +135,12 @@ def texts(raw: bytes) -> list[bytes]:
     return [b"".join(decoded_pieces(source, leaf)) for leaf in index(source).walk() if leaf.content]
 
 
+def test_a_head_that_ends_with_the_mail_is_read_in_any_window() -> None:
+    for window in (1, 2, 3, 100):
+        found = index(InMemory(multipart(part(b"x"))[:-11] + b"\r\n--b1\r\nA: b"), window=window)
+        assert found.parts[1].head_end == found.body_end
+
+
 def test_a_mail_without_multipart_is_one_part() -> None:
     raw = b"Subject: x\r\n\r\nHello\r\n"
     found = index(InMemory(raw))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from functools import lru_cache
 
 _ALIASES = {
@@ -26,22 +27,22 @@ _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-esc
 
 @lru_cache(maxsize=256)
 def codec(charset: str) -> str | None:
-    """Python's name for a charset of a mail, or None if it is unknown. Never one of Python's codecs that are no charset."""
+    """Python's own name for a charset of a mail (`utf-8`, `ascii`, `cp1252`), or None if it is unknown or no charset at all."""
     label = charset.strip().lower().replace("_", "-")
     label = _ALIASES.get(label, label)
     if label in _NO_CHARSETS or len(label) > 40 or not label.isascii():
         return None
     try:
         b"a".decode(label, "replace")
+        return codecs.lookup(label).name
     except (LookupError, ValueError):
         return None
-    return label
 
 
 def decode(data: bytes, charset: str = "") -> str:
     """The text of `data`. Missing, unknown and lying charsets: utf-8 if it decodes, else windows-1252. Has no lone surrogates."""
     name = codec(charset) if charset else None
-    if name is None or name in ("ascii", "us-ascii", "utf-8", "utf8"):
+    if name is None or name in ("ascii", "utf-8"):
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:

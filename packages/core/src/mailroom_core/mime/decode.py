@@ -82,6 +82,8 @@ class _Base64:
 
 def _without_padding(text: bytes) -> tuple[bytes, bytes, bool]:
     """`text` up to the padding that ends it; a last `=` that may be the first half of that padding; whether it ends here."""
+    if b"=" not in text:
+        return text, b"", False
     skipped = 0
     for run in _PADDING.finditer(text):
         count, length = run.start() - skipped, run.end() - run.start()
@@ -91,7 +93,7 @@ def _without_padding(text: bytes) -> tuple[bytes, bytes, bool]:
                 return text[: run.start()].replace(b"=", b""), b"", True
             if run.end() == len(text):
                 return text.replace(b"=", b""), b"=", False
-    return (text.replace(b"=", b"") if skipped else text), b"", False
+    return text.replace(b"=", b""), b"", False
 
 
 class _QuotedPrintable:

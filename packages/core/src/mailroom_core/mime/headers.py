@@ -8,7 +8,7 @@ mbox files have it, is skipped.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from mailroom_core.errors import MimeError
@@ -17,7 +17,11 @@ from mailroom_core.mime.words import clean, decode_words, encode_words
 
 # RFC 5322 2.2; obs-fields (4.5) may have blanks before the colon. LF alone is tolerated.
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*(?:\n[ \t].*)*)(?:\n|\Z)")
+_MBOX_LINE = re.compile(rb">?From .*(?:\n[ \t].*)*(?:\n|\Z)")  # unfolded like a field, because it may become one
+_NAME = re.compile(r"[!-9;-~]+")
 _LINE_WIDTH = 78
+# Readers take a line end inside of quotes for the end of the address, so what is quoted stays in one line.
+_FOLDABLE = re.compile(r""" *(?:"(?:[^"\\]|\\.){0,250}"|[^ "]|")+""")
 
 
 class Field(NamedTuple):
@@ -95,9 +99,8 @@ class Fields:
 
 def _mbox_line(raw: bytes) -> int:
     """The length of a first line `From ` or `>From `, which no mail should have, else 0."""
-    if raw.startswith((b"From ", b">From ")) and not _FIELD.match(raw):
-        return raw.find(b"\n") + 1 or len(raw)
-    return 0
+    match = _MBOX_LINE.match(raw)
+    return match.end() if match and not _FIELD.match(raw) else 0
 
 
 def _unfold(value: bytes) -> str:
@@ -259,6 +262,11 @@ def _ascii_domain(address: str) -> str:
         raise MimeError(f"{address!r} can't be written into a header: its domain has no ASCII form (IDNA), or it is no text") from None
 
 
+def format_addresses(found: Iterable[tuple[str, str]]) -> str:
+    """A list of addresses as the value of To, Cc ..."""
+    return ", ".join(format_address(name, address) for name, address in found)
+
+
 def refuse_line_ends(text: str) -> None:
     """Raise MimeError for CR, LF and NUL: with them, a value could become further fields (header injection)."""
     if "\r" in text or "\n" in text or "\0" in text:
@@ -266,13 +274,21 @@ def refuse_line_ends(text: str) -> None:
 
 
 def field(name: str, value: str) -> bytes:
-    """`name: value` with CRLF, folded at spaces to 78 characters where possible. `value` is written as it is (`encode_words` first)."""
-    refuse_line_ends(name + value)
+    """`name: value` with CRLF, folded at spaces to 78 characters where possible. `value` is written as it is, see `text_field`."""
+    refuse_line_ends(value)
+    if not _NAME.fullmatch(name):
+        raise MimeError(f"{name[:60]!r} can't be the name of a header: use letters, digits and dashes")
     lines, line = [], f"{name}:"
-    for token in re.findall(r" *[^ ]+", " " + value.strip()):
+    for token in _FOLDABLE.findall(" " + value.strip()):
         if len(line) + len(token) > _LINE_WIDTH and len(line) > len(name) + 1:
             lines.append(line)
             line = ""
         line += token
     lines.append(line)
     return "\r\n".join(lines).encode("utf-8", "replace") + b"\r\n"
+
+
+def text_field(name: str, value: str) -> bytes:
+    """`field` for text that people read: what is not ASCII becomes encoded words."""
+    refuse_line_ends(value)
+    return field(name, encode_words(value))

@@ -289,12 +289,13 @@ class _Indexer:
     def _line(self, ahead: int) -> bytes:
         """The line that begins `ahead` bytes behind `_pos`."""
         while True:
-            start = self._pos + ahead
-            end = self._data.find(b"\n", start) + 1
+            end = self._data.find(b"\n", self._pos + ahead) + 1
             if (end or len(self._data)) - self._pos > MAX_HEAD:
                 raise MimeError(f"a head at offset {self._base + self._pos} of the mail is larger than {MAX_HEAD} bytes")
-            if end or not self._more():
-                return self._data[start : end or len(self._data)]
+            if end:
+                return self._data[self._pos + ahead : end]
+            if not self._more():
+                return self._data[self._pos + ahead :]
 
     def _more(self) -> bool:
         """Read the next window; drop what is before `_pos`, but for one byte: it may be the line end before a boundary."""
