@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from mailroom.cli.context import Context
+
+if TYPE_CHECKING:
+    from mailroom.backup import Progress
 
 
 @click.group()
@@ -30,4 +38,45 @@ def rotate(context: Context) -> None:
     click.echo(f"{count} secrets are sealed with the new key.")
 
 
-COMMANDS = (vault,)
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--with-key", is_flag=True, help="Put the vault's key into it, too: then the file alone opens every secret.")
+@click.pass_obj
+def backup(context: Context, file: Path, with_key: bool) -> None:
+    """Write everything into one FILE, beside a running gateway."""
+    from mailroom.backup import backup as write
+
+    with context.parts() as parts, bytes_done("Backing up") as progress:
+        write(parts.settings, parts.store, file, with_key=with_key, progress=progress)
+    click.echo(
+        f"{file} holds everything{'' if with_key else f' but the vault key; keep a copy of {parts.settings.vault_key_file} elsewhere'}."
+    )
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True))
+@click.pass_obj
+def restore(context: Context, file: Path) -> None:
+    """Read a backup into an empty data directory. The queue starts held."""
+    from mailroom.backup import restore as read
+    from mailroom.store.open import open_store
+    from mailroom.wiring import utc_now
+
+    settings = context.settings()
+    with bytes_done("Restoring") as progress:
+        waiting = read(settings, file, lambda: open_store(settings.database_url, clock=utc_now), progress=progress)
+    click.echo(f"Restored. Mail waits in {waiting} lanes, and all lanes are held: mailroom status says what to do.")
+
+
+@contextmanager
+def bytes_done(what: str) -> Iterator[Progress]:
+    """A bar for a person; nothing in a pipe."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+COMMANDS = (vault, backup, restore)

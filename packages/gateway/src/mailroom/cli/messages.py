@@ -92,15 +92,21 @@ for _name, _help in (
 
 
 @queue.command("free")
-@click.argument("lane")
+@click.argument("lanes", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every lane that is held.")
 @click.pass_obj
-def free(context: Context, lane: str) -> None:
-    """Let a held lane go on (see `mailroom status`)."""
-    from mailroom_core.model import LaneName
-
+def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
+    """Let held lanes go on (see `mailroom status`)."""
+    if not (lanes or everything):
+        raise click.ClickException("name a lane as `mailroom status` shows it, or say --all")
     with context.parts() as parts:
-        parts.store.free_lane(LaneName(lane))
-    click.echo(f"{lane} goes on.")
+        known = {lane.name: lane for lane in parts.store.lanes()}
+        if unknown := [name for name in lanes if name not in known]:
+            raise click.ClickException(f"there is no lane {', '.join(unknown)}; see: mailroom status")
+        wanted = [lane.name for lane in known.values() if lane.held and (everything or lane.name in lanes)]
+        for name in wanted:
+            parts.store.free_lane(name)
+    click.echo(f"{len(wanted)} lanes go on.")
 
 
 @click.command()

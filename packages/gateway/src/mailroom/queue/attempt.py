@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 MARGIN = timedelta(seconds=5)
 """How long after an attempt's deadline its lane's next owner waits: the old owner's clock may run behind."""
+SLOWEST = 64 * 1024
+"""Bytes per second that a way out must reach."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,12 @@ class Desk:
     finish: Callable[[Settled, Message], Settled] = lambda settled, message: settled
     """Adds what a final failure gives rise to, such as a DSN."""
     time_limit: timedelta = timedelta(minutes=5)
+    """For a mail without size; every 64 KiB of it add a second."""
     looks: Sequence[timedelta] = LOOKS
+
+    def limit_for(self, message: Message) -> timedelta:
+        """How long one try with this message may take."""
+        return self.time_limit + timedelta(seconds=message.size / SLOWEST)
 
     def rules(self) -> Rules:
         return Rules(now=self.clock(), chance=self.random.random(), looks=self.looks)
@@ -83,6 +90,7 @@ async def _under_deadline(
     look: bool,
 ) -> Settled | None:
     facts = dict(attempt.facts)
+    limit = desk.limit_for(work.message).total_seconds()
 
     async def remember(more: Mapping[str, str]) -> None:
         await asyncio.to_thread(desk.store.note, attempt.id, more)
@@ -91,10 +99,10 @@ async def _under_deadline(
     try:
         with _bytes_of(desk.blobs, work.message) as source:
             job = Job(attempt, work.message, {d.id: d.recipient for d in work.deliveries}, source)
-            async with asyncio.timeout(desk.time_limit.total_seconds()):
+            async with asyncio.timeout(limit):
                 outcomes = await act(job, remember)
     except TimeoutError:
-        outcomes = _all(work.deliveries, Unknown(f"no end after {desk.time_limit.total_seconds():.0f} s", looked=False))
+        outcomes = _all(work.deliveries, Unknown(f"no end after {limit:.0f} s", looked=False))
     except VaultError as problem:
         outcomes = _all(work.deliveries, vault_outcome(problem))
     except (StoreError, OSError) as problem:
@@ -130,7 +138,7 @@ def _new(desk: Desk, lane: Lane, work: Work) -> NewAttempt:
         lane=lane.name,
         epoch=lane.epoch,
         started_at=now,
-        deadline=now + desk.time_limit + MARGIN,
+        deadline=now + desk.limit_for(work.message) + MARGIN,
         marker=f"{number:016x}",
         size=work.message.size,
     )

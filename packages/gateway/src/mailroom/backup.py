@@ -1,0 +1,109 @@
+"""Backup and restore of one machine's gateway: database, large messages and objects in one file.
+
+A backup is taken beside a running gateway: writing stands still while the database is copied, large messages are never changed
+and are copied afterwards. The vault's key stays out unless it is asked for, because with it the file opens every secret.
+
+A restored queue starts with every lane held: what has left since the backup was taken still waits in it, and nothing goes out
+twice without a person saying so.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from mailroom.ports import Store
+from mailroom.settings import Settings
+from mailroom_core.errors import ConfigError
+
+DATABASE = "mailroom.db"
+KEY = "vault.key"
+PROOFS = ("tls.crt", "tls.key")
+REASON = (
+    "restored from a backup: what left after it was taken would leave again. Look at `mailroom queue`, cancel what has arrived, "
+    "then run `mailroom queue free --all`"
+)
+
+Progress = Callable[[int, int], None]
+"""Called with what is done and what there is to do, in bytes."""
+
+
+def backup(settings: Settings, store: Store, target: Path, *, with_key: bool, progress: Progress) -> None:
+    """Write `target` (a tar file), whole or not at all. Raises ConfigError, OSError."""
+    if settings.database:
+        raise ConfigError(
+            "the database is PostgreSQL's: back it up with pg_dump, and copy the folder 'blobs' of the data directory after it"
+        )
+    if target.exists():
+        raise ConfigError(f"{target} exists already; name another file")
+    part = target.with_name(target.name + ".part")
+    with tempfile.TemporaryDirectory(dir=settings.data) as folder:
+        copy = Path(folder) / DATABASE
+        with store.held_back():
+            _copy_database(settings.data / DATABASE, copy)
+        blobs = [path for path in sorted((settings.data / "blobs").rglob("*")) if path.is_file()]
+        extras = [settings.data / name for name in PROOFS if (settings.data / name).exists()]
+        if with_key:
+            extras.append(settings.vault_key_file)
+        total = copy.stat().st_size + sum(path.stat().st_size for path in blobs)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(handle, "wb") as file, tarfile.open(fileobj=file, mode="w|") as tar:
+            tar.add(copy, DATABASE)
+            done = copy.stat().st_size
+            progress(done, total)
+            for path in extras:
+                tar.add(path, KEY if path == settings.vault_key_file else path.name)
+            for path in blobs:
+                try:
+                    tar.add(path, str(path.relative_to(settings.data)))
+                    done += path.stat().st_size
+                except FileNotFoundError:
+                    continue  # retention dropped it after the database was copied; its row goes the same way after a restore
+                progress(done, total)
+        _sync(part)
+    part.rename(target)
+    _sync(target.parent)
+
+
+def restore(settings: Settings, source: Path, open_store: Callable[[], Store], *, progress: Progress) -> int:
+    """Unpack into an empty data directory and hold every lane; how many lanes wait. Raises ConfigError."""
+    if settings.database:
+        raise ConfigError("the database is PostgreSQL's: restore it with pg_restore, then run `mailroom queue hold --all`")
+    if (settings.data / DATABASE).exists():
+        raise ConfigError(f"{settings.data} holds a database already; name an empty directory with --data")
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    total, done = source.stat().st_size, 0
+    with tarfile.open(source, "r|") as tar:
+        for member in tar:
+            tar.extract(member, settings.data, filter="data")
+            done += member.size
+            progress(done, total)
+    if not settings.vault_key_file.exists() and not os.environ.get("MAILROOM_VAULT_KEY"):
+        raise ConfigError(f"the backup has no vault key: put yours to {settings.vault_key_file} (chmod 600), or connect all accounts again")
+    store = open_store()
+    try:
+        lanes = store.lanes()
+        for lane in lanes:
+            store.hold_lane(lane.name, REASON)
+        return sum(1 for lane in lanes if lane.waiting)
+    finally:
+        store.close()
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
+        old.backup(new)
+    old.close()
+    new.close()
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
