@@ -24,6 +24,8 @@ HERE = Path(__file__).parent
 PATIENCE = 10.0
 """Seconds after which a reply will never come."""
 
+KINDS = ("C", "RAW", "S", "HELLO", "TLS", "END", "ACCEPTED", "NOTHING ACCEPTED")
+
 
 @dataclass(frozen=True)
 class Step:
@@ -50,7 +52,7 @@ def read(path: Path) -> Script:
         if kind == "WITH":
             settings |= dict(word.split("=", 1) for word in shlex.split(text))
         else:
-            assert kind in ("C", "RAW", "S", "TLS", "ACCEPTED", "NOTHING ACCEPTED"), f"{path.name}:{number}: {kind}?"
+            assert kind in KINDS, f"{path.name}:{number}: {kind}?"
             steps.append(Step(number, kind, text))
     return Script(settings, steps)
 
@@ -112,6 +114,14 @@ class Talk:
                 context.check_hostname = False
                 context.verify_mode = ssl.CERT_NONE
                 await asyncio.wait_for(self.writer.start_tls(context), PATIENCE)
+            case "HELLO":
+                self.unsent += b"EHLO app.example.com\r\n"
+                await self.send()
+                while not (await asyncio.wait_for(self.reader.readline(), PATIENCE)).startswith(b"250 "):
+                    assert not self.reader.at_eof()
+            case "END":
+                await self.send()
+                self.writer.write_eof()
             case "S":
                 await self.send()
                 await self.expect(step.text)

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from mailroom.listen.guard import read_client
 from mailroom.listen.inbound import LINE_LIMIT, Inbound
-from mailroom.listen.listener import Listener, TlsMode
+from mailroom.listen.listener import Listener
 from mailroom.listen.receive import Smuggling
 from mailroom.listen.replies import on_the_wire
 from mailroom.listen.rules import Rules
@@ -72,29 +72,21 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         )
 
     def connection_made(self, transport: Any) -> None:
-        peer = transport.get_extra_info("peername")
-        self._client = read_client(peer[0])
+        self._client = read_client(transport.get_extra_info("peername")[0])
         self._peer = str(self._client)
-        try:
-            self._enter()
-        except Refused as refused:
-            events.session_refused(self._peer, refused.text)
-            if self._listener.mode is not TlsMode.IMPLICIT:
+        self._ssl_object = transport.get_extra_info("ssl_object")
+        if self._ssl_object is None:  # with it, the client was let in before the handshake
+            try:
+                self._service.enter(self._client, self._listener)
+            except Refused as refused:
+                events.session_refused(self._peer, refused.text)
                 transport.write(on_the_wire(f"{refused.code} {refused.enhanced} {refused.text}"))
-            transport.close()
-            return
+                transport.close()
+                return
         self._over = False
-        if self._listener.mode is TlsMode.IMPLICIT:
-            transport.pause_reading()  # what comes first is not ours but TLS's
+        self._service.sessions.add(self)
         super().connection_made(transport)
         self._handler_coroutine.add_done_callback(self._ended)
-
-    def _enter(self) -> None:
-        networks = self._listener.networks
-        if (networks or self._listener.legacy) and not any(self._client in network for network in networks):
-            raise Refused(554, "5.7.1", f"No service for {self._peer} on this port")
-        self._service.counts.enter(self._client)
-        self._service.sessions.add(self)
 
     def _cb_client_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
@@ -125,17 +117,6 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         if problem is not None and not isinstance(problem, ConnectionError):
             events.session_broke(self._peer, repr(problem))
             self.abort()
-
-    async def _handle_client(self) -> None:
-        if self._listener.mode is TlsMode.IMPLICIT:
-            try:
-                await self._start_tls()
-            except TLSSetupException as problem:
-                events.tls_failed(self._peer, str(problem))
-                self._writer.close()
-                self.connection_lost(problem)
-                return
-        await super()._handle_client()
 
     async def _start_tls(self) -> None:
         """Raises TLSSetupException."""
@@ -248,7 +229,8 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         return self._writer.drain() if self._congested else None
 
     def _write(self) -> None:
-        self._writer.write(b"".join(self._replies))
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(self._replies))
         self._replies.clear()
 
     async def handle_exception(self, error: Exception) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mailroom.listen.door import Door
+from mailroom.listen.door import Client, Door
 from mailroom.listen.guard import Logins, Sessions
-from mailroom.listen.listener import Limits
+from mailroom.listen.listener import Limits, Listener
 from mailroom.listen.tls import Certificates
+from mailroom_core.errors import Refused
 
 
 class Stoppable(Protocol):
@@ -45,6 +46,12 @@ class Service:
     def __post_init__(self) -> None:
         self.counts = Sessions(self.limits)
         self.logins = Logins(self.limits, self.clock)
+
+    def enter(self, client: Client, listener: Listener) -> None:
+        """Raises Refused (554, 421); otherwise `counts.leave` has to follow."""
+        if (listener.networks or listener.legacy) and not any(client in network for network in listener.networks):
+            raise Refused(554, "5.7.1", f"No service for {client} on this port")
+        self.counts.enter(client)
 
     def left(self, session: Stoppable) -> None:
         self.sessions.discard(session)

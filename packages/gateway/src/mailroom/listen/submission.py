@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from mailroom.listen.door import Door
+from mailroom.listen.implicit import ImplicitTlsServer
 from mailroom.listen.listener import Limits, Listener, TlsMode
 from mailroom.listen.rules import Rules
 from mailroom.listen.service import Service
@@ -20,17 +23,28 @@ from mailroom_core.errors import ConfigError
 _BACKLOG = 1024
 
 
+class Server(Protocol):
+    """An `asyncio.Server`, or our own."""
+
+    @property
+    def sockets(self) -> Sequence[Any]: ...
+
+    def close(self) -> None: ...
+
+
 class Running:
     """The listeners at work."""
 
-    def __init__(self, service: Service, servers: Sequence[asyncio.Server]) -> None:
+    def __init__(self, service: Service, servers: Sequence[Server]) -> None:
         self._service = service
         self._servers = servers
+        self.addresses: list[tuple[str, int]] = [server.sockets[0].getsockname()[:2] for server in servers]
+        """Where they listen, in the order in which they were given."""
 
     @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Where they listen, in the order in which they were given."""
-        return [server.sockets[0].getsockname()[:2] for server in self._servers]
+    def sessions(self) -> int:
+        """How many are open."""
+        return len(self._service.sessions)
 
     async def stop(self, deadline: timedelta) -> None:
         """Take no new connections and no new mail; let what is on its way arrive until `deadline`; close the rest."""
@@ -76,7 +90,7 @@ async def serve(
         certificates=certificates,
         clock=clock,
     )
-    servers: list[asyncio.Server] = []
+    servers: list[Server] = []
     try:
         for listener in listeners:
             servers.append(await _listen(service, listener, reuse_port))
@@ -87,19 +101,21 @@ async def serve(
     return Running(service, servers)
 
 
-async def _listen(service: Service, listener: Listener, reuse_port: bool) -> asyncio.Server:
+async def _listen(service: Service, listener: Listener, reuse_port: bool) -> Server:
     loop = asyncio.get_running_loop()
     rules = Rules(service)
+
+    def session() -> SubmissionSession:
+        return SubmissionSession(service, rules, listener, loop)
+
     try:
-        return await loop.create_server(
-            lambda: SubmissionSession(service, rules, listener, loop),
-            listener.host,
-            listener.port,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
-        )
+        family, *_, address = (await loop.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM))[0]
+        sock = socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=reuse_port)
     except OSError as problem:
         raise ConfigError(
             f"Can't listen on {listener.host} port {listener.port} ({problem.strerror}); choose another port, stop what uses it, "
             "or give us the right to use ports below 1024"
         ) from problem
+    if listener.mode is TlsMode.IMPLICIT:
+        return ImplicitTlsServer(service, listener, session, sock)
+    return await loop.create_server(session, sock=sock, backlog=_BACKLOG)
