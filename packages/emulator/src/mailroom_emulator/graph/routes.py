@@ -78,9 +78,12 @@ class Target:
 
 
 def split(raw_path: str) -> Target | None:
-    """The target of a path below `/v1.0`; None when it is not about an account."""
+    """The target of a path below `/v1.0`; None when it is not about an account.
+
+    Empty segments don't count: msgraph-sdk for Python asks for `/v1.0//users/...`, and Graph answers.
+    """
     segments: list[str] = []
-    for part in raw_path.strip("/").split("/")[1:]:
+    for part in list(filter(None, raw_path.split("/")))[1:]:
         text = unquote(part).removeprefix("microsoft.graph.")
         form = _CALL_FORM.match(text)
         segments += [form[1], form[2].replace("''", "'")] if form else [text]
