@@ -151,3 +151,19 @@ def _left(attempts: int, recipients: int, size: int) -> Cost:
 
 def _mail(recipients: int) -> Cost:
     return {Unit.MESSAGES: 1, Unit.RECIPIENTS: recipients}
+
+
+RECENT = timedelta(minutes=10)
+
+
+def done_at(store: Store, server: OutgoingServer, lane: LaneName, waiting: int, now: datetime) -> datetime | None:
+    """When so many waiting mails will have left: at the speed of the last ten minutes, and not before the limits allow. Blocking.
+
+    None while nothing is known of the speed.
+    """
+    recent = store.usage(lane, now - RECENT)
+    if not waiting or not recent.attempts:
+        return None
+    by_speed = now + waiting * RECENT / recent.attempts
+    pace = pace_of(server, lambda: now, past_of(store, lane, now))
+    return max(by_speed, pace.eta(waiting, waiting))

@@ -186,6 +186,15 @@ def credential_key(parts: Parts) -> bytes:
 # ---- the way out ----------------------------------------------------------------------------------------------------
 
 
+def servers_of(directory: Directory, lane: LaneName) -> list[OutgoingServer]:
+    """The outgoing servers whose mail goes by this lane."""
+    kind, _, rest = lane.partition(":")
+    if kind == "graph":
+        name = rest.rpartition(":")[0]
+        return [s for s in directory.servers.values() if isinstance(s.route, GraphRoute) and s.route.account == name]
+    return [s for s in directory.servers.values() if s.name == rest]
+
+
 class Ways:
     """Transports and paces, made when a lane first needs them, and made anew when the objects change."""
 

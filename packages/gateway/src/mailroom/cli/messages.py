@@ -114,13 +114,16 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
     """Is mail leaving? Lanes, what waits in them, what needs a person."""
+    from mailroom.lanes import done_at
+    from mailroom.wiring import servers_of, utc_now
+
     with context.parts() as parts:
         counts = parts.store.counts()
-        lanes = parts.store.lanes()
-    rows: list[dict[str, object]] = [
-        {"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "held": lane.held, "working": "yes" if lane.owned else ""}
-        for lane in lanes
-    ]
+        rows: list[dict[str, object]] = []
+        for lane in parts.store.lanes():
+            server = next(iter(servers_of(parts.directory(), lane.name)), None)
+            done = done_at(parts.store, server, lane.name, lane.waiting, utc_now()) if server and not lane.held else None
+            rows.append({"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "done": done, "held": lane.held})
     if not as_json:
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
     show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")

@@ -17,6 +17,10 @@ LOOKS = tuple(timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 180, 300))
 gateway's 504 has been followed by the mail two minutes later (graph.md 9 #3)."""
 
 
+PATIENT_TRIES = 5
+"""So many tries follow the next hop's own wish, however short."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Everything that `judge` needs besides the facts. `chance` is a number in [0, 1) for the jitter."""
@@ -55,7 +59,7 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
             remote = _remote(attempt, remote_id)
             return _become(delivery, State.SENT, None, reply, rules, f"Handed over: {reply}", remote)
         case Deferred(reply, retry_after, _):
-            due = rules.now + retry.wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
+            due = rules.now + _wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
             return _become(delivery, State.QUEUED, due, reply, rules, f"Deferred, next try {_at(due)}: {reply}")
         case Failed(reply, _):
             return _become(delivery, State.FAILED, None, reply, rules, f"Refused for good: {reply}")
@@ -71,6 +75,13 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
             return _unsure(attempt, delivery, outcome, rules, look=look)
         case _:
             assert_never(outcome)
+
+
+def _wait(tries: int, retry_after: timedelta | None, chance: float) -> timedelta:
+    """The next hop's wish; but what has been put off at once again and again waits longer and longer, as after a bug of ours."""
+    if retry_after is None or tries <= PATIENT_TRIES:
+        return retry.wait(tries, retry_after, chance)
+    return max(retry.wait(tries, retry_after, chance), retry.wait(tries - PATIENT_TRIES, None, chance))
 
 
 def _unsure(attempt: Attempt, delivery: Delivery, unknown: Unknown, rules: Rules, *, look: bool) -> DeliveryResult:
