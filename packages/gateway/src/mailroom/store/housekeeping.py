@@ -16,7 +16,8 @@ from mailroom.store.values import DELIVERY, delivery_of, micros
 from mailroom_core.model import FINAL, State
 
 OVER = "d.state = 'queued' AND d.lane_expiry <= ? - l.paused AND l.held_at IS NULL"
-EXPIRED = f"SELECT d.message_id FROM lanes l JOIN deliveries d ON d.lane = l.name WHERE {OVER} LIMIT ?"  # noqa: S608  # ours
+# CROSS JOIN: SQLite takes the lanes first then (https://www.sqlite.org/optoverview.html#crossjoin), and PostgreSQL does not mind.
+EXPIRED = f"SELECT d.message_id FROM lanes l CROSS JOIN deliveries d WHERE d.lane = l.name AND {OVER} LIMIT ?"  # noqa: S608  # ours
 TOGETHER = f"""SELECT {DELIVERY} FROM deliveries d JOIN lanes l ON l.name = d.lane WHERE d.message_id {{ids}} AND {OVER}
     ORDER BY d.message_id, d.id"""  # noqa: S608  # ours
 STILL = f"""SELECT d.id, d.message_id FROM deliveries d JOIN lanes l ON l.name = d.lane WHERE d.id {{ids}} AND {OVER}

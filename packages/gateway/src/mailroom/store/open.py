@@ -19,7 +19,7 @@ from mailroom.store.migrations import migrate
 from mailroom.store.problems import store_error
 from mailroom.store.sql import SqlStore
 from mailroom.store.statistics import tell_planner
-from mailroom_core.errors import ConfigError
+from mailroom_core.errors import ConfigError, StoreError
 
 BUSY = 10.0
 """Seconds that SQLite waits for a program which does not know our lock, such as its own command line."""
@@ -35,7 +35,7 @@ def open_store(where: str | Path, *, clock: Clock) -> SqlStore:
 
 def _url(where: str | Path) -> URL:
     text = str(where)
-    if "://" not in text:
+    if text and "://" not in text:
         return URL.create("sqlite", database=text)
     try:
         url = make_url(text)
@@ -64,9 +64,7 @@ def _sqlite(path: Path, clock: Clock) -> SqlStore:
     except OSError as problem:
         raise store_error(problem, engine) from problem
     database = Database(engine, Dialect(sqlite=True), clock, lock.held)
-    migrate(database)
-    tell_planner(database)
-    return SqlStore(database, on_close=lock.close)
+    return _made_ready(SqlStore(database, on_close=lock.close), database)
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
@@ -91,5 +89,15 @@ def _sync_folder(folder: Path) -> None:
 def _postgresql(url: URL, clock: Clock) -> SqlStore:
     engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_pre_ping=True, hide_parameters=True)
     database = Database(engine, Dialect(sqlite=False), clock, nullcontext)
-    migrate(database)
-    return SqlStore(database)
+    return _made_ready(SqlStore(database), database)
+
+
+def _made_ready(store: SqlStore, database: Database) -> SqlStore:
+    try:
+        migrate(database)
+        if database.dialect.sqlite:
+            tell_planner(database)
+    except StoreError:
+        store.close()
+        raise
+    return store

@@ -13,15 +13,15 @@ GROWN = (
     ("messages", None, "5000000"),
     ("messages", "messages_blob", "10000 1"),
     ("raws", None, "1000000"),
-    ("deliveries", "deliveries_due", "1000000 50000 25000 2 1"),
-    ("deliveries", "deliveries_expiry", "1000000 50000 2 2"),
+    ("deliveries", "deliveries_due", "1000000 5000 2500 2 1"),
+    ("deliveries", "deliveries_expiry", "1000000 5000 2 2"),
     ("deliveries", "deliveries_message", "10000000 2"),
     ("deliveries", "deliveries_state", "10000000 1000000 1"),
-    ("attempts", "attempts_look", "1000 50 1"),
+    ("attempts", "attempts_look", "1000 5 1"),
     ("attempts", "attempts_usage", "10000000 50000 1 1 1"),
     ("attempts", "attempts_message", "10000000 2"),
     ("events", "events_message", "20000000 4"),
-    ("lanes", "sqlite_autoindex_lanes_1", "5000 1"),
+    ("lanes", "sqlite_autoindex_lanes_1", "200 1"),
 )
 
 
