@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from mailroom.objects import OnUnsure
 from mailroom.ports import Job, Remember
 from mailroom.transports.http import Http
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
-from mailroom_core.mime import graph_json
-from mailroom_core.mime.index import decoded
 from mailroom_core.mime.rewrite import for_envelope
-from mailroom_core.mime.source import ReadAt, Streamed
+from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
-from mailroom_core.providers.graph import large, looking, sending
+from mailroom_core.providers.graph import looking, sending
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 MIME_LIMIT = 2_900_000
@@ -60,19 +57,14 @@ class Graph:
 
     async def _send(self, job: Job, remember: Remember) -> Outcome:
         if job.source.size > MIME_LIMIT:
-            return await self._large(job, remember)
+            return self._too_large(job)
         mime = _base64(_rewritten(job))
         if not self._read_write:
             return await self._run(sending.send_mime_once(self._mailbox, mime), remember)
         return await self._drafted(sending.send_by_draft(self._mailbox, mime, job.attempt.marker), remember)
 
-    async def _large(self, job: Job, remember: Remember) -> Outcome:
-        if not self._read_write:
-            text = f"Above {MIME_LIMIT} bytes Microsoft Graph needs Mail.ReadWrite, and the mail has {job.source.size}"
-            return Held(Reply(0, f"{text}. Connect the account with it, then retry"))
-        mail = graph_json.graph_mail(job.source, _envelope(job), rewrite_from=job.message.rewrite_from)
-        uploads = [_Upload(job.source, attachment) for attachment in mail.attachments]
-        return await self._drafted(large.send_large(self._mailbox, mail.draft, uploads, job.attempt.marker), remember)
+    def _too_large(self, job: Job) -> Outcome:
+        return Held(Reply(0, f"The mail has {job.source.size} bytes, and above {MIME_LIMIT} Microsoft Graph does not take it as MIME"))
 
     async def _drafted(self, flow: Flow[Outcome], remember: Remember) -> Outcome:
         """A throttled `/send` leaves its draft behind: the same draft is sent again, when the lane's pace allows it."""
@@ -94,37 +86,6 @@ class Graph:
             await remember(note.facts)
 
         return await arun(flow, self._http, commit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """An attachment of the stored mail, decoded while it is read."""
-
-    source: ReadAt
-    attachment: graph_json.Attachment
-
-    @property
-    def name(self) -> str:
-        return self.attachment.name
-
-    @property
-    def content_type(self) -> str:
-        return self.attachment.content_type
-
-    @property
-    def size(self) -> int:
-        return self.attachment.size
-
-    @property
-    def inline(self) -> bool:
-        return self.attachment.inline
-
-    @property
-    def content_id(self) -> str:
-        return self.attachment.content_id
-
-    def read(self, start: int, length: int) -> bytes:
-        return decoded(self.source, self.attachment.part, start, length)
 
 
 def _envelope(job: Job) -> Envelope:
