@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ HEAD = 256 * 1024
 """A head that is longer is no head."""
 MOST_HOPS = 50
 """Received fields (RFC 5321 6.3 asks for at least 100 to be allowed where loops are not found otherwise; Odoo's mail has 1 to 5)."""
+MINUTE = timedelta(minutes=1)
 GRAPH_MIME = 2_900_000
 """What Microsoft Graph takes as MIME; derived in facts 1.2: 4 MB of request, less base64."""
 
@@ -108,11 +110,13 @@ class Accept:
         self._commit = commit
         self._notify = notify
         self._house = house
+        self._taken: dict[str, deque[datetime]] = {}
 
     async def __call__(self, submission: Submission) -> MessageId:
         fields = Fields(_head_of(submission))
         header_from = _header_from(fields, submission.sender)
         check_senders(submission.application, submission.sender, header_from, fields)
+        self._check_rate(submission.application)
         _check_loop(fields)
         plan = self._plan(submission, fields, header_from)
         message = await self._message(submission, fields, plan)
@@ -128,6 +132,19 @@ class Accept:
         number = duplicates.get(message.id, message.id)
         events.accepted(number, submission.application.name, submission.size, len(submission.recipients), plan.server.name)
         return number
+
+    def _check_rate(self, application: Application) -> None:
+        """Mails per minute of one application, in any minute; this process alone accepts on its ports."""
+        if not application.per_minute:
+            return
+        now = self._clock()
+        taken = self._taken.setdefault(application.name, deque())
+        while taken and taken[0] <= now - MINUTE:
+            taken.popleft()
+        if len(taken) >= application.per_minute:
+            text = f"{application.name} may send {application.per_minute} mails a minute; try again in a minute"
+            raise Refused(450, "4.7.1", text)
+        taken.append(now)
 
     def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
         directory = self._directory()

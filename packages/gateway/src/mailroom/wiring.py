@@ -265,7 +265,7 @@ class Ways:
         async def password() -> str:
             kept = await asyncio.to_thread(vault.open, name)
             if kept is None:
-                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; enter it with: mailroom server password")
+                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; enter it with: mailroom server password '{server.name}'")
             return kept["password"]
 
         mailbox = self._parts.directory.account(route.account).mailbox if route.account else ""

@@ -153,10 +153,30 @@ def add_smarthost(
     from mailroom.objects import OutgoingServer, Security, SmarthostRoute
 
     route = SmarthostRoute(host=host, port=port, security=Security(security), user=user)
-    password = ""
-    if user:
-        password = getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    password = _ask_password(user, host) if user else ""
     _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route), password=password)
+
+
+def _ask_password(user: str, host: str) -> str:
+    return getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+
+
+@server.command("password")
+@click.argument("name")
+@click.pass_obj
+def change_password(context: Context, name: str) -> None:
+    """Enter the password of a smarthost again; it is asked for, or read from standard input. Held mail goes on."""
+    from mailroom.objects import SmarthostRoute
+    from mailroom_core.model import LaneName
+
+    with context.parts() as parts:
+        known = parts.directory().servers.get(name)
+        if known is None or not isinstance(known.route, SmarthostRoute) or not known.route.user:
+            raise click.ClickException(f"there is no smarthost {name!r} with a user; see: mailroom server list")
+        parts.vault.seal(f"server:{name}", {"password": _ask_password(known.route.user, known.route.host)})
+        parts.store.apply([known], [], by="command line")  # so that the running gateway signs in anew
+        parts.store.free_lane(LaneName(f"smarthost:{name}"))
+    click.echo(f"The password of {known.route.user} is kept; mail that waited for it goes on.")
 
 
 @server.command("add-sink")
