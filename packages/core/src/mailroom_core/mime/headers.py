@@ -242,9 +242,7 @@ def format_address(name: str, address: str) -> str:
     Raises MimeError for what would end the field or be read as another address.
     """
     refuse_line_ends(name)
-    address = _ascii_domain(address)
-    if not _WRITABLE.fullmatch(address):
-        raise MimeError(f"{address!r} can't be written into a header: write it as local@domain, special characters in quotes")
+    address = ascii_address(address)
     if not name:
         return address
     encoded = encode_words(name)
@@ -253,13 +251,17 @@ def format_address(name: str, address: str) -> str:
     return f"{encoded} <{address}>"
 
 
-def _ascii_domain(address: str) -> str:
+def ascii_address(address: str) -> str:
+    """The address with its domain in ASCII (IDNA). Raises MimeError for what is no address."""
     local, _, domain = address.rpartition("@")
     try:
         local.encode("utf-8")
-        return address if domain.isascii() else f"{local}@{domain[:255].encode('idna').decode('ascii')}"
+        address = address if domain.isascii() else f"{local}@{domain[:255].encode('idna').decode('ascii')}"
     except UnicodeError:
         raise MimeError(f"{address!r} can't be written into a header: its domain has no ASCII form (IDNA), or it is no text") from None
+    if not _WRITABLE.fullmatch(address):
+        raise MimeError(f"{address!r} can't be written into a header: write it as local@domain, special characters in quotes")
+    return address
 
 
 def format_addresses(found: Iterable[tuple[str, str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailroom_core.errors import MimeError
-from mailroom_core.mime.headers import Fields, address_key, addresses, field, format_address, format_addresses
+from mailroom_core.mime.headers import Fields, address_key, addresses, ascii_address, field, format_addresses
 from mailroom_core.model import Envelope
 
 Mailboxes = list[tuple[str, str]]
@@ -57,12 +57,13 @@ def author(fields: Fields, rewrite_from: str = "") -> Author:
     new = addresses(rewrite_from)
     if len(new) != 1:
         raise MimeError(f"{rewrite_from!r} can't be a From: it must be one address, with a name or without")
-    return Author(new, [], reply_to or [pair for pair in original if _can_be_written(pair)])
+    return Author(new, [], reply_to or [pair for pair in original if can_be_written(pair[1])])
 
 
-def _can_be_written(mailbox: tuple[str, str]) -> bool:
+def can_be_written(address: str) -> bool:
+    """Whether it can stand in a header of ours: the headers of a mail have many things that can't."""
     try:
-        return bool(format_address(*mailbox))
+        return bool(ascii_address(address))
     except MimeError:
         return False
 
