@@ -57,7 +57,9 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
     match outcome:
         case Sent(reply, remote_id):
             remote = _remote(attempt, remote_id)
-            return _become(delivery, State.SENT, None, reply, rules, f"Handed over: {reply}", remote)
+            lost = attempt.facts.get("lost", "")
+            text = f"Handed over: {reply}" + (f". This way out could not carry: {lost}" if lost else "")
+            return _become(delivery, State.SENT, None, reply, rules, text, remote)
         case Deferred(reply, retry_after, _):
             due = rules.now + _wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
             return _become(delivery, State.QUEUED, due, reply, rules, f"Deferred, next try {_at(due)}: {reply}")

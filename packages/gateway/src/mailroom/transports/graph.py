@@ -6,6 +6,7 @@ takes as MIME, by draft with uploaded attachments. With `Mail.Send` alone it goe
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterator, Mapping
 
@@ -14,10 +15,11 @@ from mailroom.ports import Job, Remember
 from mailroom.transports.http import Http
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
+from mailroom_core.mime.graph_json import graph_mail
 from mailroom_core.mime.rewrite import for_envelope
 from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
-from mailroom_core.providers.graph import looking, sending
+from mailroom_core.providers.graph import large, looking, sending
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 MIME_LIMIT = 2_900_000
@@ -57,14 +59,21 @@ class Graph:
 
     async def _send(self, job: Job, remember: Remember) -> Outcome:
         if job.source.size > MIME_LIMIT:
-            return self._too_large(job)
-        mime = _base64(_rewritten(job))
+            return await self._large(job, remember)
+        mime = _base64(await asyncio.to_thread(_rewritten, job))
         if not self._read_write:
             return await self._run(sending.send_mime_once(self._mailbox, mime), remember)
         return await self._drafted(sending.send_by_draft(self._mailbox, mime, job.attempt.marker), remember)
 
-    def _too_large(self, job: Job) -> Outcome:
-        return Held(Reply(0, f"The mail has {job.source.size} bytes, and above {MIME_LIMIT} Microsoft Graph does not take it as MIME"))
+    async def _large(self, job: Job, remember: Remember) -> Outcome:
+        if not self._read_write:
+            text = f"Above {MIME_LIMIT} bytes Microsoft Graph needs Mail.ReadWrite, and the mail has {job.source.size}"
+            return Held(Reply(0, f"{text}. Connect the account with it, then retry"))
+        envelope, rewrite_from = _envelope(job), job.message.rewrite_from
+        mail = await asyncio.to_thread(graph_mail, job.source, envelope, rewrite_from=rewrite_from)
+        if mail.lost:
+            await remember({"lost": "; ".join(mail.lost)})
+        return await self._drafted(large.send_large(self._mailbox, mail.draft, mail.attachments, job.attempt.marker), remember)
 
     async def _drafted(self, flow: Flow[Outcome], remember: Remember) -> Outcome:
         """A throttled `/send` leaves its draft behind: the same draft is sent again, when the lane's pace allows it."""
