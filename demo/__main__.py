@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -47,7 +48,8 @@ def mails() -> list[Mail]:
     plain = _mail(MARY, "anna@customer.example", "Your order 1001")
     picture = _mail(MARY, "anna@customer.example", "Our new logo")
     picture.add_alternative('<p>Here it is: <img src="cid:logo@contoso.example"></p>', subtype="html")
-    html = picture.get_payload()[1]  # type: ignore[index, union-attr]  # an alternative has parts
+    html = picture.get_payload(1)
+    assert isinstance(html, EmailMessage)
     html.add_related(PIXEL, "image", "png", cid="<logo@contoso.example>")
     large = _mail(MARY, "print@shop.example", "The catalogue, 20 MB")
     large.add_attachment(b"%PDF-1.7\n" + bytes(range(256)) * (20 * 4096), maintype="application", subtype="pdf", filename="catalogue.pdf")
@@ -158,17 +160,32 @@ def _verdict(console: Console, emulator: Emulator, sent: list[Mail]) -> bool:
         console.print(f"  {copy['to']:24} got {copy['subject']!r} ({copy['size']:,} bytes)")
     expected = sorted((recipient, mail.subject) for mail in sent for recipient in mail.recipients)
     arrived = sorted((copy["to"], copy["subject"]) for copy in copies)
-    leaked = [copy["id"] for copy in copies if b"audit@watch.example" in emulator.outside_raw(copy["id"])[:8000]]
-    if arrived == expected and not leaked:
-        console.print("\n[bold green]Every recipient got exactly one copy, and nobody saw the Bcc.[/]")
+    received = {copy["id"]: emulator.outside_raw(copy["id"]) for copy in copies}
+    leaked = [number for number, raw in received.items() if b"audit@watch.example" in raw[:8000]]
+    changed = [copy["subject"] for copy in copies if not _same(sent, copy["subject"], received[copy["id"]])]
+    if arrived == expected and not leaked and not changed:
+        console.print("\n[bold green]Every recipient got exactly one copy, every attachment is whole, and nobody saw the Bcc.[/]")
         return True
     console.print("\n[bold red]That is not what was sent.[/]")
     for pair in expected:
         if arrived.count(pair) != expected.count(pair):
             console.print(f"  {pair[1]!r} to {pair[0]}: {arrived.count(pair)} copies instead of {expected.count(pair)}")
+    if changed:
+        console.print(f"  the attachments of {', '.join(changed)} have changed on the way")
     if leaked:
         console.print(f"  the Bcc is visible in the copies {', '.join(leaked)}")
     return False
+
+
+def _same(sent: list[Mail], subject: str, raw: bytes) -> bool:
+    """Whether what arrived has the attachments and pictures that were sent, byte for byte."""
+    original = next((mail.message for mail in sent if mail.subject == subject), EmailMessage())
+    return _files(message_from_bytes(raw, policy=SMTP)) == _files(original)
+
+
+def _files(message: EmailMessage) -> list[bytes]:
+    parts = (part for part in message.walk() if part.get_content_maintype() in {"image", "application"})
+    return [part.get_payload(decode=True) for part in parts]  # type: ignore[misc]  # decoded leaves are bytes
 
 
 def _keep_running(console: Console, emulator: Emulator, gateway: Gateway, password: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,21 @@ class Gateway(Process):
         smtp, self.web = self.wait_ready().split()
         self.host, _, port = smtp.removeprefix("smtp://").rpartition(":")
         self.port = int(port)
+
+    def workers(self) -> list[int]:
+        """The pids of the processes that deliver."""
+        try:
+            return [int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    def kill(self) -> None:
+        """As a power failure would: all of its processes at the same moment."""
+        if self.process.poll() is None:
+            for pid in [*self.workers(), self.process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self.process.wait()
 
     def run(self, *words: str, stdin: str = "") -> str:
         """One command of the command line; its output. Raises CalledProcessError."""

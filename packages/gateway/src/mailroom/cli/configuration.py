@@ -233,6 +233,52 @@ def _remove(context: Context, kind: str, name: str) -> None:
     click.echo(f"{name} is gone.")
 
 
+@click.group()
+def suppression() -> None:
+    """Addresses that get nothing more from us."""
+
+
+@suppression.command("list")
+@json_option
+@click.pass_obj
+def list_suppressions(context: Context, as_json: bool) -> None:
+    """All of them, with the reason."""
+    with context.parts() as parts:
+        found = parts.store.suppressions()
+    rows: list[dict[str, object]] = [{"address": item.address, "reason": item.reason, "source": item.source} for item in found]
+    show(rows, as_json=as_json, empty="No address is suppressed. A refusal such as 550 5.1.1 adds one, `mailroom suppression add` as well.")
+
+
+@suppression.command("add")
+@click.argument("address")
+@click.option("--reason", default="added by hand")
+@click.pass_obj
+def add_suppression(context: Context, address: str, reason: str) -> None:
+    """Mail to ADDRESS is accepted and fails at once, visibly."""
+    from mailroom.objects import Suppression
+    from mailroom_core.policy.addresses import is_deliverable, normalize
+
+    if not is_deliverable(address):
+        raise click.ClickException(f"{address!r} is no address")
+    with context.parts() as parts:
+        parts.store.apply([Suppression(address=normalize(address), reason=reason)], [], by="command line")
+    click.echo(f"{normalize(address)} gets nothing more.")
+
+
+@suppression.command("remove")
+@click.argument("address")
+@click.pass_obj
+def remove_suppression(context: Context, address: str) -> None:
+    """Mail to ADDRESS leaves again."""
+    from mailroom_core.policy.addresses import normalize
+
+    with context.parts() as parts:
+        if not parts.store.suppressed([normalize(address)]):
+            raise click.ClickException(f"{address} is not suppressed")
+        parts.store.apply([], [("suppression", normalize(address))], by="command line")
+    click.echo(f"{normalize(address)} gets mail again.")
+
+
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
@@ -263,4 +309,4 @@ def export(context: Context) -> None:
         click.echo(objectfile.write(parts.directory()), nl=False)
 
 
-COMMANDS = (app, server, apply, export)
+COMMANDS = (app, server, suppression, apply, export)
