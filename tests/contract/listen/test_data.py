@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailroom.listen.data import DataDecoder, Flaw
+from tests.contract.listen.pieces import chunks_of, cuts
 
 PARTS = [b"\r\n", b"\r", b"\n", b".", b"..", b"a", b"bc", b"\0", b"\xff", b"\r\n.\r\n", b"\r\n.", b"\n.\n", b"MAIL FROM:<x@y>\r\n"]
 CLEAN = [b"\r\n", b".", b"..", b"a", b"bc", b"\xff", b"\r\n.", b"\r\n..", b"Subject: x\r\n"]
 
 wire = st.lists(st.sampled_from(PARTS), max_size=30).map(b"".join)
 message = st.lists(st.sampled_from(CLEAN), max_size=30).map(lambda parts: b"".join(parts) + b"\r\n")
-cuts = st.lists(st.integers(min_value=0, max_value=200), max_size=12)
-
-
-def chunks_of(data: bytes, at: list[int]) -> list[bytes]:
-    edges = [0, *sorted(cut for cut in at if cut <= len(data)), len(data)]
-    return [data[start:stop] for start, stop in pairwise(edges)]
 
 
 def decode(chunks: list[bytes], limit: int = 10_000) -> tuple[DataDecoder, bytes, bytes]:
