@@ -1,7 +1,8 @@
 """The front door: which service a request is for, and what is written down about it."""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -14,10 +15,12 @@ from mailroom_emulator.faults import Effects
 from mailroom_emulator.graph import routes as graph_routes
 from mailroom_emulator.graph import service
 from mailroom_emulator.graph.errors import GraphError
+from mailroom_emulator.graph.subscriptions import OPERATIONS as SUBSCRIPTION_OPERATIONS
 
 if TYPE_CHECKING:
     from mailroom_emulator.emulator import Emulator
 
+Json = dict[str, Any]
 _UPLOAD = re.compile(r"^/api/gv1\.0/users\('[^']+'\)/messages\('[^']+'\)/AttachmentSessions\('([^']+)'\)$")
 _UPLOAD_OPERATIONS = {"PUT": "uploadRange", "GET": "uploadStatus", "DELETE": "uploadCancel"}
 
@@ -36,12 +39,7 @@ class Application:
             await self._control(scope, receive, send)
             return
         exchange = Exchange(self._emulator, scope, receive, "unknown", service.new_request_id())
-        if path.startswith(("/v1.0", "/beta")):
-            do = self._graph(exchange)
-        elif upload := _UPLOAD.match(path):
-            do = self._upload(exchange, upload[1])
-        else:
-            do = self._login(exchange)
+        do = self._choose(exchange)
 
         async def send_and_leave(message: Message) -> None:
             # Before the last byte leaves, so that the client's next request never meets this one.
@@ -55,6 +53,51 @@ class Application:
             if response is not None:
                 await response(scope, receive, send_and_leave)
 
+    def _choose(self, exchange: Exchange) -> Do:
+        path: str = exchange.scope["path"]
+        if path.startswith(("/v1.0/subscriptions", "/beta/subscriptions")):
+            return self._subscription(exchange)
+        if path in ("/v1.0/$batch", "/beta/$batch"):
+            return self._batch(exchange)
+        if path.startswith(("/v1.0", "/beta")):
+            return self._graph(exchange)
+        upload = _UPLOAD.match(path)
+        return self._upload(exchange, upload[1]) if upload else self._login(exchange)
+
+    def _subscription(self, exchange: Exchange) -> Do:
+        rest = exchange.scope["path"].strip("/").split("/")[2:]
+        exchange.operation = SUBSCRIPTION_OPERATIONS.get((exchange.scope["method"], len(rest)), "unknown")
+
+        async def do(receive: Receive, effects: Effects) -> Response:
+            return await self._guarded(exchange, service.subscription_answer(exchange, receive, rest[0] if rest else ""))
+
+        return do
+
+    def _batch(self, exchange: Exchange) -> Do:
+        exchange.operation = "batch"
+
+        async def serve(scope: Scope, receive: Receive, finish: Callable[[Response], Awaitable[Json]]) -> Json:
+            inner = Exchange(self._emulator, scope, receive, "unknown", service.new_request_id())
+            with inner.cleanup:
+                response = await carry_out(inner, self._choose(inner))
+                self._record(inner, response)
+                return await finish(response or Response(status_code=504))
+
+        async def do(receive: Receive, effects: Effects) -> Response:
+            return await self._guarded(exchange, service.batch_answer(exchange, receive, serve))
+
+        return do
+
+    async def _guarded(self, exchange: Exchange, answer: Awaitable[Response]) -> Response:
+        """The answer, with Graph's headers; refusals in Graph's form."""
+        headers = Headers(scope=exchange.scope)
+        try:
+            response = await answer
+        except GraphError as error:
+            response = service.refusal(self._emulator, headers, error, exchange.request_id)
+        service.stamp_headers(response, headers, exchange.request_id)
+        return response
+
     def _graph(self, exchange: Exchange) -> Do:
         scope = exchange.scope
         target = graph_routes.split(scope["raw_path"].decode("latin-1"))
@@ -64,12 +107,7 @@ class Application:
         exchange.mailbox = service.mailbox_name(self._emulator, target, headers)
 
         async def do(receive: Receive, effects: Effects) -> Response:
-            try:
-                response = await service.answer(exchange, receive, effects, target, found)
-            except GraphError as error:
-                response = service.refusal(self._emulator, headers, error, exchange.request_id)
-            service.stamp_headers(response, headers, exchange.request_id)
-            return response
+            return await self._guarded(exchange, service.answer(exchange, receive, effects, target, found))
 
         return do
 

@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from starlette.responses import Response
 
 from mailroom_emulator.blobs import Blobs
 from mailroom_emulator.bounces import Bounces
@@ -17,6 +16,7 @@ from mailroom_emulator.graph.routes import OPERATIONS
 from mailroom_emulator.jws import shared_signer
 from mailroom_emulator.limits import Limits
 from mailroom_emulator.mailbox import Mailbox
+from mailroom_emulator.notifications import Notifications
 from mailroom_emulator.outside import Outside
 from mailroom_emulator.seed import Seed
 from mailroom_emulator.switches import Switches
@@ -36,6 +36,7 @@ class Emulator:
     outside: Outside
     limits: Limits
     bounces: Bounces
+    notifications: Notifications
     faults: Faults
     uploads: "dict[str, Session]"
 
@@ -43,7 +44,7 @@ class Emulator:
         self.clock = Clock(time_scale)
         self.agenda = Agenda(self.clock)
         self.blobs = Blobs(data)
-        self.background: set[asyncio.Future[Response]] = set()
+        self._background: set[asyncio.Task[object]] = set()
         self._seed = seed
         self._serial = itertools.count(1)
         self._mailboxes: dict[str, Mailbox] = {}
@@ -61,6 +62,7 @@ class Emulator:
         self.outside = Outside()
         self.limits = Limits(self.clock)
         self.bounces = Bounces()
+        self.notifications = Notifications(self)
         self.faults = Faults(OPERATIONS)
         self.uploads = {}
         self._mailboxes = {}
@@ -68,8 +70,14 @@ class Emulator:
     def mailbox(self, account: Account) -> Mailbox:
         mailbox = self._mailboxes.get(account.oid)
         if mailbox is None:
-            mailbox = self._mailboxes[account.oid] = Mailbox(account)
+            mailbox = self._mailboxes[account.oid] = Mailbox(account, self.notifications.on_change)
         return mailbox
+
+    def spawn(self, work: Coroutine[object, object, object]) -> None:
+        """Let something run beside the requests."""
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def next_serial(self) -> int:
         return next(self._serial)

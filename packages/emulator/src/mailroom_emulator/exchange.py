@@ -1,6 +1,5 @@
 """One request and its answer, with a fault between them if one was asked for."""
 
-import asyncio
 import contextlib
 import socket
 import struct
@@ -94,12 +93,7 @@ def _do_later(exchange: Exchange, do: Do, body: bytes, after: timedelta) -> None
         with exchange.cleanup:
             return await do(replay, NO_EFFECTS)
 
-    def start() -> None:
-        task = asyncio.ensure_future(carry())
-        emulator.background.add(task)
-        task.add_done_callback(emulator.background.discard)
-
-    emulator.agenda.later(after, start)
+    emulator.agenda.later(after, lambda: emulator.spawn(carry()))
 
 
 async def _drain(receive: Receive) -> bytes:

@@ -79,6 +79,12 @@ class Folder:
         for _, serial in reversed(self.unread if unread else self.order):
             yield self.messages[serial]
 
+    def older_than(self, place: Place | None) -> Iterator[StoredMessage]:
+        """Newest first, from just below a place on."""
+        end = len(self.order) if place is None else bisect_left(self.order, place)
+        for at in range(end - 1, -1, -1):
+            yield self.messages[self.order[at][1]]
+
 
 @dataclass(frozen=True)
 class Change:
@@ -95,12 +101,13 @@ class Change:
 class Mailbox:
     """The mail of one account."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, on_change: Callable[["Mailbox", Change], None]) -> None:
         self.account = account
         self.folders: dict[str, Folder] = {}
         self.primed: set[str] = set()  # X-headers that a JSON message has used here (facts 1.3)
         self.changes: list[Change] = []
-        self.on_change: Callable[[Mailbox, Change], None] | None = None
+        self.delta_epoch = 1  # raised when the service forgets the state of delta tokens
+        self._on_change = on_change
         self._guid = hashlib.sha256(account.oid.encode()).digest()[:16]
         self._serials = itertools.count(1)
         self._folder_serials = itertools.count(1)
@@ -253,8 +260,7 @@ class Mailbox:
         number = len(self.changes) + 1
         change = Change(number, kind, message.folder.id, message.serial, message.immutable_id, message.id)
         self.changes.append(change)
-        if self.on_change is not None:
-            self.on_change(self, change)
+        self._on_change(self, change)
 
     def _conversation(self, content: Content, by_subject: bool) -> str:
         """The conversation of a message that this one answers, else one of its own."""

@@ -51,6 +51,7 @@ class Switches:
     oversize_status: str = _switch("413", "What a request above 4 MB is answered with.", "413", "400")
     throttling: bool = _switch(True, "The limits of Outlook and Exchange are enforced.")
     concurrency_scope: str = _switch("mailbox", "Concurrency is counted per app and mailbox, or per app.", "mailbox", "app")
+    notifications: str = _switch("sent", "Change notifications are sent, lost, or repeated.", "sent", "lost", "repeated")
     delta_gt: bool = _switch(False, "Delta accepts receivedDateTime gt, and not only ge.")
 
     def change(self, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from mailroom_emulator import answers, seed, transport
+from mailroom_emulator.graph import subscriptions
 from mailroom_emulator.mailbox import StoredMessage
 from mailroom_emulator.outside import Copy
 from mailroom_emulator.stream import pieces
@@ -13,6 +14,8 @@ from mailroom_emulator.tenant import Account
 
 if TYPE_CHECKING:
     from mailroom_emulator.emulator import Emulator
+
+_EVENTS = ("reauthorizationRequired", "subscriptionRemoved", "missed")
 
 
 class World:
@@ -65,6 +68,27 @@ class World:
         account = seed.need_account(self._e.tenant, written.to)
         message_id = transport.receive_mime(self._e, account, written.raw)
         return JSONResponse({"mailbox": account.upn, "id": message_id}, 201)
+
+    async def forget_delta(self, request: Request) -> Response:
+        """Every delta token of this mailbox is answered with 410 from now on."""
+        self._e.mailbox(self._account(request)).delta_epoch += 1
+        return Response(status_code=204)
+
+    async def subscriptions(self, request: Request) -> Response:
+        notes = self._e.notifications
+        listed = [subscriptions.as_json(s) for s in notes.all.values()]
+        return JSONResponse({"subscriptions": listed, "delivered": notes.sent, "failed": notes.failed})
+
+    async def lifecycle(self, request: Request) -> Response:
+        """{"event": "reauthorizationRequired" | "subscriptionRemoved" | "missed"}: the owner is told."""
+        value = await request.json()
+        subscription = self._e.notifications.all.get(request.path_params["id"])
+        if subscription is None:
+            raise ValueError(f"there is no subscription {request.path_params['id']!r}")
+        if value.get("event") not in _EVENTS:
+            raise ValueError(f"an event is one of {', '.join(_EVENTS)}")
+        self._e.notifications.lifecycle(subscription, value["event"])
+        return Response(status_code=202)
 
     async def bounces(self, request: Request) -> Response:
         return JSONResponse({address: reason.diagnostic for address, reason in self._e.bounces.by_address.items()})

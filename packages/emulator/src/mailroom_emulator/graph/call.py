@@ -67,16 +67,7 @@ class Call:
 
     async def json(self) -> dict[str, Any]:
         """The JSON object of the request; an empty body is an empty object."""
-        raw = await self.body()
-        if not raw.strip():
-            return {}
-        try:
-            value = json.loads(raw)
-        except ValueError as error:
-            raise bad_request("Unable to read JSON request payload.", "UnableToDeserializePostBody") from error
-        if not isinstance(value, dict):
-            raise bad_request("The request body must be a JSON object.", "UnableToDeserializePostBody")
-        return value
+        return json_object(await self.body())
 
     def message(self) -> StoredMessage:
         message = self.mailbox.find(self.params["message"])
@@ -93,6 +84,19 @@ class Call:
     def context(self, entity: str) -> str:
         base = f"{self.hosts.graph}/v1.0/$metadata#users('{self.account.oid}')"
         return f"{base}/{entity}"
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """A JSON object; nothing is an empty one."""
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise bad_request("Unable to read JSON request payload.", "UnableToDeserializePostBody") from error
+    if not isinstance(value, dict):
+        raise bad_request("The request body must be a JSON object.", "UnableToDeserializePostBody")
+    return value
 
 
 async def read_body(receive: Receive, limit: int, over: Exception) -> bytes:

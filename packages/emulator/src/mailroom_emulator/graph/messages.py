@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 async def send_mail(call: Call) -> Response:
-    if _is_mime(call):
+    if is_mime(call):
         content = sending.content_from_mime(call, await call.body())
         sending.send_new(call, content, save=True)
         return accepted(call)
@@ -38,17 +38,18 @@ async def send_mail(call: Call) -> Response:
 async def create(call: Call) -> Response:
     """A draft, in Drafts or in the folder of the path."""
     folder = call.folder() if "folder" in call.params else call.mailbox.well_known("drafts")
-    if _is_mime(call):
+    if is_mime(call):
         if "folder" in call.params:
             # Reported not to work on /mailFolders/{id}/messages (microsoft-graph-docs#14829).
             raise bad_request("Unable to read JSON request payload.", "UnableToDeserializePostBody")
         content = sending.content_from_mime(call, await call.body())
-        return _created(call, _store(call, folder, content, {}))
+        return created(call, store_draft(call, folder, content, {}))
     patch = _read(call, await call.json(), _blank(call))
     _prime(call, patch)
-    message = _store(call, folder, patch.content, patch.properties)
-    _apply_rest(call, message, patch)
-    return _created(call, message)
+    message = store_draft(call, folder, patch.content, patch.properties, is_read=patch.is_read is not False)
+    message.categories = patch.categories or []
+    message.flag = patch.flag or message.flag
+    return created(call, message)
 
 
 async def get(call: Call) -> Response:
@@ -75,9 +76,10 @@ async def update(call: Call) -> Response:
         content = replace(content, message_id=message.content.message_id)
     if content.mime is not None and (content.body != message.content.body or content.attachments):
         content = replace(wire.merged(content, open_mime(message.content, call.emulator.blobs)), body=content.body)
-    properties = message.properties | patch.properties
-    call.mailbox.touch(message, call.emulator.clock.now(), content=content, properties=properties)
-    _apply_rest(call, message, patch)
+    changes: Json = {"content": content, "properties": message.properties | patch.properties}
+    rest = {"is_read": patch.is_read, "categories": patch.categories, "flag": patch.flag}
+    changes |= {name: value for name, value in rest.items() if value is not None}
+    call.mailbox.touch(message, call.emulator.clock.now(), **changes)
     return JSONResponse({"@odata.context": f"{call.context('messages')}/$entity", **render_one(call, message)})
 
 
@@ -98,7 +100,7 @@ async def move(call: Call) -> Response:
     folder = await _destination(call)
     message = call.message()
     call.mailbox.move(message, folder, call.emulator.clock.now())
-    return _created(call, message)
+    return created(call, message)
 
 
 async def copy(call: Call) -> Response:
@@ -112,7 +114,7 @@ async def copy(call: Call) -> Response:
         is_read=message.is_read,
         properties=message.properties,
     )
-    return _created(call, twin)
+    return created(call, twin)
 
 
 async def send(call: Call) -> Response:
@@ -196,6 +198,22 @@ def new_attachment_id(call: Call) -> str:
     return attachment_id(b"attachment", call.emulator.next_serial())
 
 
+async def translate_ids(call: Call) -> Response:
+    """Between default (restId) and immutable (restImmutableEntryId) ids (facts 3.7)."""
+    value = {name.lower(): item for name, item in (await call.json()).items()}
+    ids = value.get("inputids")
+    if not isinstance(ids, list) or len(ids) > 1000:
+        raise bad_request("inputIds must be a list of up to 1000 ids.", "ErrorInvalidRequest")
+    immutable = str(value.get("targetidtype", "")).lower() == "restimmutableentryid"
+    rows = []
+    for source in map(str, ids):
+        message = call.mailbox.find(source)
+        if message is None:
+            raise GraphError(400, "ErrorInvalidIdMalformed", f"The id '{source}' can't be translated.")
+        rows.append({"sourceId": source, "targetId": message.immutable_id if immutable else message.id})
+    return JSONResponse({"@odata.context": call.context("translateExchangeIds"), "value": rows})
+
+
 # What they share
 
 
@@ -203,24 +221,24 @@ def accepted(call: Call) -> Response:
     return Response(status_code=int(call.emulator.switches.send_status))
 
 
-def _created(call: Call, message: StoredMessage) -> Response:
+def created(call: Call, message: StoredMessage) -> Response:
     body = {"@odata.context": f"{call.context('messages')}/$entity", **render_one(call, message)}
     return JSONResponse(body, 201)
 
 
-def _store(call: Call, folder: Folder, content: Content, properties: Json) -> StoredMessage:
+def store_draft(call: Call, folder: Folder, content: Content, properties: Json, *, is_read: bool = True) -> StoredMessage:
     return call.mailbox.create(
         content,
         folder,
         call.emulator.clock.now(),
         is_draft=True,
-        is_read=True,
+        is_read=is_read,
         conversation_by_subject=call.emulator.switches.conversation_by_subject,
         properties=properties,
     )
 
 
-def _is_mime(call: Call) -> bool:
+def is_mime(call: Call) -> bool:
     return call.headers.get("content-type", "").lower().startswith("text/plain")
 
 
@@ -238,21 +256,13 @@ def _read(call: Call, value: Json, start: Content) -> Patch:
     return read_message(value, start, attachment)
 
 
+def no_attachments(item: Json) -> Attachment:
+    raise bad_request("Add attachments to the draft of the reply.", "ErrorInvalidRequest")
+
+
 def _prime(call: Call, patch: Patch) -> None:
     """A header used in JSON once is kept in MIME from then on (microsoft-graph-docs-contrib#424)."""
     call.mailbox.primed.update(name.lower() for name, _ in patch.content.headers)
-
-
-def _apply_rest(call: Call, message: StoredMessage, patch: Patch) -> None:
-    changes: Json = {}
-    if patch.is_read is not None:
-        changes["is_read"] = patch.is_read
-    if patch.categories is not None:
-        changes["categories"] = patch.categories
-    if patch.flag is not None:
-        changes["flag"] = patch.flag
-    if changes:
-        call.mailbox.touch(message, call.emulator.clock.now(), **changes)
 
 
 async def _destination(call: Call) -> Folder:

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
-from mailroom_emulator.graph import folders, messages, uploads
+from mailroom_emulator.graph import delta, folders, messages, replies, subscriptions, uploads
 from mailroom_emulator.graph.call import Call
 from mailroom_emulator.graph.permissions import PROFILE, READ, SEND, WRITE, Need
 
@@ -52,13 +52,28 @@ ROUTES = (
     Route("getAttachment", "GET", "messages/{message}/attachments/{attachment}", messages.get_attachment, READ),
     Route("getAttachmentValue", "GET", "messages/{message}/attachments/{attachment}/$value", messages.attachment_value, READ),
     Route("deleteAttachment", "DELETE", "messages/{message}/attachments/{attachment}", messages.delete_attachment, WRITE),
+    Route("delta", "GET", "mailFolders/{folder}/messages/delta", delta.delta, READ),
+    Route("createReply", "POST", "messages/{message}/createReply", replies.create_reply, WRITE),
+    Route("createReply", "POST", "messages/{message}/createReplyAll", replies.create_reply_all, WRITE),
+    Route("reply", "POST", "messages/{message}/reply", replies.reply, SEND),
+    Route("replyAll", "POST", "messages/{message}/replyAll", replies.reply_all, SEND),
+    Route("translateIds", "POST", "translateExchangeIds", messages.translate_ids, READ),
     Route("listFolders", "GET", "mailFolders", folders.list_folders, READ),
     Route("createFolder", "POST", "mailFolders", folders.create_folder, WRITE),
     Route("getFolder", "GET", "mailFolders/{folder}", folders.get_folder, READ),
     Route("listFolders", "GET", "mailFolders/{folder}/childFolders", folders.list_folders, READ),
     Route("createFolder", "POST", "mailFolders/{folder}/childFolders", folders.create_folder, WRITE),
 )  # fmt: skip
-OTHER_OPERATIONS = ("token", "authorize", "uploadRange", "uploadStatus", "uploadCancel", "unknown")
+OTHER_OPERATIONS = (
+    "token",
+    "authorize",
+    "uploadRange",
+    "uploadStatus",
+    "uploadCancel",
+    "batch",
+    *subscriptions.OPERATIONS.values(),
+    "unknown",
+)
 
 _CALL_FORM = re.compile(r"^(\w+)\('(.*)'\)$")
 

@@ -12,10 +12,11 @@ from mailroom_emulator.entra.scopes import GRAPH, GRAPH_APP
 from mailroom_emulator.entra.tokens import Claims
 from mailroom_emulator.exchange import Exchange
 from mailroom_emulator.faults import Effects
-from mailroom_emulator.graph import permissions, throttle, uploads
-from mailroom_emulator.graph.call import Call
-from mailroom_emulator.graph.errors import GraphError, bad_request, error_body, not_authenticated
+from mailroom_emulator.graph import batch, permissions, throttle, uploads
+from mailroom_emulator.graph.call import REQUEST_LIMIT, Call, json_object, read_body
+from mailroom_emulator.graph.errors import GraphError, bad_request, error_body, not_authenticated, too_large
 from mailroom_emulator.graph.routes import Found, Target, exists
+from mailroom_emulator.graph.subscriptions import Subscriptions
 from mailroom_emulator.hosts import seen_by
 from mailroom_emulator.jws import BadToken
 from mailroom_emulator.tenant import Account
@@ -28,12 +29,9 @@ async def answer(exchange: Exchange, receive: Receive, effects: Effects, target:
     """The answer of Graph; raises GraphError for the other kind."""
     emulator, scope = exchange.emulator, exchange.scope
     headers = Headers(scope=scope)
-    claims = authenticate(emulator, headers)
+    claims, user = authenticate(emulator, headers)
     if target is None or found is None:
         raise _not_served(scope, target)
-    user = emulator.tenant.accounts.get(claims.account_oid) if claims.account_oid else None
-    if claims.account_oid and user is None:
-        raise not_authenticated("The user of this token does not exist any more.")
     account = _account(emulator, target, user)
     permissions.check(found.route.need, claims, emulator.tenant.apps.get(claims.client_id), account, user)
     await throttle.admit(exchange, claims.client_id, account, headers)
@@ -54,8 +52,8 @@ async def answer(exchange: Exchange, receive: Receive, effects: Effects, target:
     return await found.route.handler(call)
 
 
-def authenticate(emulator: "Emulator", headers: Headers) -> Claims:
-    """The claims of the bearer token, or Graph's 401."""
+def authenticate(emulator: "Emulator", headers: Headers) -> tuple[Claims, Account | None]:
+    """The claims of the bearer token and the account that they are about, or Graph's 401."""
     header = headers.get("authorization", "")
     if not header.lower().startswith("bearer ") or not header[7:].strip():
         raise not_authenticated("Access token is empty.")
@@ -69,7 +67,26 @@ def authenticate(emulator: "Emulator", headers: Headers) -> Claims:
         raise not_authenticated("Lifetime validation failed, the token is expired.")
     if claims.token_id in emulator.tokens.revoked_token_ids:
         raise not_authenticated("The token has been revoked.")
-    return claims
+    user = emulator.tenant.accounts.get(claims.account_oid) if claims.account_oid else None
+    if claims.account_oid and user is None:
+        raise not_authenticated("The user of this token does not exist any more.")
+    return claims, user
+
+
+async def subscription_answer(exchange: Exchange, receive: Receive, subscription_id: str) -> Response:
+    """A request to `/subscriptions`."""
+    emulator, headers = exchange.emulator, Headers(scope=exchange.scope)
+    claims, user = authenticate(emulator, headers)
+    raw = await read_body(receive, REQUEST_LIMIT, too_large(emulator.switches.oversize_status))
+    handler = Subscriptions(emulator, claims, user, headers)
+    return await handler.answer(exchange.operation, subscription_id, json_object(raw))
+
+
+async def batch_answer(exchange: Exchange, receive: Receive, serve: batch.Serve) -> Response:
+    """A request to `/$batch`."""
+    authenticate(exchange.emulator, Headers(scope=exchange.scope))
+    raw = await read_body(receive, REQUEST_LIMIT, too_large(exchange.emulator.switches.oversize_status))
+    return JSONResponse(await batch.answer(exchange.scope, json_object(raw), serve))
 
 
 def mailbox_name(emulator: "Emulator", target: Target | None, headers: Headers) -> str:
