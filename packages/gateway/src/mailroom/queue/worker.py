@@ -21,6 +21,8 @@ from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outco
 
 LEASE = timedelta(seconds=30)
 POLL = timedelta(seconds=1)
+BREATH = timedelta(milliseconds=10)
+"""Under load there is a nudge with every commit; looking for new lanes this often is enough."""
 IDLE = timedelta(seconds=5)
 """A lane without work is given back after this time."""
 FETCH = 100
@@ -66,6 +68,7 @@ class Worker:
                 waiting.cancel()
                 for runner in self._runners.values():
                     runner.nudge()
+                await asyncio.sleep(BREATH.total_seconds())
         finally:
             for runner in self._runners.values():
                 runner.stop()
@@ -126,7 +129,7 @@ class LaneRunner:
         self._desk = desk
         self._ways = ways
         self._stopped = False
-        self._full = False
+        self._more = True
         self._turn = asyncio.Event()
         self._fetch_at = self._look_at = monotonic()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
@@ -134,7 +137,7 @@ class LaneRunner:
 
     def nudge(self) -> None:
         """There may be new work."""
-        self._fetch_at = monotonic()
+        self._more = True
         self._turn.set()
 
     def stop(self) -> None:
@@ -170,14 +173,18 @@ class LaneRunner:
                 self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
 
     async def _fetch(self) -> None:
-        if monotonic() < self._fetch_at:
+        if not (self._more and self._is_low()) and monotonic() < self._fetch_at:
             return
         self._fetch_at = monotonic() + POLL.total_seconds()
+        self._more = False
         works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH)
-        self._full = len(works) >= FETCH
+        self._more |= len(works) >= FETCH
         for work in works:
             if work.message.id not in self._under_way:
                 self._waiting[work.message.kind].setdefault(work.message.id, work)
+
+    def _is_low(self) -> bool:
+        return sum(map(len, self._waiting.values())) < FETCH // 2
 
     def _start(self) -> timedelta:
         """Start what may start now; how long until the next one may."""
@@ -210,8 +217,6 @@ class LaneRunner:
             if recipients:
                 way.pace.end(recipients)
             del self._under_way[work.message.id]
-            if self._full and sum(map(len, self._waiting.values())) < FETCH // 2:
-                self._fetch_at = monotonic()
             self._turn.set()
 
     async def _heed(self, outcomes: Iterable[Outcome], way: Way) -> None:
