@@ -177,11 +177,12 @@ class LaneRunner:
             return
         self._fetch_at = monotonic() + POLL.total_seconds()
         self._more = False
+        known = {*self._under_way, *(number for queue in self._waiting.values() for number in queue)}
         works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH)
         self._more |= len(works) >= FETCH
         for work in works:
-            if work.message.id not in self._under_way:
-                self._waiting[work.message.kind].setdefault(work.message.id, work)
+            if work.message.id not in known:  # known before: what has ended meanwhile was still queued when the store looked
+                self._waiting[work.message.kind][work.message.id] = work
 
     def _is_low(self) -> bool:
         return sum(map(len, self._waiting.values())) < FETCH // 2
