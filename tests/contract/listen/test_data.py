@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -139,3 +141,14 @@ def test_it_asks_to_be_relieved_after_a_batch() -> None:
     assert readiness == [False, True]
     assert decoder.take() == b"x" * 200
     assert decoder.pending == 0
+
+
+def test_many_tiny_chunks_do_not_cost_many_times_their_size() -> None:
+    decoder = DataDecoder(limit=1 << 20, batch=1 << 20)
+    tracemalloc.start()
+    for _ in range(50_000):
+        decoder.feed(b"xy")
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert decoder.pending == 100_000
+    assert held < 300_000

@@ -13,7 +13,6 @@ import pytest
 import uvloop
 
 from mailroom.listen.listener import Limits
-from mailroom.listen.spool import clear
 from mailroom.listen.submission import serve
 from mailroom_core.errors import ConfigError
 from tests.contract.listen.fakes import PLAIN, FakeDoor, listening, until
@@ -67,6 +66,21 @@ def test_beyond_the_limit_of_one_client_a_connection_is_turned_away_and_later_on
             assert (await third.say(b""))[0].startswith("220")
 
     run(walk())
+
+
+def test_a_mail_says_how_it_came(run: Run, tmp_path: Path) -> None:
+    door = FakeDoor()
+
+    async def walk() -> None:
+        async with listening(door, tmp_path) as running:
+            client = await Client.connect(running.addresses[0])
+            await client.say(b"EHLO My Printer (new)\r\n" + ENVELOPE + b"DATA\r\n", replies=10)
+            await client.say(b"x\r\n.\r\n")
+
+    run(walk())
+    submission = door.accepted[0].submission
+    assert (submission.client, submission.tls, submission.authenticated) == ("127.0.0.1", "", "")
+    assert submission.helo == "My?Printer??new?", "nothing that could break a trace header"
 
 
 @pytest.mark.parametrize("size", [256 * 1024 - 2, 256 * 1024, 256 * 1024 + 2, 3_000_000])
@@ -306,10 +320,3 @@ def test_tls_without_a_certificate_stops_the_start_with_words(run: Run, tmp_path
             await serve([type(PLAIN)(port=0)], FakeDoor(), spool=tmp_path, hostname="x")
 
     run(walk())
-
-
-def test_what_killed_sessions_left_behind_can_be_cleared(tmp_path: Path) -> None:
-    (tmp_path / "in-abc.eml").write_bytes(b"x")
-    (tmp_path / "other").write_bytes(b"x")
-    clear(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["other"]

@@ -80,7 +80,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
                 self._service.enter(self._client, self._listener)
             except Refused as refused:
                 events.session_refused(self._peer, refused.text)
-                transport.write(on_the_wire(f"{refused.code} {refused.enhanced} {refused.text}"))
+                transport.write(on_the_wire(str(refused)))
                 transport.close()
                 return
         self._over = False
@@ -240,10 +240,10 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         match error:
             case Smuggling():
                 events.smuggling_refused(self._peer, name, error.flaw.value)
-                return f"{error.code} {error.enhanced} {error.text}"
+                return str(error)
             case Refused():
                 events.submission_refused(self._peer, name, error.code, error.enhanced, error.text, error.why)
-                return f"{error.code} {error.enhanced} {error.text}"
+                return str(error)
             case TLSSetupException():
                 events.tls_failed(self._peer, str(error))
                 return ""

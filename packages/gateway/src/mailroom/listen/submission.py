@@ -71,12 +71,11 @@ async def serve(
     certificates: Certificates | None = None,
     limits: Limits | None = None,
     ident: str = "ESMTP Mailroom",
-    reuse_port: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Running:
     """Listen. `spool` is a directory of our own; `hostname` and `ident` are the greeting.
 
-    With `reuse_port` several processes may share the ports. Raises ConfigError if a port can't be had.
+    Raises ConfigError if a port can't be had.
     """
     if certificates is None and any(listener.mode is not TlsMode.NONE for listener in listeners):
         raise ConfigError("A listener wants TLS, but there is no certificate; name one, or set tls = none")
@@ -93,7 +92,7 @@ async def serve(
     servers: list[Server] = []
     try:
         for listener in listeners:
-            servers.append(await _listen(service, listener, reuse_port))
+            servers.append(await _listen(service, listener))
     except ConfigError:
         for server in servers:
             server.close()
@@ -101,7 +100,7 @@ async def serve(
     return Running(service, servers)
 
 
-async def _listen(service: Service, listener: Listener, reuse_port: bool) -> Server:
+async def _listen(service: Service, listener: Listener) -> Server:
     loop = asyncio.get_running_loop()
     rules = Rules(service)
 
@@ -110,7 +109,7 @@ async def _listen(service: Service, listener: Listener, reuse_port: bool) -> Ser
 
     try:
         family, *_, address = (await loop.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM))[0]
-        sock = socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=reuse_port)
+        sock = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as problem:
         raise ConfigError(
             f"Can't listen on {listener.host} port {listener.port} ({problem.strerror}); choose another port, stop what uses it, "

@@ -102,6 +102,7 @@ class Certificates:
 def _context(files: TlsFiles) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # RFC 8996; a device that can't is what a legacy listener is for
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a way to make us work
     context.load_cert_chain(files.certificate, files.key, password=_no_password)
     if files.client_authorities is not None:
         context.verify_mode = ssl.CERT_OPTIONAL
