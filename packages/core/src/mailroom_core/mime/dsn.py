@@ -148,7 +148,7 @@ def _explanation(reports: Sequence[Report], fields: Fields, arrived: datetime, r
 def _about(report: Report, advice: str) -> list[str]:
     words = clean(str(report.reply) if report.reply.code else report.reply.text)[:_MOST_WORDS]
     said = f"{report.remote_mta or 'The next server'} said: {words}" if report.reply.code else f"The reason: {words}"
-    return [f"  {clean(report.recipient)}", *_wrapped(said, "    "), *_wrapped(advice, "    "), ""]
+    return [f"  {clean(report.recipient)[:_MOST_ADDRESS]}", *_wrapped(said, "    "), *_wrapped(advice, "    "), ""]
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
