@@ -26,6 +26,8 @@ def connecting_to(host: str, https_port: int) -> Callable[[StreamReader, StreamW
             await asyncio.gather(_pump(reader, back_writer), _pump(back_reader, writer))
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             _reset(writer)
+        except asyncio.CancelledError:
+            _reset(writer)  # the emulator stops, nobody awaits this task, and asyncio would print a traceback for it
         finally:
             writer.close()
 
