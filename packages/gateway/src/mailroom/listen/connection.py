@@ -20,7 +20,7 @@ from mailroom.listen.listener import Listener
 from mailroom.listen.receive import Smuggling
 from mailroom.listen.replies import on_the_wire
 from mailroom.listen.rules import Rules
-from mailroom.listen.service import Service
+from mailroom.listen.service import Service, shutting_down
 from mailroom.observe import events
 from mailroom_core.errors import Refused
 
@@ -29,7 +29,6 @@ _LAST_WORDS = 64 * 1024 * 1024
 _HANG_UP = (b"421", b"521")
 _AT_ONCE = (b"221", b"502", *_HANG_UP)
 """Replies after which aiosmtpd, or we, may close the connection."""
-SHUTTING_DOWN = "421 4.3.2 The service is shutting down; try again later"
 
 
 class _LineLimits(dict[str, int]):
@@ -161,7 +160,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     def stop(self) -> None:
         """End at once, unless a mail is on its way: then after it."""
         if not self.envelope.mail_from and not self._busy:
-            self._end(SHUTTING_DOWN)
+            self._end(str(shutting_down()))
 
     def abort(self) -> None:
         self._writer.transport.abort()
@@ -180,7 +179,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         """Close so that the client can read our last reply: if it is still sending, closing at once would throw that away."""
         self._ending = True
         self._abort_later()
-        if self._writer.can_write_eof():
+        if self._writer.can_write_eof() and not self._writer.is_closing():
             self._writer.write_eof()
         try:
             async with asyncio.timeout(self._limits.linger.total_seconds()):
@@ -199,9 +198,13 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     # ---- replies ----------------------------------------------------------------------------------------------------
 
     async def push(self, status: str | bytes) -> None:
+        """One line of reply."""
+        await self._reply(on_the_wire(status))
+
+    async def _reply(self, reply: bytes) -> None:
+        """A whole reply with its line ends."""
         if self._over:
             return
-        reply = on_the_wire(status)
         self._replies.append(reply)
         code = reply[:3]
         if code not in _HANG_UP:

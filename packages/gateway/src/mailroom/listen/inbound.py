@@ -116,8 +116,6 @@ class Inbound:
         del self._buffer[: end + 1]
         if line.find(b"\r") != end - 1 or end == 0 or b"\0" in line:
             raise Refused(521, "5.5.2", "Lines must end with CR LF and hold no other CR, LF or NUL; closing the connection")
-        if self._paused and len(self._buffer) <= _HIGH:
-            self._resume()
         self.lines += 1
         self._run += 1
         if self._run >= _RUN:
@@ -136,8 +134,6 @@ class Inbound:
             self._buffer.clear()
             if early:
                 self.feed(early)
-        elif self._paused:
-            self._resume()
         while not decoder.ready:
             await self._more()
 
@@ -146,13 +142,13 @@ class Inbound:
         self._buffer.clear()
         self._decoder = None
         self._dropped = 0
-        if self._paused:
-            self._resume()
         while not self._eof and self._dropped < at_most:
             await self._more()
 
     async def _more(self) -> None:
         """Until something came. After the end of the stream nothing will, and the session is over."""
+        if self._paused:
+            self._resume()
         self._news = False
         congested = self._flush()
         if congested is not None:

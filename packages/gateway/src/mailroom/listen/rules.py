@@ -11,7 +11,7 @@ from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from mailroom.listen.door import Client
 from mailroom.listen.path import NULL
 from mailroom.listen.receive import too_large
-from mailroom.listen.service import Service
+from mailroom.listen.service import Service, shutting_down
 from mailroom.objects import Application
 from mailroom_core.errors import Refused
 
@@ -48,7 +48,7 @@ class Rules:
     async def handle_MAIL(self, server: object, visit: Visit, envelope: Envelope, address: str, options: list[str]) -> str:
         application = permitted(visit)
         if self._service.stopping:
-            raise Refused(421, "4.3.2", "The service is shutting down; try again later")
+            raise shutting_down()
         if visit.messages >= self._service.limits.max_messages:
             raise Refused(421, "4.7.0", "Enough messages on this connection; open another one")
         if envelope.smtp_utf8:

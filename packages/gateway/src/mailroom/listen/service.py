@@ -24,6 +24,10 @@ class Stoppable(Protocol):
     def abort(self) -> None: ...
 
 
+def shutting_down() -> Refused:
+    return Refused(421, "4.3.2", "The service is shutting down; try again later")
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     door: Door
@@ -50,7 +54,7 @@ class Service:
     def enter(self, client: Client, listener: Listener) -> None:
         """Raises Refused (554, 421); otherwise `counts.leave` has to follow."""
         if self.stopping:
-            raise Refused(421, "4.3.2", "The service is shutting down; try again later")
+            raise shutting_down()
         if (listener.networks or listener.legacy) and not any(client in network for network in listener.networks):
             raise Refused(554, "5.7.1", f"No service for {client} on this port")
         self.counts.enter(client)

@@ -11,11 +11,12 @@ import re
 from aiosmtpd.smtp import syntax
 
 from mailroom.accept import Submission
-from mailroom.listen.connection import SHUTTING_DOWN, Connection
+from mailroom.listen.connection import Connection
 from mailroom.listen.listener import TlsMode
 from mailroom.listen.path import NULL, read_path
 from mailroom.listen.receive import receive
 from mailroom.listen.rules import Visit, permitted
+from mailroom.listen.service import shutting_down
 from mailroom.listen.spool import SpoolFile
 from mailroom.objects import Application
 from mailroom.observe import events
@@ -53,7 +54,7 @@ class SubmissionSession(Connection):
     @syntax("HELO hostname")  # type: ignore[untyped-decorator]  # aiosmtpd has no types
     async def smtp_HELO(self, arg: str | None) -> None:
         self._hello(arg, extended=False)
-        self._replies.append(f"250 {self.hostname}\r\n".encode())
+        await self._reply(f"250 {self.hostname}\r\n".encode())
 
     @syntax("EHLO hostname")  # type: ignore[untyped-decorator]
     async def smtp_EHLO(self, arg: str | None) -> None:
@@ -66,7 +67,7 @@ class SubmissionSession(Connection):
         if visit.can_log_in:
             offers.append("AUTH PLAIN LOGIN")
         text = "".join(f"250-{offer}\r\n" for offer in offers)
-        self._replies.append(f"{text}250 HELP\r\n".encode())
+        await self._reply(f"{text}250 HELP\r\n".encode())
 
     def _hello(self, name: str | None, *, extended: bool) -> None:
         if not name or len(name) > 255 or not name.isascii() or not name.isprintable():
@@ -139,7 +140,7 @@ class SubmissionSession(Connection):
         self._lines_before = self._inbound.lines
         await self.push(f"250 2.0.0 {text}")
         if self._service.stopping:
-            await self.push(SHUTTING_DOWN)
+            await self.push(str(shutting_down()))
 
     async def _take_message(self, application: Application) -> str:
         with SpoolFile(self._service.spool) as spool:
