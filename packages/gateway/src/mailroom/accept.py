@@ -222,7 +222,7 @@ def choose(directory: Directory, application: Application, fields: Fields, heade
     choice = servers.choose(
         [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in usable],
         header_from=header_from,
-        notification=_notification(domain),
+        notification=notification_address(domain),
         always=bool(domain and "@" in domain.default_from),
     )
     server = directory.servers[choice.server]
@@ -297,7 +297,8 @@ def _our_domain(directory: Directory, application: Application, header_from: str
     return directory.alias_domains.get(domain_of(header_from)) or directory.alias_domains.get(application.alias_domain)
 
 
-def _notification(domain: AliasDomain | None) -> str:
+def notification_address(domain: AliasDomain | None) -> str:
+    """The address that mail leaves with when no server carries its own sender; empty if there is none."""
     if domain is None or not domain.default_from:
         return ""
     return domain.default_from if "@" in domain.default_from else f"{domain.default_from}@{domain.name}"

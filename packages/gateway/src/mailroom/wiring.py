@@ -32,8 +32,9 @@ from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, Retention, SinkRoute, SmarthostRoute
 from mailroom.ports import Lane, NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
+from mailroom.queue.report import Reporter
 from mailroom.queue.settle import LOOKS
-from mailroom.queue.sweep import no_report, sweep
+from mailroom.queue.sweep import sweep
 from mailroom.queue.worker import Way, Worker
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.store.open import open_store
@@ -117,7 +118,8 @@ class CachedDirectory:
 
 
 def hostname(settings: Settings) -> str:
-    return settings.smtp.hostname or socket.getfqdn()
+    full = socket.getfqdn()
+    return settings.smtp.hostname or (full if "." in full else socket.gethostname())
 
 
 def make_accept(parts: Parts, notify: Callable[[], None]) -> tuple[Accept, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
@@ -265,7 +267,7 @@ class Ways:
         async def password() -> str:
             kept = await asyncio.to_thread(vault.open, name)
             if kept is None:
-                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; enter it with: mailroom server password '{server.name}'")
+                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; run: mailroom server password")
             return kept["password"]
 
         mailbox = self._parts.directory.account(route.account).mailbox if route.account else ""
@@ -299,16 +301,28 @@ def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
         random=SystemRandom(),
         begin=begin,
         settle=settle,
+        report=reporter(parts).add,
         time_limit=parts.settings.queue.time_limit,
         looks=parts.settings.queue.looks or LOOKS,
     )
     return Worker(parts.owner, desk, ways, wakeup)
 
 
+def reporter(parts: Parts) -> Reporter:
+    return Reporter(
+        directory=parts.directory,
+        blobs=parts.blobs,
+        ids=parts.ids,
+        clock=utc_now,
+        hostname=hostname(parts.settings),
+        lifetime=parts.settings.queue.lifetime,
+    )
+
+
 def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
     """What time does to mail."""
     queue = parts.settings.queue
-    return sweep(parts.store, parts.blobs, utc_now, Retention(raw=queue.keep_raw, rows=queue.keep_rows), no_report)
+    return sweep(parts.store, parts.blobs, utc_now, Retention(raw=queue.keep_raw, rows=queue.keep_rows), reporter(parts).reports)
 
 
 # ---- the process that accepts ---------------------------------------------------------------------------------------

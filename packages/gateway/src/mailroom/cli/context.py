@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from mailroom.settings import Settings
     from mailroom.wiring import Parts
 
+_WHOLE = frozenset({"id", "accepted", "at", "next", "done", "state", "address"})
+"""Columns that are worth nothing in two lines."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -74,7 +76,7 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str, col
     names = list(columns) or list(rows[0])
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
-        table.add_column(name.replace("_", " ").upper(), overflow="fold")
+        table.add_column(name.replace("_", " ").upper(), overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     Console(soft_wrap=False).print(table)

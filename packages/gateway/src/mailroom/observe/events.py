@@ -127,3 +127,8 @@ def stopping() -> None:
 def worker_ended(code: int) -> None:
     """A delivering process ended; it is started again."""
     _emit("error", "worker_ended", code=code)
+
+
+def report_left_out(message: int, why: str) -> None:
+    """A failure that its sender is not told of by mail; the queue shows it."""
+    _emit("warning", "report_left_out", message=show_id(message), why=why)

@@ -54,8 +54,8 @@ class Desk:
     random: Random
     begin: Callable[[NewAttempt], Awaitable[set[AttemptId]]]
     settle: Callable[[Settled], Awaitable[None]]
-    finish: Callable[[Settled, Message], Settled] = lambda settled, message: settled
-    """Adds what a final failure gives rise to, such as a DSN."""
+    report: Callable[[Settled, Work], Settled] = lambda settled, work: settled
+    """Adds the report that a final failure gives rise to."""
     time_limit: timedelta = timedelta(minutes=5)
     """For a mail without size; every 64 KiB of it add a second."""
     looks: Sequence[timedelta] = LOOKS
@@ -112,7 +112,7 @@ async def _under_deadline(
         events.attempt_broke(work.message.id, repr(problem))
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
-    settled = desk.finish(settled, work.message)
+    settled = desk.report(settled, work)
     await desk.settle(settled)
     events.settled(work.message.id, attempt.lane, settled.text)
     return replace(settled, outcomes=tuple(outcomes.values()))

@@ -19,11 +19,6 @@ Report = Callable[[Work, Sequence[DeliveryResult]], Sequence[NewMessage]]
 """The delivery reports that failures give rise to."""
 
 
-def no_report(work: Work, ended: Sequence[DeliveryResult]) -> Sequence[NewMessage]:
-    """For who wants none."""
-    return ()
-
-
 async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, report: Report) -> None:
     """Until it is cancelled. Several processes may sweep; each transaction takes what is still there."""
     while True:

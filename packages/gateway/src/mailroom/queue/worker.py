@@ -27,6 +27,8 @@ IDLE = timedelta(seconds=5)
 """A lane without work is given back after this time."""
 FETCH = 100
 """Messages read from the store at once."""
+BREATH = timedelta(milliseconds=20)
+"""Under load many nudges come at once; so long they become one."""
 LOOKS_AT_ONCE = 20
 CLAIM = 64
 LANE_PAUSE = timedelta(seconds=30)
@@ -167,8 +169,9 @@ class LaneRunner:
         if monotonic() < self._look_at:
             return
         self._look_at = monotonic() + POLL.total_seconds()
+        known = set(self._under_way)
         for attempt, work in await asyncio.to_thread(self._desk.store.unresolved, self.lane, limit=LOOKS_AT_ONCE):
-            if work.message.id not in self._under_way:
+            if work.message.id not in known:
                 way = self._ways(self.lane, work.deliveries[0].server)
                 self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
 
@@ -190,7 +193,8 @@ class LaneRunner:
     def _start(self) -> timedelta:
         """Start what may start now; how long until the next one may."""
         for queue in self._waiting.values():
-            for message_id, work in list(queue.items()):
+            while queue:
+                message_id, work = next(iter(queue.items()))
                 way = self._ways(self.lane, work.deliveries[0].server)
                 pause = way.pace.pause(len(work.deliveries))
                 if pause:
