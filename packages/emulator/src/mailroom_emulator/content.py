@@ -14,7 +14,7 @@ class Address:
     @property
     def valid(self) -> bool:
         local, at, domain = self.address.rpartition("@")
-        return bool(local and at and domain) and not any(c in self.address for c in " ,;<>")
+        return bool(local and at and domain and self.address.isascii()) and not any(c in self.address for c in " ,;<>")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class Content:
     body: Body = field(default_factory=lambda: Body(False, ""))
     attachments: tuple[Attachment, ...] = ()
     mime: Blob | None = None
-    added: tuple[Attachment, ...] = ()  # attached to a MIME draft afterwards
 
     def recipients(self) -> list[Address]:
         """Everyone it is for, each once, in the order To, Cc, Bcc."""

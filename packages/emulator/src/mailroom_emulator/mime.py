@@ -14,6 +14,7 @@ from email.utils import collapse_rfc2231_value, getaddresses, parsedate_to_datet
 from mailroom_emulator.blobs import Blobs
 from mailroom_emulator.content import Address, Attachment, Body, Content
 
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 
 
@@ -37,7 +38,7 @@ def addresses(values: list[str]) -> tuple[Address, ...]:
 
 def read_headers(raw: bytes, now: datetime) -> Content:
     """The fields that the header block gives; `mime` is left to the caller, an absent Message-ID stays empty."""
-    message = BytesHeaderParser().parsebytes(raw)
+    message = BytesHeaderParser().parsebytes(_header_block(raw))
     headers = tuple((name, str(value)) for name, value in message.raw_items())
 
     def every(name: str) -> list[str]:
@@ -66,6 +67,12 @@ def read_headers(raw: bytes, now: datetime) -> Content:
     )
 
 
+def _header_block(raw: bytes) -> bytes:
+    """What stands before the first empty line; the standard parser would read on to the end."""
+    end = _EMPTY_LINE.search(raw)
+    return raw[: end.end()] if end else raw
+
+
 def open_mime(content: Content, blobs: Blobs) -> Content:
     """The same content with body and attachments filled in, when it was given as MIME."""
     if content.mime is None:
@@ -74,7 +81,7 @@ def open_mime(content: Content, blobs: Blobs) -> Content:
     reader = _Reader(hashlib.sha256(raw[:4096]).digest(), content.date, blobs)
     reader.walk(message_from_bytes(raw))
     body = reader.html or reader.text or Body(False, "")
-    return replace(content, body=body, attachments=(*reader.attachments, *content.added))
+    return replace(content, body=body, attachments=tuple(reader.attachments))
 
 
 class _Reader:

@@ -8,10 +8,10 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import replace
-from email.headerregistry import Address as HeaderAddress
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from email.utils import format_datetime, formataddr
 
 from mailroom_emulator.blobs import Blob, Encoded, Rope, Segment
 from mailroom_emulator.content import Address, Attachment, Body, Content
@@ -51,15 +51,17 @@ def header_lines(block: bytes) -> Iterable[tuple[str, bytes]]:
 
 def show(content: Content, *, bcc: bool = True) -> Rope:
     """The mail as it stands, for `$value`."""
-    if content.mime is not None and not content.added:
+    if content.mime is not None:
         return Rope([content.mime])
     return compose(content, bcc=bcc)
 
 
 def without_bcc(content: Content) -> Rope:
     """The mail as its recipients get it."""
-    if content.mime is None or content.added:
+    if content.mime is None:
         return compose(content, bcc=False)
+    if not content.bcc:
+        return Rope([content.mime])
     block, body = split(content.mime.read())
     kept = b"".join(raw for name, raw in header_lines(block) if name != "bcc")
     return Rope([kept + b"\r\n", body])
@@ -80,20 +82,19 @@ def as_sent(raw: bytes, content: Content, switches: Switches, keep_x: set[str]) 
 def compose(content: Content, *, bcc: bool) -> Rope:
     """A mail given as fields, as multipart MIME with base64 parts."""
     head = _address_headers(content, bcc=bcc)
-    extra = EmailMessage(policy=_POLICY)
+    extra: list[tuple[str, str]] = []
     if content.in_reply_to:
-        extra["In-Reply-To"] = content.in_reply_to
+        extra.append(("In-Reply-To", content.in_reply_to))
     if content.references:
-        extra["References"] = content.references
+        extra.append(("References", content.references))
     if content.importance != "normal":
-        extra["Importance"] = content.importance
+        extra.append(("Importance", content.importance))
     for name, value in content.headers:
         if not name.lower().startswith(_BODY) and name.lower() not in _OURS | {"in-reply-to", "references"}:
-            extra[name] = " ".join(value.split())
-    extra["Content-Language"] = "en-US"
-    extra["X-MS-Has-Attach"] = "yes" if content.attachments else ""
+            extra.append((name, value))
+    extra += [("Content-Language", "en-US"), ("X-MS-Has-Attach", "yes" if content.attachments else "")]
     boundary = hashlib.sha256(content.message_id.encode()).hexdigest()[:24].upper()
-    head += _header_bytes(extra)
+    head += "".join(f"{name}: {header_value(name, value)}\r\n" for name, value in extra).encode()
     return Rope([head, *_mixed(content, boundary)])
 
 
@@ -149,7 +150,7 @@ def _attachment(attachment: Attachment) -> list[Segment]:
 
 
 def _address_headers(content: Content, *, bcc: bool) -> bytes:
-    message = EmailMessage(policy=_POLICY)
+    lines = []
     for name, group in (
         ("From", (content.from_,)),
         ("Sender", (content.sender,) if content.sender != content.from_ else ()),
@@ -160,15 +161,17 @@ def _address_headers(content: Content, *, bcc: bool) -> bytes:
     ):
         listed = [_mailbox(a) for a in group if a is not None and a.address]
         if listed:
-            message[name] = listed
-    message["Subject"] = " ".join(content.subject.split())
-    fixed = f"Date: {format_datetime(content.date)}\r\nMessage-ID: {content.message_id}\r\nMIME-Version: 1.0\r\n"
-    return _header_bytes(message) + fixed.encode("utf-8", "replace")
+            lines.append(f"{name}: " + ",\r\n ".join(listed))
+    lines.append(f"Subject: {header_value('Subject', content.subject)}")
+    lines += [f"Date: {format_datetime(content.date)}", f"Message-ID: {content.message_id}", "MIME-Version: 1.0", ""]
+    return "\r\n".join(lines).encode()
 
 
-def _mailbox(address: Address) -> HeaderAddress:
-    local, _, domain = address.address.rpartition("@")
-    return HeaderAddress(" ".join(address.name.split()), local, domain)
+def _mailbox(address: Address) -> str:
+    name = " ".join(address.name.split())
+    if not address.address.isascii():
+        return f"<{address.address}>"  # formataddr refuses it, and so will the check of the recipients
+    return formataddr((name, address.address))
 
 
 def _header_bytes(message: EmailMessage) -> bytes:
@@ -177,9 +180,11 @@ def _header_bytes(message: EmailMessage) -> bytes:
 
 def header_value(name: str, value: str) -> str:
     """A header value, folded and encoded for the wire."""
-    message = EmailMessage(policy=_POLICY)
-    message[name] = " ".join(value.split())
-    return _header_bytes(message).decode().partition(":")[2].strip()
+    text = " ".join(value.split())
+    if text.isascii() and len(text) <= 78 - len(name):
+        return text
+    charset = "us-ascii" if text.isascii() else "utf-8"
+    return Header(text, charset, header_name=name).encode(linesep="\r\n")
 
 
 def _survives(name: str, switches: Switches, keep_x: set[str]) -> bool:
@@ -210,7 +215,7 @@ def new_message_id(domain: str) -> str:
 
 def merged(content: Content, opened: Content) -> Content:
     """A MIME draft turned into fields, because something was attached to it."""
-    return replace(opened, mime=None, added=(), headers=tuple(h for h in content.headers if _custom(h[0])))
+    return replace(opened, mime=None, headers=tuple(h for h in content.headers if _custom(h[0])))
 
 
 def _custom(name: str) -> bool:

@@ -28,10 +28,6 @@ def folder_not_found() -> GraphError:
     return GraphError(404, "ErrorItemNotFound", "The specified folder could not be found in the store.")
 
 
-def malformed_id() -> GraphError:
-    return GraphError(400, "ErrorInvalidIdMalformed", "Id is malformed.")
-
-
 def access_denied() -> GraphError:
     return GraphError(403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.")
 

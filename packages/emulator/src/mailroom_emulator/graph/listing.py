@@ -5,7 +5,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,7 +19,6 @@ from mailroom_emulator.mailbox import Folder, Mailbox, StoredMessage, property_k
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
 _PATH_SAFE = "/@()'$=:"
-_LAST = datetime.max.replace(tzinfo=UTC)
 _EXPAND_IDS = re.compile(r"id\s+eq\s+'((?:[^']|'')*)'", re.IGNORECASE)
 
 
