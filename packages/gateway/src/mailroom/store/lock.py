@@ -41,5 +41,5 @@ class WriteLock:
             self._lock.release()
 
     def close(self) -> None:
-        for file in self._files:
-            os.close(file)
+        while self._files:
+            os.close(self._files.pop())
