@@ -27,8 +27,6 @@ IDLE = timedelta(seconds=5)
 """A lane without work is given back after this time."""
 FETCH = 100
 """Messages read from the store at once."""
-BREATH = timedelta(milliseconds=20)
-"""Under load many nudges come at once; so long they become one."""
 LOOKS_AT_ONCE = 20
 CLAIM = 64
 LANE_PAUSE = timedelta(seconds=30)
@@ -131,7 +129,7 @@ class LaneRunner:
         self._desk = desk
         self._ways = ways
         self._stopped = False
-        self._more = True
+        self._more = set(Kind)
         self._turn = asyncio.Event()
         self._fetch_at = self._look_at = monotonic()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
@@ -139,7 +137,7 @@ class LaneRunner:
 
     def nudge(self) -> None:
         """There may be new work."""
-        self._more = True
+        self._more = set(Kind)
         self._turn.set()
 
     def stop(self) -> None:
@@ -176,19 +174,22 @@ class LaneRunner:
                 self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
 
     async def _fetch(self) -> None:
-        if not (self._more and self._is_low()) and monotonic() < self._fetch_at:
+        """Read what is due of each kind that there may be more of, when little of it is left: bulk mail that waits hides no other."""
+        if monotonic() >= self._fetch_at:
+            self._more = set(Kind)
+        wanted = {kind for kind in self._more if len(self._waiting[kind]) < FETCH // 2}
+        if not wanted:
             return
         self._fetch_at = monotonic() + POLL.total_seconds()
-        self._more = False
+        self._more -= wanted
         known = {*self._under_way, *(number for queue in self._waiting.values() for number in queue)}
-        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH)
-        self._more |= len(works) >= FETCH
+        kind = next(iter(wanted)) if len(wanted) == 1 else None
+        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH, kind=kind)
+        if len(works) >= FETCH:
+            self._more |= wanted
         for work in works:
             if work.message.id not in known:  # known before: what has ended meanwhile was still queued when the store looked
                 self._waiting[work.message.kind][work.message.id] = work
-
-    def _is_low(self) -> bool:
-        return sum(map(len, self._waiting.values())) < FETCH // 2
 
     def _start(self) -> timedelta:
         """Start what may start now; how long until the next one may."""
