@@ -34,6 +34,7 @@ class Application:
         self._entra = entra_routes.router(emulator)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope = _without_empty_segments(scope)
         path: str = scope["path"]
         if path.startswith("/_emulator"):
             await self._control(scope, receive, send)
@@ -152,3 +153,10 @@ class Application:
         status = response.status_code if response is not None else 0
         now = self._emulator.clock.now()
         self._emulator.counters.record(now, scope["method"], scope["path"], exchange.operation, exchange.mailbox, status)
+
+
+def _without_empty_segments(scope: Scope) -> Scope:
+    """msgraph-sdk for Python asks for `/v1.0//users/...`, and Graph answers."""
+    if "//" not in scope["path"]:
+        return scope
+    return {**scope, "path": re.sub("//+", "/", scope["path"]), "raw_path": re.sub(b"//+", b"/", scope["raw_path"])}

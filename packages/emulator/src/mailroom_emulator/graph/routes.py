@@ -75,7 +75,7 @@ OTHER_OPERATIONS = (
     "unknown",
 )
 
-_CALL_FORM = re.compile(r"^(\w+)\('(.*)'\)$")
+_CALL_FORM = re.compile(r"^(\w+)\((?:'(.*)')?\)$")  # mailFolders('inbox'), delta()
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,14 @@ class Target:
 
 
 def split(raw_path: str) -> Target | None:
-    """The target of a path below `/v1.0`; None when it is not about an account.
-
-    Empty segments don't count: msgraph-sdk for Python asks for `/v1.0//users/...`, and Graph answers.
-    """
+    """The target of a path below `/v1.0`; None when it is not about an account."""
     segments: list[str] = []
-    for part in list(filter(None, raw_path.split("/")))[1:]:
+    for part in raw_path.strip("/").split("/")[1:]:
         text = unquote(part).removeprefix("microsoft.graph.")
         form = _CALL_FORM.match(text)
-        segments += [form[1], form[2].replace("''", "'")] if form else [text]
+        segments.append(form[1] if form else text)
+        if form and form[2] is not None:
+            segments.append(form[2].replace("''", "'"))
     if segments and segments[0].lower() == "me":
         return Target(None, tuple(segments[1:]))
     if len(segments) >= 2 and segments[0].lower() == "users":
