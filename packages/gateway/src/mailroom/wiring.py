@@ -25,7 +25,7 @@ from mailroom.blobs.files import FileBlobs
 from mailroom.ids import Ids
 from mailroom.lanes import LanePace, pace_of, past_of
 from mailroom.listen.door import Client
-from mailroom.listen.listener import Limits, Listener, TlsMode
+from mailroom.listen.listener import Limits, Listener, Network, TlsMode
 from mailroom.listen.submission import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
@@ -45,7 +45,7 @@ from mailroom.transports.smarthost import Smarthost
 from mailroom.vault import credentials
 from mailroom.vault.keys import KeyRing
 from mailroom.vault.vault import SealedVault, cloud_of
-from mailroom_core.errors import ConfigError, StoreError, VaultError
+from mailroom_core.errors import ConfigError, Refused, StoreError, VaultError
 from mailroom_core.model import AttemptId, LaneName, MessageId, show_id
 from mailroom_core.providers.graph.mailbox import Mailbox
 
@@ -143,6 +143,8 @@ class FrontDoor:
         self._directory = parts.directory
         self._max_size = parts.settings.smtp.max_size
         self._key = credential_key(parts)
+        self._version = -1
+        self._networks: list[tuple[Network, Application]] = []
         self._accept = made
 
     def by_credential(self, user: str, secret: str) -> Application | None:
@@ -153,10 +155,19 @@ class FrontDoor:
 
     def by_network(self, client: Client) -> Application | None:
         mapped = getattr(client, "ipv4_mapped", None) or client
-        for application in self._directory().applications.values():
-            if application.active and any(mapped in ip_network(network, strict=False) for network in application.networks):
+        for network, application in self._trusted():
+            if mapped in network:
                 return application
         return None
+
+    def _trusted(self) -> list[tuple[Network, Application]]:
+        """Networks of active applications, parsed once for every version of the directory."""
+        directory = self._directory()
+        if directory.version != self._version:
+            active = (each for each in directory.applications.values() if each.active)
+            self._networks = [(ip_network(network, strict=False), each) for each in active for network in each.networks]
+            self._version = directory.version
+        return self._networks
 
     def by_certificate(self, sha256_hex: str) -> Application | None:
         for application in self._directory().applications.values():
@@ -165,8 +176,11 @@ class FrontDoor:
         return None
 
     def check_sender(self, application: Application, sender: str | None) -> None:
+        today = self._directory().applications.get(application.name)
+        if today is None or not today.active:  # a session may outlive its right
+            raise Refused(554, "5.7.1", f"{application.name} may not send any more; ask the administrator")
         if sender:
-            accept.check_sender(application, sender)
+            accept.check_sender(today, sender)
 
     def max_size(self, application: Application) -> int:
         return min(application.max_size, self._max_size)
