@@ -7,5 +7,8 @@ What must stay true here:
 - Memory does not grow with the message: bodies are read through a `ReadAt`, in windows.
 - Nothing inside of a signed or encrypted part is ever touched.
 
-`headers` splits a head, `index` finds the parts and `decode` reads them; `complete`, `rewrite`, `graph_json` and `dsn` write.
+Reading: `headers` splits a head (`words`, `charsets` and `params` decode its values), `index` finds the parts, `decode` reads them,
+`body` picks the text that people read, `sealed` knows what is signed. Writing: `complete` (what an accepted mail lacks), `rewrite`
+(for the next hop; `recipients` and `pieces` are its tools), `graph_json` (for Graph above its MIME limit), `dsn` (reports).
+`source` has the shapes of bytes at hand and bytes elsewhere.
 """
