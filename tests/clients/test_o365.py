@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,21 @@ from O365 import Account, FileSystemTokenBackend, MSGraphProtocol
 from O365.utils.token import MemoryTokenBackend
 from requests.exceptions import HTTPError
 
+from tests.clients.mails import BIG, CUSTOMER, SALES, arrived, deliver, files, operations
 from tests.clients.person import MARY, TOM, Person
 from tests.emulator.client import BACK, CONFIDENTIAL, PUBLIC, SECRET, TENANT_ID, Tenant, mime
 from tests.emulator.test_sign_in import Certificate
 
-SALES = "sales@contoso.example"
-CUSTOMER = "x@outside.example"
 SCOPES = ["basic", "message_all", "message_all_shared"]
-MIB = 1024 * 1024
-BIG = bytes(range(256)) * (5 * MIB // 256)
 TWO_HOURS = 7200
 
 pytestmark = pytest.mark.filterwarnings("ignore:response_mode='form_post' is recommended")
 
 
 def account(credentials: Any, **more: Any) -> Any:
-    """Times in UTC; a pause between requests only in tests of pauses."""
+    """Times in UTC, and no pause between requests."""
     keep = more.pop("token_backend", None) or MemoryTokenBackend()
-    protocol = MSGraphProtocol(timezone="UTC")
-    return Account(credentials, protocol=protocol, token_backend=keep, requests_delay=0, request_retries=0, **more)
+    return Account(credentials, protocol=MSGraphProtocol(timezone="UTC"), token_backend=keep, requests_delay=0, **more)
 
 
 def application(secret: Any = SECRET) -> Any:
@@ -53,16 +49,6 @@ def new_mail(signed: Any, subject: str = "Hello", resource: str | None = None) -
     mail.subject = subject
     mail.body = "<p>A body</p>"
     return mail
-
-
-def arrived(tenant: Tenant) -> email.message.Message:
-    """The only mail that reached the customer."""
-    (copy,) = tenant.outside(CUSTOMER)
-    return email.message_from_bytes(tenant.raw(copy))
-
-
-def operations(tenant: Tenant) -> list[str]:
-    return [r["operation"] for r in tenant.control("GET", "/requests") if r["operation"] not in ("unknown", "authorize")]
 
 
 # Sign-in
@@ -102,7 +88,7 @@ def test_an_access_token_that_is_over_is_refreshed_and_the_request_made_again(te
     signed = account((PUBLIC,), auth_flow_type="public", token_backend=FileSystemTokenBackend(tmp_path, "token.json"))
     assert signed.get_current_user_data().user_principal_name == MARY
     after = json.loads((tmp_path / "token.json").read_text())
-    assert operations(tenant) == ["token", "getUser", "token", "getUser"]
+    assert operations(tenant, "token", "getUser") == ["token", "getUser", "token", "getUser"]
     assert refresh_tokens(after) != refresh_tokens(before)
 
 
@@ -157,7 +143,7 @@ def test_a_mail_is_sent_and_kept(tenant: Tenant, person: Person) -> None:
     assert (got["From"], got["Reply-To"], got["X-Order"]) == ("Mary Major <mary@contoso.example>", SALES, "SO42")
     assert got["Bcc"] is None
     assert len(tenant.outside("hidden@outside.example")) == 1
-    assert [p.get_payload(decode=True) for p in got.walk() if p.get_filename() == "a.txt"] == [b"abc"]
+    assert files(got, "a.txt") == [b"abc"]
     assert [m["subject"] for m in tenant.folder(MARY, "sentitems")] == ["With all its fields"]
 
 
@@ -173,19 +159,11 @@ def test_a_draft_takes_a_large_file_by_upload_session_and_is_sent(tenant: Tenant
     assert mail.save_draft()
     assert [m["subject"] for m in tenant.folder(MARY, "drafts")] == ["With a large file"]
     assert mail.send()
-    assert operations(tenant)[1:] == ["createDraft", "createUploadSession", "uploadRange", "uploadRange", "send"]
-    assert [p.get_payload(decode=True) for p in arrived(tenant).walk() if p.get_filename() == "big.bin"] == [BIG]
+    assert operations(tenant)[-5:] == ["createDraft", "createUploadSession", "uploadRange", "uploadRange", "send"]
+    assert files(arrived(tenant), "big.bin") == [BIG]
 
 
 # Lists and reading
-
-
-def deliver(tenant: Tenant, count: int) -> None:
-    """Mails from outside in Mary's Inbox: number 0, number 1, ..."""
-    for number in range(count):
-        raw = mime(f"body {number}", to=MARY, sender=CUSTOMER, subject=f"number {number}", message_id=f"<{number}@outside.example>")
-        tenant.control("POST", f"/accounts/{MARY}/deliver", content=raw)
-        tenant.control("POST", "/clock", {"advance": 60})
 
 
 def test_a_list_is_followed_page_by_page(tenant: Tenant, person: Person) -> None:
@@ -234,6 +212,16 @@ def test_a_mail_is_moved_and_deleted(tenant: Tenant, person: Person) -> None:
     assert oldest.delete()
     assert [m.subject for m in mailbox.deleted_folder().get_messages()] == ["number 0"]
     assert list(mailbox.inbox_folder().get_messages()) == []
+
+
+def test_a_reply_keeps_the_thread(tenant: Tenant, person: Person) -> None:
+    deliver(tenant, 1)
+    (found,) = sign_in(person).mailbox().inbox_folder().get_messages()
+    reply = found.reply()
+    reply.body = "<p>Thanks</p>"
+    assert reply.send()
+    got = arrived(tenant)
+    assert (got["In-Reply-To"], got["References"]) == ("<0@outside.example>", "<0@outside.example>")
 
 
 # Shared mailboxes and refusals
@@ -293,3 +281,13 @@ def test_a_mail_above_four_megabytes_in_one_request_is_refused(person: Person) -
     mail = new_mail(sign_in(person))
     mail.attachments.add([(BytesIO(BIG), "big.bin")])
     assert error_of(mail.send) == (413, "RequestEntityTooLarge")
+
+
+def test_the_package_waits_as_long_as_graph_asks_for(tenant: Tenant, person: Person) -> None:
+    inbox = sign_in(person).mailbox().inbox_folder()
+    tenant.fault({"kind": "answer", "status": 429, "retry_after": 1}, match={"operation": "list"})
+    assert list(inbox.get_messages()) == []
+    asked = [r for r in tenant.control("GET", "/requests") if r["operation"] == "list"]
+    assert [r["status"] for r in asked] == [429, 200]
+    first, second = (datetime.fromisoformat(r["at"]) for r in asked)
+    assert second - first >= timedelta(seconds=1)
