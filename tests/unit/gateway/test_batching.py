@@ -73,3 +73,34 @@ async def test_who_gave_up_waiting_harms_nobody() -> None:
     with pytest.raises(asyncio.CancelledError):
         await impatient
     await commit.close()
+
+
+@pytest.mark.anyio
+async def test_callers_that_come_back_together_are_written_together() -> None:
+    batches: list[int] = []
+    disk = threading.Event()
+
+    def write(items: Sequence[int]) -> None:
+        disk.wait(0.02)  # a slow one: nobody ever sets it
+        batches.append(len(items))
+
+    commit = GroupCommit("test", write)
+
+    async def caller() -> None:
+        for number in range(3):
+            await commit(number)
+
+    await asyncio.gather(*(caller() for _ in range(5)))
+    assert batches == [5, 5, 5]
+    await commit.close()
+
+
+@pytest.mark.anyio
+async def test_closing_waits_for_no_further_callers() -> None:
+    gate = threading.Event()
+    commit: GroupCommit[int, bool] = GroupCommit("test", lambda items: gate.wait(5))
+    callers = [asyncio.create_task(commit(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    await commit.close()
+    assert all(caller.done() for caller in callers)

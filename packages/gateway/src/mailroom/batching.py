@@ -3,6 +3,9 @@
 A caller hands in an item and waits. A writer takes everything that is waiting, writes it in one call, and then releases all of its
 callers at once: the slower the disk, the larger the batches. If a batch fails, its items are written one by one, so that one
 bad item never fails the others.
+
+Who was released together comes back soon, with the next item. So under load the writer waits for them, at most as long as the last
+write took: half as many transactions, each twice as large. A single caller never waits for others.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
+PATIENCE = 0.01
+"""Seconds that a writer waits for further callers at most, however slow the disk is."""
+
 
 class GroupCommit(Generic[T, R]):
     """`write` is blocking, gets up to `most` items and returns a result that every one of their callers gets."""
@@ -25,6 +31,9 @@ class GroupCommit(Generic[T, R]):
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._writer: asyncio.Task[None] | None = None
+        self._enough = 0
+        self._gathered: asyncio.Future[None] | None = None
+        self._closing = False
 
     async def __call__(self, item: T) -> R:
         """Returns when the item is committed; raises what `write` raised for it."""
@@ -32,15 +41,35 @@ class GroupCommit(Generic[T, R]):
         self._waiting.append((item, future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._drain())
+        elif self._gathered is not None and len(self._waiting) >= self._enough:
+            _release(self._gathered)
         return await future
 
     async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                start = loop.time()
                 await self._commit(batch)
+                callers = min(len(batch) + len(self._waiting), self._most)
+                if callers > 1 and not self._closing:
+                    await self._gather(callers, min(loop.time() - start, PATIENCE))
         finally:
             self._writer = None
+
+    async def _gather(self, callers: int, patience: float) -> None:
+        """Until so many are waiting, or nobody has the patience any more."""
+        if len(self._waiting) >= callers:
+            return
+        loop = asyncio.get_running_loop()
+        self._enough, self._gathered = callers, loop.create_future()
+        timer = loop.call_later(patience, _release, self._gathered)
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._gathered = None
 
     async def _commit(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
         try:
@@ -58,9 +87,17 @@ class GroupCommit(Generic[T, R]):
 
     async def close(self) -> None:
         """Write what is waiting, then end the thread."""
+        self._closing = True
+        if self._gathered is not None:
+            _release(self._gathered)
         if self._writer is not None:
             await self._writer
         self._thread.shutdown()
+
+
+def _release(gathered: asyncio.Future[None]) -> None:
+    if not gathered.done():
+        gathered.set_result(None)
 
 
 def _fail(future: asyncio.Future[R], problem: Exception) -> None:
