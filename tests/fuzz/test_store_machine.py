@@ -43,6 +43,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.states: dict[DeliveryId, State] = {}
         self.epochs: dict[str, int] = {}
         self.owned: dict[str, dict[str, Lane]] = {"ada": {}, "bob": {}}
+        self.leased: dict[str, str] = {}
         self.flying: list[NewAttempt] = []
 
     def opened(self) -> SqlStore:
@@ -70,15 +71,18 @@ class StoreMachine(RuleBasedStateMachine):
             assert lane.epoch == self.epochs.get(lane.name, 0) + 1
             self.epochs[lane.name] = lane.epoch
             self.owned[worker][lane.name] = lane
+            self.leased[lane.name] = worker
 
     @rule(worker=workers)
     def renew(self, worker: str) -> None:
         mine = list(self.owned[worker].values())
-        assert self.store.renew(worker, mine, TTL) == {lane.name for lane in mine if self.is_current(lane)}
+        assert self.store.renew(worker, mine, TTL) == {lane.name for lane in mine if self.leased.get(lane.name) == worker}
 
     @rule(worker=workers)
     def release(self, worker: str) -> None:
+        """It forgets to stop: until the next owner comes, it may still begin and settle."""
         self.store.release(worker, list(self.owned[worker].values()))
+        self.leased = {lane: owner for lane, owner in self.leased.items() if owner != worker}
 
     @rule(worker=workers, limit=st.integers(1, 3))
     def begin(self, worker: str, limit: int) -> None:
@@ -158,6 +162,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store.close()
         self.store = self.opened()
         self.store.end_leases()
+        self.leased = {}
 
     @rule(seconds=st.sampled_from((1, 5, 31, 400, 5 * 86_400)))
     def time_passes(self, seconds: int) -> None:
@@ -216,7 +221,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert (delivery.due_at is not None) == (delivery.state in (State.QUEUED, State.UNSURE))
                 covering = [a for a in story.attempts if a.resolution is not Resolution.DONE and delivery.id in a.delivery_ids]
                 if delivery.state is State.SENDING:
-                    assert [attempt.resolution for attempt in covering] == [Resolution.OPEN]
+                    assert [attempt.resolution for attempt in covering].count(Resolution.OPEN) == 1
                 if delivery.state is State.UNSURE:
                     assert Resolution.UNSURE in {attempt.resolution for attempt in covering}
         assert self.store.counts() == {state: list(self.states.values()).count(state) for state in State}
@@ -241,5 +246,5 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -18,7 +18,9 @@ from mailroom_core.model import TRANSITIONS, AttemptId, DeliveryId, MessageId, S
 
 # `FOR SHARE`: nobody claims, holds or frees the lane before this transaction has ended.
 EPOCHS = "SELECT name, epoch, held_at FROM lanes WHERE name {names} ORDER BY name {share}"
+# Locks are taken in one order everywhere, lanes, deliveries, attempts, each by id: so two transactions never wait for each other.
 DELIVERIES = "SELECT id, message_id, lane, state, attempt_id FROM deliveries WHERE id {ids} ORDER BY id {update}"
+OTHERS = "SELECT id, message_id, lane, state, attempt_id FROM deliveries WHERE id {ids}"
 BEGIN = """INSERT INTO attempts (id, message_id, delivery_ids, lane, epoch, started_at, deadline, look_at, marker, facts, resolution,
     recipients, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?, ?)"""
 SENDING = """UPDATE deliveries SET state = 'sending', due_at = NULL, attempts = attempts + 1, attempt_id = ?, updated_at = ?
@@ -28,7 +30,7 @@ SUPERSEDED = """UPDATE attempts SET resolution = 'done', look_at = NULL, ended_a
     (SELECT 1 FROM deliveries d WHERE d.message_id = attempts.message_id AND d.attempt_id = attempts.id)"""
 FACTS = "SELECT facts FROM attempts WHERE id = ? {update}"
 NOTE = "UPDATE attempts SET facts = ? WHERE id = ?"
-ATTEMPTS = "SELECT id, message_id, lane, delivery_ids, resolution FROM attempts WHERE id {ids} ORDER BY id {update}"
+ATTEMPTS = "SELECT id, message_id, lane, delivery_ids, resolution FROM attempts WHERE id {ids}"
 RESULT = """UPDATE deliveries SET state = ?, due_at = ?, attempt_id = ?, updated_at = ?, reply = COALESCE(?, reply),
     remote_id = COALESCE(NULLIF(?, ''), remote_id), internet_message_id = COALESCE(NULLIF(?, ''), internet_message_id),
     conversation_id = COALESCE(NULLIF(?, ''), conversation_id) WHERE id = ?"""
@@ -90,12 +92,13 @@ def note(tx: Tx, attempt: AttemptId, facts: Mapping[str, str]) -> None:
 def settle(tx: Tx, batch: Sequence[Settled]) -> None:
     """See `Store.settle`."""
     epochs = {name: epoch for name, epoch, _ in tx.by(EPOCHS, sorted({s.lane for s in batch}))}
+    rows = tx.by(DELIVERIES, sorted({result.id for s in batch for result in s.deliveries}))
     attempts = {
         number: _Known(message, lane, json.loads(deliveries), resolution)
         for number, message, lane, deliveries, resolution in tx.by(ATTEMPTS, sorted({s.attempt_id for s in batch}))
     }
-    covered = sorted({number for attempt in attempts.values() for number in attempt.delivery_ids})
-    states = {row[0]: (State(row[3]), row[4]) for row in tx.by(DELIVERIES, covered)}
+    others = {number for attempt in attempts.values() for number in attempt.delivery_ids} - {row[0] for row in rows}
+    states = {row[0]: (State(row[3]), row[4]) for row in (*rows, *tx.by(OTHERS, sorted(others)))}
     writes = _Writes()
     for settled in batch:
         attempt = attempts.pop(settled.attempt_id, None)

@@ -23,8 +23,8 @@ from mailroom.objects import (
     object_kind,
 )
 from mailroom.store.database import Tx
-from mailroom.store.keeping import normalized
 from mailroom_core.errors import StoreError
+from mailroom_core.policy.addresses import normalize
 
 ROUTES: dict[str, type] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
 """The document says which route it holds."""
@@ -65,12 +65,12 @@ def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: 
     """See `Store.apply`. Removes first, so that a name may pass from one object to another."""
     for kind, name in remove:
         if kind == "suppression":
-            tx.run(REMOVE_SUPPRESSION, normalized(name))
+            tx.run(REMOVE_SUPPRESSION, normalize(name))
         else:
             tx.run(REMOVE, kind, name)
     for thing in put:
         if isinstance(thing, Suppression):
-            tx.run(PUT_SUPPRESSION, normalized(thing.address), thing.reason, thing.source, tx.now, by)
+            tx.run(PUT_SUPPRESSION, normalize(thing.address), thing.reason, thing.source, tx.now, by)
         else:
             tx.run(PUT, object_kind(thing), thing.name, dump(thing), tx.now, by)
     tx.run(NEW_VERSION)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from mailroom.objects import Suppression
 from mailroom.store.database import Tx
 from mailroom.store.values import span
+from mailroom_core.policy.addresses import normalize
 
 SUPPRESS = """INSERT INTO suppressions (address, reason, source, changed_at, changed_by) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (address) DO NOTHING"""
@@ -22,18 +23,14 @@ LEASE = """INSERT INTO leases (name, owner, until) VALUES (?, ?, ?) ON CONFLICT 
 UNLEASE = "DELETE FROM leases WHERE name = ? AND owner = ?"
 
 
-def normalized(address: str) -> str:
-    return address.strip().lower()
-
-
 def suppress(tx: Tx, entries: Sequence[Suppression], *, by: str) -> None:
     """Adds those that are new: what a person wrote about an address stays."""
-    tx.many(SUPPRESS, [(normalized(s.address), s.reason, s.source, tx.now, by) for s in entries])
+    tx.many(SUPPRESS, [(normalize(s.address), s.reason, s.source, tx.now, by) for s in entries])
 
 
 def suppressed(tx: Tx, addresses: Sequence[str]) -> dict[str, Suppression]:
     """Keyed by the addresses as they were asked for."""
-    asked = {address: normalized(address) for address in addresses}
+    asked = {address: normalize(address) for address in addresses}
     found = {row[0]: Suppression(address=row[0], reason=row[1], source=row[2]) for row in tx.by(SUPPRESSED, sorted(set(asked.values())))}
     return {address: found[key] for address, key in asked.items() if key in found}
 
