@@ -10,6 +10,7 @@ import requests
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from tests.clients.conftest import CERTIFICATE_VARIABLES
 from tests.clients.person import MARY, Person, query_of
 from tests.emulator.client import BACK, CONFIDENTIAL, PUBLIC, SECRET, TENANT_ID, Tenant
 from tests.emulator.test_sign_in import Certificate
@@ -232,3 +233,11 @@ def test_an_application_of_one_tenant_is_not_let_in_by_the_common_door(tenant: T
 def test_an_unknown_tenant_is_told_at_once(tenant: Tenant) -> None:
     with pytest.raises(ValueError, match="double check your tenant name"):
         public("nobody.example")
+
+
+def test_nothing_is_said_to_a_host_whose_authority_is_not_trusted(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CERTIFICATE_VARIABLES:
+        monkeypatch.delenv(name)
+    with pytest.raises(requests.exceptions.SSLError):
+        public()
+    assert tenant.control("GET", "/requests") == []
