@@ -126,8 +126,12 @@ class Gateway(Process):
         self.folder = folder
         self.host, self.port, self.web = "", 0, ""
 
-    def start(self) -> None:
+    def launch(self) -> None:
+        """Start it, and don't wait until it is ready."""
         super().__init__([*self.words, "serve"], self.folder, "gateway", self.environment)
+
+    def start(self) -> None:
+        self.launch()
         smtp, self.web = self.wait_ready().split()
         self.host, _, port = smtp.removeprefix("smtp://").rpartition(":")
         self.port = int(port)

@@ -51,7 +51,13 @@ def network(value: object) -> object:
         raise ValueError(f'{value!r} is no network; write for example "192.168.1.0/24" or "10.0.0.7"') from None
 
 
+def several(value: object) -> object:
+    """`"5s, 10s, 1m"`, as the environment has it, as a list."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
 Span = Annotated[timedelta, BeforeValidator(span)]
+Spans = Annotated[tuple[Span, ...], BeforeValidator(several)]
 Size = Annotated[int, BeforeValidator(size)]
 Network = Annotated[str, BeforeValidator(network)]
 
@@ -99,7 +105,7 @@ class QueueSettings(_Section):
     lifetime: Span = timedelta(days=5)
     time_limit: Span = timedelta(minutes=5)
     """The hard deadline of one attempt."""
-    looks: tuple[Span, ...] = ()
+    looks: Spans = ()
     """Waits before each look at an unanswered attempt; empty: 12 minutes in eight looks."""
     keep_raw: Span = timedelta(days=7)
     keep_rows: Span = timedelta(days=90)

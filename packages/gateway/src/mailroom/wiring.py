@@ -230,6 +230,8 @@ class Ways:
         epoch, way = self._ways.get((lane.name, server_name), (0, None))
         if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
             server = directory.servers.get(server_name)
+            if server is None and self._parts.directory.look():  # the process that accepts may have learnt of it before us
+                return self(lane, server_name)
             if server is None:
                 raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
             pace = self._pace(server, lane)

@@ -76,9 +76,9 @@ async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> S
     return await _under_deadline(desk, _opened(attempt), work, transport.attempt, look=False)
 
 
-async def look(desk: Desk, transport: Transport, attempt: Attempt, work: Work) -> Settled | None:
-    """Ask the provider what became of an attempt that got no answer."""
-    return await _under_deadline(desk, attempt, work, transport.resolve, look=True)
+async def look(desk: Desk, lane: Lane, transport: Transport, attempt: Attempt, work: Work) -> Settled | None:
+    """Ask the provider what became of an attempt that got no answer, also one of an earlier owner: it is the lane's to settle now."""
+    return await _under_deadline(desk, replace(attempt, epoch=lane.epoch), work, transport.resolve, look=True)
 
 
 async def _under_deadline(

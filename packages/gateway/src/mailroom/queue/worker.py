@@ -171,7 +171,7 @@ class LaneRunner:
         for attempt, work in await asyncio.to_thread(self._desk.store.unresolved, self.lane, limit=LOOKS_AT_ONCE):
             if work.message.id not in known:
                 way = self._ways(self.lane, work.deliveries[0].server)
-                self._go(work, way, look(self._desk, way.transport, attempt, work), recipients=0)
+                self._go(work, way, look(self._desk, self.lane, way.transport, attempt, work), recipients=0)
 
     async def _fetch(self) -> None:
         """Read what is due of each kind that there may be more of, when little of it is left: bulk mail that waits hides no other."""

@@ -1,0 +1,15 @@
+"""A short run of `make crash`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.crash import run
+
+
+def test_twenty_five_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CRASH_SEED", "") or int.from_bytes(os.urandom(3)))
+    verdict = run(tmp_path, 25, seed)
+    assert verdict.good, f"{verdict}; again with CRASH_SEED={seed}\n{verdict.details()}"
+    assert verdict.accepted > 50, "there was no load"
