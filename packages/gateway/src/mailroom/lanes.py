@@ -1,7 +1,7 @@
 """A lane's pace: when the next mail and the next request may start.
 
 The lane's owner is the only one who uses the lane, so what it counts here is exact; what left before it took over comes from the
-store (`past_of`). The sums are `mailroom_core.policy.pace`; here are the provider's numbers, the clock and the waiting.
+store (`past_of`). The sums are `mailroom_core.policy.pace`; a provider's numbers lie beside its flows; clock and waiting are here.
 """
 
 from __future__ import annotations
@@ -16,15 +16,8 @@ from mailroom.ports import Clock, Store
 from mailroom_core.flow import Response
 from mailroom_core.model import LaneName
 from mailroom_core.policy.pace import Cost, Limits, Pace, Unit, Window
+from mailroom_core.providers.graph.limits import MAILBOX, RECIPIENTS_PER_DAY
 
-# Microsoft Graph docs, concepts/throttling-limits.md, per app and mailbox; Exchange Online limits, sending (facts 5.4, 5.5).
-GRAPH_AT_ONCE = 3
-"""Four are allowed, including what others do in the mailbox."""
-GRAPH_REQUESTS = (
-    Window(Unit.REQUESTS, 10_000, timedelta(minutes=10)),
-    Window(Unit.BYTES, 150 * MiB, timedelta(minutes=5)),
-)
-EXCHANGE_RECIPIENTS = 10_000
 SINK_AT_ONCE = 16
 LATER = timedelta(hours=1)
 """A pause that ends by an event, not by time."""
@@ -117,13 +110,12 @@ def pace_of(server: OutgoingServer, clock: Clock, past: Past = ()) -> LanePace:
     windows = []
     if server.per_minute:
         windows.append(Window(Unit.MESSAGES, server.per_minute, timedelta(minutes=1)))
-    per_day = server.recipients_per_day or (EXCHANGE_RECIPIENTS if isinstance(server.route, GraphRoute) else 0)
+    per_day = server.recipients_per_day or (RECIPIENTS_PER_DAY if isinstance(server.route, GraphRoute) else 0)
     if per_day:
         windows.append(Window(Unit.RECIPIENTS, per_day, DAY))
     match server.route:
         case GraphRoute():
-            requests = Limits(GRAPH_REQUESTS, GRAPH_AT_ONCE)
-            return LanePace(clock, mails=Limits(tuple(windows), GRAPH_AT_ONCE), requests=requests, past=past)
+            return LanePace(clock, mails=Limits(tuple(windows), MAILBOX.concurrency), requests=MAILBOX, past=past)
         case SmarthostRoute(connections=at_once):
             return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past)
         case _:
