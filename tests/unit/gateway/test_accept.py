@@ -144,6 +144,20 @@ async def test_a_null_sender_without_from_is_refused() -> None:
     assert refused.value.code == 550
 
 
+async def test_a_from_that_hides_behind_a_broken_head_is_refused() -> None:
+    door = Door(M365)
+    with pytest.raises(Refused, match="line 2") as refused:
+        await door(b"Subject: x\r\nno field\r\nFrom: eve@evil.example\r\n\r\nx\r\n")
+    assert (refused.value.code, refused.value.enhanced) == (550, "5.6.0")
+    assert not door.committed
+
+
+async def test_a_mail_that_is_nothing_but_text_is_completed() -> None:
+    message = await Door(M365)(b"The printer is out of paper.\r\n")
+    assert message.raw is not None
+    assert message.raw.endswith(b"\r\n\r\nThe printer is out of paper.\r\n")
+
+
 async def test_a_mail_that_goes_round_in_circles_is_refused() -> None:
     with pytest.raises(Refused) as refused:
         await Door(M365)(b"Received: from a by b; now\r\n" * 51 + HEAD + b"\r\nx\r\n")
