@@ -6,7 +6,7 @@ import errno
 import sqlite3
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from mailroom_core.errors import StoreError, StoreFull
 
@@ -39,8 +39,9 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             return _full(where)
         return StoreError(f"{where} can't be used: {problem}; see that its folder belongs to the user that Mailroom runs as")
-    cause = problem.orig if isinstance(problem, DBAPIError) else None
-    if isinstance(problem, IntegrityError):
+    driver = engine.dialect.loaded_dbapi
+    cause = problem.orig if isinstance(problem, DBAPIError) else problem
+    if isinstance(cause, driver.IntegrityError):
         return StoreError(f"{where} refused a change that breaks its rules ({cause}); this is a mistake of Mailroom, please report it")
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", None) or ""
@@ -50,9 +51,9 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
         return StoreError(f"{where} {_SQLITE[code]} ({cause})")
     if state[:2] in _POSTGRESQL:
         return StoreError(f"{where} {_POSTGRESQL[state[:2]]} ({cause})")
-    if isinstance(problem, OperationalError) and not state and not code:  # psycopg, without an answer from the server
+    if isinstance(cause, driver.OperationalError) and not state and not code:  # psycopg, without an answer from the server
         return StoreError(f"{where} can't be reached; see that the server runs and that its address is right ({cause})")
-    return StoreError(f"{where} failed: {cause or problem}")
+    return StoreError(f"{where} failed: {cause}")
 
 
 def _full(where: str) -> StoreFull:
