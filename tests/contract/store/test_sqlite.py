@@ -240,7 +240,8 @@ def test_nothing_on_a_mails_way_reads_a_whole_table_or_sorts_what_waits(path: Pa
     with closing(sqlite3.connect(path)) as connection:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?"))]
     assert plan
-    assert [step for step in plan if step.startswith("SCAN") and step.split()[1] in LARGE] == []
+    small = {step.split()[1] for step in plan if step.startswith("MATERIALIZE")}
+    assert [step for step in plan if step.startswith("SCAN") and step.split()[1] in set(LARGE) - small] == []
     assert [step for step in plan if "deliveries_state (state=?)" in step and not name.startswith("newest")] == []
     if name.startswith("newest") or name == "due.DUE":
         assert [step for step in plan if "TEMP B-TREE" in step] == []

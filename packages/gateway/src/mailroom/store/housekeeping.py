@@ -18,8 +18,8 @@ from mailroom_core.model import FINAL, State
 OVER = "d.state = 'queued' AND d.lane_expiry <= ? - l.paused AND l.held_at IS NULL"
 # CROSS JOIN: SQLite takes the lanes first then (https://www.sqlite.org/optoverview.html#crossjoin), and PostgreSQL does not mind.
 EXPIRED = f"SELECT d.message_id FROM lanes l CROSS JOIN deliveries d WHERE d.lane = l.name AND {OVER} LIMIT ?"  # noqa: S608  # ours
-TOGETHER = f"""SELECT {DELIVERY} FROM deliveries d JOIN lanes l ON l.name = d.lane WHERE d.message_id {{ids}} AND {OVER}
-    ORDER BY d.message_id, d.id"""  # noqa: S608  # ours
+TOGETHER = f"""WITH d AS MATERIALIZED (SELECT * FROM deliveries WHERE message_id {{ids}})
+    SELECT {DELIVERY} FROM d JOIN lanes l ON l.name = d.lane WHERE {OVER} ORDER BY d.message_id, d.id"""  # noqa: S608  # ours
 STILL = f"""SELECT d.id, d.message_id FROM deliveries d JOIN lanes l ON l.name = d.lane WHERE d.id {{ids}} AND {OVER}
     ORDER BY d.id {{update d}}"""  # noqa: S608  # ours
 

@@ -88,8 +88,20 @@ def _sync_folder(folder: Path) -> None:
 
 def _postgresql(url: URL, clock: Clock) -> SqlStore:
     engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=8, max_overflow=24, pool_pre_ping=True, hide_parameters=True)
+    event.listen(engine, "connect", _trust_indices)
     database = Database(engine, Dialect(sqlite=False), clock, nullcontext)
     return _made_ready(SqlStore(database), database)
+
+
+def _trust_indices(connection: Any, _record: Any) -> None:
+    """A plan that was made while a table was nearly empty stays in the session, and would read all of it when it is full.
+
+    No statement here is worth a compiler, which starts as soon as a plan looks dear.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute("SET jit = off")
+    connection.commit()
 
 
 def _made_ready(store: SqlStore, database: Database) -> SqlStore:
