@@ -1,0 +1,110 @@
+"""Objects as a file: what is written can be read, and mistakes have a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailroom.objectfile import plan, read, write
+from mailroom.objects import (
+    Account,
+    AliasDomain,
+    Application,
+    Directory,
+    GraphRoute,
+    Object,
+    OnUnsure,
+    OutgoingServer,
+    Security,
+    SinkRoute,
+    SmarthostRoute,
+)
+from mailroom_core.errors import ConfigError
+
+names = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1, max_size=20)
+words = st.lists(st.text(min_size=1, max_size=20), max_size=3).map(tuple)
+accounts = st.builds(Account, name=names, mailbox=st.text(max_size=20), read_write=st.booleans())
+routes = st.one_of(
+    st.builds(GraphRoute, account=st.just("office"), mailbox=st.text(max_size=9), on_unsure=st.sampled_from(OnUnsure)),
+    st.builds(SmarthostRoute, host=st.text(max_size=20), port=st.integers(1, 65535), security=st.sampled_from(Security)),
+    st.builds(SinkRoute),
+)
+servers = st.builds(OutgoingServer, name=names, priority=st.integers(0, 99), from_filter=words, route=routes, bulk=st.booleans())
+applications = st.builds(Application, name=names, senders=words, networks=words, per_minute=st.integers(0, 99))
+domains = st.builds(AliasDomain, name=names, company=st.text(max_size=9))
+
+
+def directory_of(objects: list[Object]) -> Directory:
+    found = Directory(1)
+    kinds: dict[type, dict[str, object]] = {
+        Account: found.accounts,  # type: ignore[dict-item]  # the kind says which
+        OutgoingServer: found.servers,  # type: ignore[dict-item]
+        AliasDomain: found.alias_domains,  # type: ignore[dict-item]
+        Application: found.applications,  # type: ignore[dict-item]
+    }
+    for item in objects:
+        kinds[type(item)][getattr(item, "name", "")] = item
+    return found
+
+
+@given(
+    a=st.lists(accounts, max_size=3),
+    s=st.lists(servers, max_size=3),
+    p=st.lists(applications, max_size=3),
+    d=st.lists(domains, max_size=2),
+)
+def test_what_export_writes_apply_reads_and_finds_nothing_to_change(
+    a: list[Account], s: list[OutgoingServer], p: list[Application], d: list[AliasDomain], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = directory_of([*a, *s, *p, *d, Account(name="office")])
+    path = tmp_path_factory.mktemp("objects") / "objects.toml"
+    path.write_text(write(directory), "utf-8")
+    changes, put, remove = plan(directory, read(path))
+    assert (changes, put, remove) == ([], [], [])
+
+
+def test_a_credential_is_not_in_the_file_and_stays(tmp_path: Path) -> None:
+    erp = Application(name="erp", key="f00d")
+    path = tmp_path / "o.toml"
+    path.write_text(write(directory_of([erp])))
+    assert "f00d" not in path.read_text()
+    path.write_text('[application.erp]\nsenders = ["example.com"]\n')
+    changes, put, _ = plan(directory_of([erp]), read(path))
+    assert [(change.what, change.name) for change in changes] == [("change", "erp")]
+    assert put == [replace(erp, senders=("example.com",))]
+
+
+def test_what_is_not_in_the_file_is_removed() -> None:
+    changes, put, remove = plan(directory_of([Account(name="old")]), [Account(name="new")])
+    assert [(change.what, change.name) for change in changes] == [("add", "new"), ("remove", "old")]
+    assert (put, remove) == ([Account(name="new")], [("account", "old")])
+
+
+def test_all_mistakes_are_told_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "o.toml"
+    path.write_text(
+        '[account.office]\nmailbox = "m@example.com"\n'
+        "[server.one]\npriority = 1\n"
+        "[server.two]\nsink = {}\nprioriti = 1\n"
+        '[server.three]\npriority = "first"\nsink = {}\n'
+        '[server.four]\ngraph = { account = "offce" }\n'
+        '[application.erp]\nalias_domain = "example.org"\n'
+        "[printer.x]\n"
+    )
+    with pytest.raises(ConfigError) as problem:
+        read(path)
+    text = str(problem.value)
+    for part in (
+        ":3: server 'one'",
+        ":5: server 'two': there is no setting prioriti",
+        ":9: server 'three'",
+        "'offce'",
+        "'example.org'",
+        "'printer'",
+    ):
+        assert part in text
+    assert len(text.splitlines()) == 6

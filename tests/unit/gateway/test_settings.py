@@ -1,0 +1,58 @@
+"""Process settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mailroom.settings import Settings, load
+from mailroom_core.errors import ConfigError
+
+
+def file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mailroom.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_everything_has_a_default_and_listens_on_loopback() -> None:
+    settings = load(None, {})
+    assert settings == Settings()
+    assert {listener.host for listener in settings.listener} | {settings.web.host} == {"127.0.0.1"}
+
+
+def test_units_are_read() -> None:
+    settings = load(None, {"MAILROOM_QUEUE_LIFETIME": "36h", "MAILROOM_SMTP_MAX_SIZE": "35MiB"})
+    assert settings.queue.lifetime == timedelta(hours=36)
+    assert settings.smtp.max_size == 35 * 1024**2
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = file(tmp_path, 'data = "/from/file"\n[web]\nport = 1\n')
+    settings = load(path, {"MAILROOM_WEB_PORT": "2"})
+    assert (str(settings.data), settings.web.port) == ("/from/file", 2)
+
+
+def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = file(
+        tmp_path, '[web]\nport = 99999\nwidth = 3\n[[listener]]\nport = 25\n[[listener]]\ntls = "sometimes"\n[queue]\nlifetime = 5\n'
+    )
+    with pytest.raises(ConfigError) as problem:
+        load(path, {})
+    lines = str(problem.value).splitlines()
+    assert [line.split(":")[1] for line in lines] == ["2", "3", "9", "7"]
+    assert "no such setting" in lines[1]
+    assert '"5d"' in lines[2]
+
+
+@pytest.mark.parametrize("text", ["[web", "port = ", "\x00"])
+def test_what_is_no_toml_is_a_mistake_with_its_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(file(tmp_path, text), {})
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load(tmp_path / "nowhere.toml", {})

@@ -1,0 +1,172 @@
+"""Secrets at rest, and tokens that are refreshed once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+
+from mailroom.objects import Account
+from mailroom.store.open import open_store
+from mailroom.vault import credentials
+from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
+from mailroom.vault.vault import SealedVault
+from mailroom_core.errors import VaultError
+from mailroom_core.flow import Request, Response
+from mailroom_core.oauth.microsoft import Grant
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+OFFICE = Account(name="office", client_id="c", tenant="t")
+
+
+class Login:
+    """Microsoft's token endpoint: every refresh gives a new pair, and a refresh token works once."""
+
+    def __init__(self) -> None:
+        self.valid = "refresh-0"
+        self.refreshes = 0
+        self.answer: Response | None = None
+        self.pause: asyncio.Event | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        if self.pause:
+            await self.pause.wait()
+        if self.answer:
+            return self.answer
+        assert isinstance(request.body, bytes)
+        given = parse_qs(request.body.decode())["refresh_token"][0]
+        if given != self.valid:
+            return Response(400, {}, b'{"error": "invalid_grant", "error_description": "AADSTS70008: expired", "error_codes": [70008]}')
+        self.refreshes += 1
+        self.valid = f"refresh-{self.refreshes}"
+        grant = {"access_token": f"access-{self.refreshes}", "expires_in": 3599, "refresh_token": self.valid, "token_type": "Bearer"}
+        return Response(200, {}, json.dumps(grant).encode())
+
+
+class House:
+    """Vaults of several processes over one database."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOW
+        self.login = Login()
+        self.ring = KeyRing(folder / "vault.key")
+        self.path = folder / "db"
+        self.one = self.vault("one")
+        self.one.keep("office", Grant("access-0", timedelta(seconds=3599), "refresh-0"))
+
+    def vault(self, owner: str) -> SealedVault:
+        store = open_store(self.path, clock=lambda: self.now)
+        return SealedVault(self.ring, store, lambda name: OFFICE, self.login, lambda: self.now, owner)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+@pytest.mark.anyio
+async def test_a_fresh_token_is_not_refreshed_and_one_with_less_than_ten_seconds_is(house: House) -> None:
+    house.now += timedelta(seconds=3588)
+    assert await house.one.token("office") == "access-0"
+    house.now += timedelta(seconds=1)
+    assert await house.one.token("office") == "access-1"
+    assert house.login.refreshes == 1
+
+
+@pytest.mark.anyio
+async def test_a_refused_token_is_refreshed_once_by_all_who_meet_the_refusal(house: House) -> None:
+    other = house.vault("two")
+    tokens = await asyncio.gather(*(vault.token("office", refused="access-0") for vault in (house.one, other) for _ in range(5)))
+    assert set(tokens) == {"access-1"}
+    assert house.login.refreshes == 1
+
+
+@pytest.mark.anyio
+async def test_the_new_refresh_token_is_stored_before_the_new_access_token_is_used(house: House) -> None:
+    token = await house.one.token("office", refused="access-0")
+    kept = house.vault("after a crash").open("account:office")
+    assert kept is not None
+    assert (token, kept["access_token"], kept["refresh_token"]) == ("access-1", "access-1", "refresh-1")
+    assert await house.vault("after a crash").token("office", refused="access-1") == "access-2"
+
+
+@pytest.mark.anyio
+async def test_a_dead_grant_says_what_to_do_and_trouble_of_theirs_is_transient(house: House) -> None:
+    house.login.valid = "revoked"
+    with pytest.raises(VaultError, match="office") as dead:
+        await house.one.token("office", refused="access-0")
+    assert not dead.value.transient
+    house.login.answer = Response(503, {}, b"")
+    with pytest.raises(VaultError) as busy:
+        await house.one.token("office", refused="access-0")
+    assert busy.value.transient
+
+
+@pytest.mark.anyio
+async def test_an_account_that_was_never_connected_says_so(house: House) -> None:
+    with pytest.raises(VaultError, match="mailroom connect"):
+        await house.one.token("other")
+
+
+def test_the_database_alone_opens_nothing(house: House) -> None:
+    files = [path for path in house.path.parent.iterdir() if path.name.startswith("db")]
+    assert files
+    for path in files:
+        assert b"refresh-0" not in path.read_bytes()
+        assert b"access-0" not in path.read_bytes()
+
+
+def test_a_sealed_secret_cannot_be_moved_to_another_name(house: House) -> None:
+    keys = house.ring()
+    sealed = keys.seal("a", b"x")
+    assert keys.open("a", sealed) == b"x"
+    for name, changed in (("b", sealed), ("a", sealed[:-1] + bytes([sealed[-1] ^ 1])), ("a", b"\x02" + sealed[1:]), ("a", b"")):
+        with pytest.raises(VaultError, match="vault key"):
+            keys.open(name, changed)
+
+
+def test_rotation_seals_anew_and_a_running_process_follows(house: House, tmp_path: Path) -> None:
+    running = house.vault("running")
+    add_key(tmp_path / "vault.key")
+    assert house.one.reseal() == 1
+    assert house.one.reseal() == 0
+    add_key(tmp_path / "vault.key")
+    house.one.reseal()
+    opened = running.open("account:office")
+    assert opened is not None
+    assert opened["refresh_token"] == "refresh-0"
+    assert len(load_keys(tmp_path / "vault.key", {}).ring) == 2
+
+
+def test_the_key_file_is_made_for_its_owner_only_and_refused_if_others_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "vault.key"
+    made = load_keys(path, {})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_keys(path, {}) == made
+    os.chmod(path, 0o640)
+    with pytest.raises(VaultError, match="chmod 600"):
+        load_keys(path, {})
+
+
+def test_keys_may_come_from_the_environment_and_must_be_keys(tmp_path: Path) -> None:
+    keys = load_keys(tmp_path / "none", {VARIABLE: "a" * 43 + "=" + "," + "b" * 43 + "="})
+    assert len(keys.ring) == 2
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(VaultError, match="openssl rand"):
+        load_keys(tmp_path / "none", {VARIABLE: "secret"})
+
+
+def test_a_credential_matches_only_itself_and_only_with_our_key() -> None:
+    made = credentials.generate()
+    assert len(made) == 26
+    stored = credentials.digest(b"key", made)
+    assert made not in stored
+    assert credentials.matches(b"key", made, stored)
+    assert not credentials.matches(b"other", made, stored)
+    assert not credentials.matches(b"key", made + "x", stored)
+    assert not credentials.matches(b"key", "", "")
