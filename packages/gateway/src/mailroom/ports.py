@@ -330,6 +330,11 @@ class Store(Protocol):
         Checks `TRANSITIONS`. An attempt of a stale epoch is left out and logged: its new owner resolves it.
         """
 
+    def record(
+        self, *, notes: Sequence[tuple[AttemptId, Mapping[str, str]]], ended: Sequence[Settled], begun: Sequence[NewAttempt]
+    ) -> set[AttemptId]:
+        """`note`, `settle` and `begin`, in this order and in one transaction; answers as `begin` does."""
+
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
         """Newest first, and the cursor of the next page (empty at the end)."""
@@ -351,10 +356,10 @@ class Store(Protocol):
     def fail_expired(self, batch: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> None:
         """All or nothing: if a person has acted on one of them meanwhile, nothing is written, and the next sweep sees the rest."""
 
-    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> list[str]:
+    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> tuple[bool, list[str]]:
         """Drop bytes, then rows, of messages that are final and unchanged since then, up to `limit` of each.
 
-        Returns the names of blobs that nothing refers to any more.
+        Returns whether there was anything to drop (there may be more), and the names of blobs that nothing refers to any more.
         """
 
     def referred(self, blobs: Sequence[str]) -> set[str]:

@@ -30,8 +30,9 @@ from mailroom.listen.submission import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, Retention, SinkRoute, SmarthostRoute
-from mailroom.ports import Lane, NewAttempt, NewMessage, Settled, Store, Transport, Wakeup
+from mailroom.ports import Lane, NewMessage, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
+from mailroom.queue.ledger import Ledger
 from mailroom.queue.report import Reporter
 from mailroom.queue.settle import LOOKS
 from mailroom.queue.sweep import sweep
@@ -46,7 +47,7 @@ from mailroom.vault import credentials
 from mailroom.vault.keys import KeyRing
 from mailroom.vault.vault import SealedVault, cloud_of
 from mailroom_core.errors import ConfigError, Refused, StoreError, VaultError
-from mailroom_core.model import AttemptId, LaneName, MessageId, show_id
+from mailroom_core.model import LaneName, MessageId, show_id
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 
@@ -306,17 +307,14 @@ class Ways:
 
 
 def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
-    """Delivers; its `begin` and `settle` share their transactions with each other's attempts."""
-    begin: GroupCommit[NewAttempt, set[AttemptId]] = GroupCommit("begin", parts.store.begin)
-    settle: GroupCommit[Settled, None] = GroupCommit("settle", parts.store.settle)
+    """Delivers."""
     desk = Desk(
         store=parts.store,
         blobs=parts.blobs,
         ids=parts.ids,
         clock=utc_now,
         random=SystemRandom(),
-        begin=begin,
-        settle=settle,
+        ledger=Ledger(parts.store),
         report=reporter(parts).add,
         time_limit=parts.settings.queue.time_limit,
         looks=parts.settings.queue.looks or LOOKS,

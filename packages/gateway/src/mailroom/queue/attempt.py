@@ -29,6 +29,7 @@ from mailroom.ports import (
     Transport,
     Work,
 )
+from mailroom.queue.ledger import Ledger
 from mailroom.queue.settle import LOOKS, Rules, judge
 from mailroom_core.errors import StoreError, VaultError
 from mailroom_core.mime.source import InMemory, ReadAt
@@ -45,15 +46,14 @@ SLOWEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What every attempt needs. `begin` and `settle` share their transactions with the other attempts (group commit)."""
+    """What every attempt needs."""
 
     store: Store
     blobs: Blobs
     ids: Callable[[], int]
     clock: Clock
     random: Random
-    begin: Callable[[NewAttempt], Awaitable[set[AttemptId]]]
-    settle: Callable[[Settled], Awaitable[None]]
+    ledger: Ledger
     report: Callable[[Settled, Work], Settled] = lambda settled, work: settled
     """Adds the report that a final failure gives rise to."""
     time_limit: timedelta = timedelta(minutes=5)
@@ -71,7 +71,7 @@ class Desk:
 async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> Settled | None:
     """Try once. None if the lane or the message is not ours any more."""
     attempt = _new(desk, lane, work)
-    if attempt.id not in await desk.begin(attempt):
+    if not await desk.ledger.begin(attempt):
         return None
     return await _under_deadline(desk, _opened(attempt), work, transport.attempt, look=False)
 
@@ -93,7 +93,7 @@ async def _under_deadline(
     limit = desk.limit_for(work.message).total_seconds()
 
     async def remember(more: Mapping[str, str]) -> None:
-        await asyncio.to_thread(desk.store.note, attempt.id, more)
+        await desk.ledger.note(attempt.id, more)
         facts.update(more)
 
     try:
@@ -113,7 +113,7 @@ async def _under_deadline(
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
     settled = desk.report(settled, work)
-    await desk.settle(settled)
+    await desk.ledger.settle(settled)
     events.settled(work.message.id, attempt.lane, settled.text)
     return replace(settled, outcomes=tuple(outcomes.values()))
 

@@ -113,6 +113,16 @@ class SqlStore:
         with self._write() as tx:
             attempts.settle(tx, batch)
 
+    def record(
+        self, *, notes: Sequence[tuple[AttemptId, Mapping[str, str]]], ended: Sequence[Settled], begun: Sequence[NewAttempt]
+    ) -> set[AttemptId]:
+        with self._write() as tx:
+            for attempt, facts in notes:
+                attempts.note(tx, attempt, facts)
+            if ended:
+                attempts.settle(tx, ended)
+            return attempts.begin(tx, begun) if begun else set()
+
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
         with self._read() as tx:
@@ -143,13 +153,13 @@ class SqlStore:
         with self._write() as tx:
             housekeeping.fail_expired(tx, batch, replies)
 
-    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> list[str]:
+    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> tuple[bool, list[str]]:
         with self._read() as tx:
             what = housekeeping.forgettable(tx, raw_before, rows_before, limit)
         if not what:
-            return []
+            return False, []
         with self._write() as tx:
-            return housekeeping.forget(tx, what, raw_before, rows_before)
+            return True, housekeeping.forget(tx, what, raw_before, rows_before)
 
     def referred(self, blobs: Sequence[str]) -> set[str]:
         with self._read() as tx:
