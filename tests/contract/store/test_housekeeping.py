@@ -123,7 +123,14 @@ def test_first_the_bytes_go_then_the_story(store: Store, make: Maker, clock: Fak
 
 def forget(store: Store, clock: FakeClock, *, rows: timedelta = timedelta(days=90), limit: int = 100) -> list[str]:
     """The bytes after seven days, the rest after `rows`."""
-    return store.forget(raw_before=clock() - timedelta(days=7), rows_before=clock() - rows, limit=limit)
+    return store.forget(raw_before=clock() - timedelta(days=7), rows_before=clock() - rows, limit=limit)[1]
+
+
+def test_it_says_whether_there_was_anything_to_forget(store: Store, make: Maker, clock: FakeClock) -> None:
+    store.put([make.message(state=State.FAILED) for _ in range(3)])
+    clock.go_on(days=8)
+    before = {"raw_before": clock() - timedelta(days=7), "rows_before": clock() - timedelta(days=90)}
+    assert [store.forget(**before, limit=2)[0] for _ in range(3)] == [True, True, False]
 
 
 def test_a_blob_is_named_when_nothing_refers_to_it_any_more(store: Store, make: Maker, clock: FakeClock) -> None:

@@ -50,6 +50,8 @@ def _too_old(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> Deliv
 
 def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:
     now = clock()
-    while names := store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE):
+    more = True
+    while more:
+        more, names = store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE)
         for name in names:
             blobs.drop(name)
