@@ -34,7 +34,7 @@ HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ?"
-STATUS = f"SELECT l.name, l.held, l.lease_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
+STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
 WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
     UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
 NEXT_DUE = f"SELECT {NEXT}, l.defer_until FROM lanes l WHERE l.name = ? AND l.held_at IS NULL"  # noqa: S608  # NEXT is ours
@@ -90,8 +90,8 @@ def lanes(tx: Tx) -> list[LaneStatus]:
     for lane, count in tx.rows(WAITING):
         waiting[lane] = waiting.get(lane, 0) + count
     return [
-        LaneStatus(LaneName(name), waiting.get(name, 0), None if due is None else moment(due), held, lease_until > tx.now)
-        for name, held, lease_until, due in tx.rows(STATUS)
+        LaneStatus(LaneName(name), waiting.get(name, 0), None if due is None else moment(max(due, deferred)), held, lease_until > tx.now)
+        for name, held, lease_until, deferred, due in tx.rows(STATUS)
     ]
 
 

@@ -1,0 +1,238 @@
+"""The worker over a real store, with transports that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from mailroom.lanes import LanePace
+from mailroom.ports import Job, NewMessage, Query, Remember, Store
+from mailroom.queue.attempt import Desk
+from mailroom.queue.ledger import Ledger
+from mailroom.queue.worker import Way, Worker
+from mailroom.store.open import open_store
+from mailroom.wakeup import PipeWakeup
+from mailroom_core.errors import ConfigError, VaultError
+from mailroom_core.model import (
+    Deferred,
+    DeliveryId,
+    Held,
+    Kind,
+    LaneName,
+    Outcome,
+    Reply,
+    Sent,
+    State,
+    Unknown,
+)
+from mailroom_core.policy.pace import Limits
+from tests.contract.store.makers import Maker
+from tests.contract.store.memory_blobs import MemoryBlobs
+
+pytestmark = pytest.mark.anyio
+LANE = LaneName("smarthost:out")
+YES = Sent(Reply(250, "fine"))
+Act = Callable[[Job], Outcome]
+
+
+class Fake:
+    """A transport. `attempts` and `looks` say what comes out; both remember what they were given."""
+
+    def __init__(self, attempt: Act = lambda job: YES, look: Act = lambda job: Unknown("not yet")) -> None:
+        self.act, self.look = attempt, look
+        self.sent: list[str] = []
+        self.looked: list[str] = []
+        self.running = self.most = 0
+        self.gate: asyncio.Event | None = None
+
+    async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
+        self.sent.append(job.message.subject)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await remember({"draft_id": job.attempt.marker})
+            if self.gate:
+                await self.gate.wait()
+            return dict.fromkeys(job.recipients, self.act(job))
+        finally:
+            self.running -= 1
+
+    async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
+        self.looked.append(job.attempt.facts.get("draft_id", ""))
+        return dict.fromkeys(job.recipients, self.look(job))
+
+    async def close(self) -> None: ...
+
+
+class House:
+    """A worker over a database in a file."""
+
+    def __init__(self, folder: Path, transport: Fake, *, at_once: int = 4) -> None:
+        self.store: Store = open_store(folder / "db", clock=now)
+        self.maker = Maker(now)
+        self.transport = transport
+        self.way = Way(transport, LanePace(now, mails=Limits((), at_once)))
+        self.wakeup = PipeWakeup()
+
+    def put(self, *subjects: str, kind: Kind = Kind.TRANSACTIONAL) -> list[NewMessage]:
+        made = [self.maker.message("anna@example.org", lane=LANE, subject=subject, kind=kind) for subject in subjects]
+        self.store.put(made)
+        self.wakeup.notify()
+        return made
+
+    def worker(self, name: str = "me") -> Worker:
+        desk = Desk(
+            store=self.store,
+            blobs=MemoryBlobs(),
+            ids=self.maker.ids,
+            clock=now,
+            random=Random(1),
+            ledger=Ledger(self.store),
+            time_limit=timedelta(seconds=20),
+            looks=(timedelta(milliseconds=20), timedelta(milliseconds=20), timedelta(hours=1)),
+        )
+        return Worker(name, desk, lambda lane, server: self.way, self.wakeup)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(self.worker().run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, 30)
+            self.store.close()
+
+    def states(self) -> list[State]:
+        found, _ = self.store.find(Query(), limit=1000)
+        return [item.delivery.state for item in found]
+
+    async def until(self, reached: Callable[[], bool]) -> None:
+        async with asyncio.timeout(30):
+            while not reached():
+                await asyncio.sleep(0.01)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def test_everything_is_sent_once_and_never_more_at_once_than_the_pace_allows(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(), at_once=3)
+    async with house.running():
+        house.put(*(f"mail {number}" for number in range(130)))
+        await house.until(lambda: set(house.states()) == {State.SENT})
+    assert sorted(house.transport.sent) == sorted(f"mail {number}" for number in range(130))
+    assert house.transport.most <= 3
+
+
+async def test_bulk_mail_that_waits_does_not_delay_transactional_mail(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(), at_once=1)
+    house.transport.gate = asyncio.Event()
+    async with house.running():
+        house.put(*(f"bulk {number}" for number in range(150)), kind=Kind.BULK)
+        await house.until(lambda: house.transport.running == 1)
+        house.put("invoice")
+        await asyncio.sleep(0.3)
+        house.transport.gate.set()
+        await house.until(lambda: "invoice" in house.transport.sent)
+    assert house.transport.sent.index("invoice") <= 2
+
+
+async def test_a_dead_grant_holds_the_lane_and_fails_nothing_until_a_person_acts(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(lambda job: Held(Reply(0, "connect it again"), lane=True)), at_once=1)
+    async with house.running():
+        house.put("one", "two", "three")
+        await house.until(lambda: any(lane.held for lane in house.store.lanes()))
+        tried = len(house.transport.sent)
+        assert set(house.states()) <= {State.QUEUED, State.SENDING}
+        house.transport.act = lambda job: YES
+        house.store.free_lane(LANE)
+        await house.until(lambda: set(house.states()) == {State.SENT})
+    assert tried <= 2
+
+
+async def test_a_vault_in_trouble_is_no_reason_to_fail(tmp_path: Path) -> None:
+    def broken(job: Job) -> Outcome:
+        raise VaultError("Microsoft is busy", transient=True)
+
+    house = House(tmp_path, Fake(broken))
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: any("Microsoft is busy" in str(item.delivery.reply) for item in house.store.find(Query(), limit=9)[0]))
+        assert house.states() == [State.QUEUED]
+
+
+async def test_a_pause_that_the_provider_wants_stops_the_whole_lane(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(lambda job: Deferred(Reply(429, "slow down"), timedelta(hours=1), lane=True)), at_once=1)
+    async with house.running():
+        house.put("one", "two")
+        await house.until(lambda: bool(house.transport.sent) and not house.transport.running and State.SENDING not in house.states())
+        await asyncio.sleep(0.1)
+        assert len(house.transport.sent) == 1
+        (lane,) = house.store.lanes()
+        assert lane.due_at is not None
+        assert lane.due_at > now() + timedelta(minutes=50)
+
+
+async def test_a_bug_of_ours_neither_fails_a_mail_nor_sends_it_again_unasked(tmp_path: Path) -> None:
+    def bug(job: Job) -> Outcome:
+        raise ZeroDivisionError
+
+    house = House(tmp_path, Fake(bug))
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: len(house.transport.looked) >= 2)
+        assert house.states() == [State.UNSURE]
+    assert house.transport.sent == ["one"]
+    assert len(set(house.transport.looked)) == 1
+    assert house.transport.looked[0]
+
+
+async def test_what_a_look_finds_ends_the_doubt(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(lambda job: Unknown("no answer"), lambda job: YES))
+    async with house.running():
+        house.put("one", "two")
+        await house.until(lambda: set(house.states()) == {State.SENT})
+    assert sorted(house.transport.sent) == ["one", "two"]
+
+
+async def test_a_server_that_is_gone_holds_the_lane_and_says_so(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake())
+
+    def gone(lane: object, server: str) -> Way:
+        raise ConfigError("the outgoing server 'out' does not exist any more")
+
+    worker = house.worker()
+    worker.ways = gone
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop))
+    house.put("one")
+    await house.until(lambda: any("does not exist" in lane.held for lane in house.store.lanes()))
+    stop.set()
+    await task
+    assert house.states() == [State.QUEUED]
+    house.store.close()
+
+
+async def test_a_request_to_stop_lets_what_is_under_way_end(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake())
+    house.transport.gate = asyncio.Event()
+    stop = asyncio.Event()
+    task = asyncio.create_task(house.worker().run(stop))
+    house.put("one")
+    await house.until(lambda: house.transport.running == 1)
+    stop.set()
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    house.transport.gate.set()
+    await asyncio.wait_for(task, 10)
+    assert house.states() == [State.SENT]
+    house.store.close()
