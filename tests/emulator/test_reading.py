@@ -219,3 +219,28 @@ def test_what_is_not_there(tenant: Tenant) -> None:
     assert app("PUT", "/messages/x/$value").status_code == 405
     assert app("GET", "/calendar").status_code == 400
     assert Graph(tenant, app.token, "/me")("GET", "/messages").status_code == 400
+
+
+HEADER_PROPERTY = "String {00020386-0000-0000-C000-000000000046} Name x-odoo"
+
+
+def test_an_x_header_of_mime_is_found_as_a_named_property(tenant: Tenant) -> None:
+    mary = tenant.user()
+    made = mary.draft(mime(headers=("X-Odoo: 17",)))
+    wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{HEADER_PROPERTY}' and ep/value eq '17')"
+    expand = f"singleValueExtendedProperties($filter=id eq '{HEADER_PROPERTY}')"
+    (found,) = mary("GET", "/mailFolders/drafts/messages", params={"$filter": wanted, "$expand": expand}).json()["value"]
+    assert found["id"] == made["id"]
+    assert [each["value"] for each in found["singleValueExtendedProperties"]] == ["17"]
+
+
+def test_a_lost_x_header_leaves_no_property_until_json_has_made_it_known(tenant: Tenant) -> None:
+    tenant.switch(x_headers="lost_until_primed")
+    mary = tenant.user()
+    wanted = f"singleValueExtendedProperties/Any(ep: ep/id eq '{HEADER_PROPERTY}' and ep/value eq '17')"
+    counts = []
+    for _ in range(2):
+        mary.draft(mime(headers=("X-Odoo: 17",)))
+        counts.append(len(mary("GET", "/mailFolders/drafts/messages", params={"$filter": wanted}).json()["value"]))
+        mary.draft(singleValueExtendedProperties=[{"id": HEADER_PROPERTY, "value": "probe"}])
+    assert counts == [0, 1]

@@ -72,7 +72,7 @@ def as_sent(raw: bytes, content: Content, switches: Switches, keep_x: set[str]) 
     block, body = split(raw)
     kept: list[bytes] = []
     for name, line in header_lines(block):
-        if name in _OURS or name in _NEVER or not _survives(name, switches, keep_x):
+        if name in _OURS or name in _NEVER or not survives(name, switches, keep_x):
             continue
         kept.append(line)
     head = _address_headers(content, bcc=True)
@@ -187,7 +187,8 @@ def header_value(name: str, value: str) -> str:
     return Header(text, charset, header_name=name).encode(linesep="\r\n")
 
 
-def _survives(name: str, switches: Switches, keep_x: set[str]) -> bool:
+def survives(name: str, switches: Switches, keep_x: set[str]) -> bool:
+    """Whether a header given as MIME (in lower case) is kept; `keep_x` are the primed X-headers."""
     if name.startswith(("x-microsoft-exchange-organization", "x-microsoft-exchange-forest")):
         return False  # openspecs ms-oxcmail d296c8c5
     if name == "auto-submitted":

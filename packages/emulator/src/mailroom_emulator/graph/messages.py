@@ -43,7 +43,7 @@ async def create(call: Call) -> Response:
             # Reported not to work on /mailFolders/{id}/messages (microsoft-graph-docs#14829).
             raise bad_request("Unable to read JSON request payload.", "UnableToDeserializePostBody")
         content = sending.content_from_mime(call, await call.body())
-        return created(call, store_draft(call, folder, content, {}))
+        return created(call, store_draft(call, folder, content, sending.named_properties(call, content)))
     patch = _read(call, await call.json(), _blank(call))
     _prime(call, patch)
     message = store_draft(call, folder, patch.content, patch.properties, is_read=patch.is_read is not False)
@@ -261,8 +261,9 @@ def no_attachments(item: Json) -> Attachment:
 
 
 def _prime(call: Call, patch: Patch) -> None:
-    """A header used in JSON once is kept in MIME from then on (microsoft-graph-docs-contrib#424)."""
+    """A header used in JSON once is kept in MIME from then on (microsoft-graph-docs-contrib#424); its named property is the same."""
     call.mailbox.primed.update(name.lower() for name, _ in patch.content.headers)
+    call.mailbox.primed.update(sending.headers_named(patch.properties))
 
 
 async def _destination(call: Call) -> Folder:

@@ -18,6 +18,8 @@ from mailroom_emulator.tenant import Account, Realm, Right
 if TYPE_CHECKING:
     from mailroom_emulator.emulator import Emulator
 
+INTERNET_HEADERS = "String {00020386-0000-0000-C000-000000000046} Name "
+"""PS_INTERNET_HEADERS: what Exchange keeps a header as that it has no other place for (openspecs ms-oxcmail d296c8c5)."""
 _BASE64_SPACE = re.compile(rb"\s+")
 
 
@@ -196,3 +198,16 @@ def with_transmittable_properties(content: Content, properties: dict[str, str]) 
         if name.lower().endswith("0x1045"):
             return replace(content, headers=(*content.headers, ("List-Unsubscribe", value)))
     return content
+
+
+def named_properties(call: Call, content: Content) -> dict[str, str]:
+    """The X-headers of MIME as extended properties, as far as they survive."""
+    survive = ((name.lower(), value) for name, value in content.headers if name.lower().startswith("x-"))
+    emulator, primed = call.emulator, call.mailbox.primed
+    return {INTERNET_HEADERS + name: value.strip() for name, value in survive if wire.survives(name, emulator.switches, primed)}
+
+
+def headers_named(properties: dict[str, str]) -> set[str]:
+    """The headers that extended properties stand for, in lower case."""
+    head = INTERNET_HEADERS.lower()
+    return {name.lower().removeprefix(head) for name in properties if name.lower().startswith(head)}
