@@ -88,6 +88,14 @@ def test_a_used_idempotency_key_names_the_first_message_and_stores_nothing(store
     assert store.read(other.id) is not None
 
 
+def test_the_first_use_of_a_key_is_remembered_with_its_digest(store: Store, make: Maker) -> None:
+    first, again = replace(make.message(key="order-7"), digest="a"), replace(make.message(key="order-7"), digest="b")
+    store.put([first])
+    store.put([again])
+    assert store.first_use("odoo", "order-7") == (first.id, "a")
+    assert store.first_use("odoo", "order-8") is None
+
+
 def test_a_key_is_used_within_one_batch_too(store: Store, make: Maker) -> None:
     first, again = make.message(key="order-7"), make.message(key="order-7")
     assert store.put([first, again]) == {again.id: first.id}

@@ -263,3 +263,38 @@ def test_a_settle_for_an_unknown_attempt_is_left_out(
     )
     store.settle([unknown, make.settled(attempt, State.SENT)])
     assert states_of(store, message) == [State.SENT]
+
+
+def test_a_note_an_end_and_a_beginning_are_one_transaction(store: Store, lane: Lane, attempt: NewAttempt, make: Maker) -> None:
+    store.put([make.message("b@example.org")])
+    (work,) = store.due(lane, limit=5)
+    second = make.attempt(lane, work)
+    end = make.settled(attempt, State.SENT)
+    assert store.record(notes=[(attempt.id, {"draft_id": "d"})], ended=[end], begun=[second]) == {second.id}
+    story = store.story(attempt.message_id)
+    assert story is not None
+    assert [(one.facts, one.resolution) for one in story.attempts] == [({"draft_id": "d"}, Resolution.DONE)]
+    assert (store.counts()[State.SENT], store.counts()[State.SENDING]) == (1, 1)
+
+
+def test_if_one_of_them_fails_nothing_is_recorded(store: Store, lane: Lane, attempt: NewAttempt, make: Maker) -> None:
+    store.put([make.message("b@example.org")])
+    (work,) = store.due(lane, limit=5)
+    with pytest.raises(StoreError, match="can't go from"):
+        store.record(
+            notes=[(attempt.id, {"draft_id": "d"})], ended=[make.settled(attempt, State.IGNORED)], begun=[make.attempt(lane, work)]
+        )
+    story = store.story(attempt.message_id)
+    assert story is not None
+    assert story.attempts[0].facts == {}
+    assert store.counts()[State.QUEUED] == 1
+
+
+def test_what_is_deferred_may_begin_again_in_the_same_transaction(store: Store, lane: Lane, attempt: NewAttempt, make: Maker) -> None:
+    again = replace(attempt, id=AttemptId(make.ids()))
+    end = make.settled(attempt, State.QUEUED, due_in=timedelta())
+    assert store.record(notes=[], ended=[end], begun=[again]) == {again.id}
+
+
+def test_recording_nothing_is_no_mistake(store: Store) -> None:
+    assert store.record(notes=[], ended=[], begun=[]) == set()

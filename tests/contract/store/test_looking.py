@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from mailroom.ports import Query, Store
-from mailroom_core.model import MessageId, State
+from mailroom_core.model import LaneName, MessageId, State
 from tests.contract.store.makers import FakeClock, Maker, claim_one
 
 
@@ -104,6 +105,33 @@ def test_since_leaves_out_what_came_before(store: Store, make: Maker, clock: Fak
     store.put([make.message("new@example.org")])
     assert found(store, Query(since=since)) == ["new@example.org"]
     assert found(store, Query(since=since - timedelta(hours=1))) == ["new@example.org", "old@example.org"]
+
+
+def test_until_leaves_out_what_came_later(store: Store, make: Maker, clock: FakeClock) -> None:
+    store.put([make.message("old@example.org")])
+    clock.go_on(hours=1)
+    store.put([make.message("new@example.org")])
+    assert found(store, Query(until=clock())) == ["old@example.org"]
+
+
+def test_a_tag_is_found_as_a_whole(store: Store, make: Maker) -> None:
+    store.put([replace(make.message("a@x.org"), tags=("invoice", "q_1")), replace(make.message("b@x.org"), tags=("invoices", "q11"))])
+    assert found(store, Query(tag="invoice")) == found(store, Query(tag="q_1")) == ["a@x.org"]
+    assert found(store, Query(tag="voice")) == []
+    ((one, _), _) = store.find(Query(), limit=2)
+    assert one.message.tags == ("invoices", "q11")
+
+
+def test_an_account_is_all_of_its_mailboxes(store: Store, make: Maker) -> None:
+    store.put(
+        [make.message("a@x.org", lane=LaneName("graph:sal_es:mary@x.org")), make.message("b@x.org", lane=LaneName("graph:sales:tom@x.org"))]
+    )
+    assert found(store, Query(account="sal_es")) == ["a@x.org"]
+
+
+def test_a_message_id_is_found_with_and_without_brackets(store: Store, make: Maker) -> None:
+    store.put([make.message("a@x.org", header_message_id="<1@erp>"), make.message("b@x.org", header_message_id="<2@erp>")])
+    assert found(store, Query(header_message_id="1@erp")) == found(store, Query(header_message_id="<1@erp>")) == ["a@x.org"]
 
 
 def test_what_is_found_comes_without_its_bytes(store: Store, make: Maker) -> None:

@@ -25,6 +25,8 @@ from mailroom.store.sql import SqlStore
 from mailroom_core.errors import ConfigError, StoreError, StoreFull
 from tests.contract.store.makers import FakeClock, Maker
 
+NEXT = max(migrations.MIGRATIONS) + 1
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -135,16 +137,16 @@ def test_tables_of_a_newer_mailroom_are_left_alone(path: Path, file_store: SqlSt
 def test_a_new_step_is_done_once_and_keeps_what_is_there(file_store: SqlStore) -> None:
     message = Maker(FakeClock()).message()
     file_store.put([message])
-    steps = {**migrations.MIGRATIONS, 2: ("ALTER TABLE messages ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'",)}
+    steps = {**migrations.MIGRATIONS, NEXT: ("ALTER TABLE messages ADD COLUMN colour TEXT NOT NULL DEFAULT 'red'",)}
     migrate(file_store._database, steps)
     migrate(file_store._database, steps)
     with file_store._database.read() as tx:
         assert tx.rows("SELECT id, colour FROM messages") == [(message.id, "red")]
-        assert tx.one("SELECT value FROM meta WHERE name = 'schema'") == (2,)
+        assert tx.one("SELECT value FROM meta WHERE name = 'schema'") == (NEXT,)
 
 
 def test_a_step_that_fails_leaves_nothing_behind(file_store: SqlStore) -> None:
-    steps = {**migrations.MIGRATIONS, 2: ("ALTER TABLE messages ADD COLUMN colour TEXT", "ALTER TABLE absent ADD COLUMN x TEXT")}
+    steps = {**migrations.MIGRATIONS, NEXT: ("ALTER TABLE messages ADD COLUMN colour TEXT", "ALTER TABLE absent ADD COLUMN x TEXT")}
     with pytest.raises(StoreError, match="no such table"):
         migrate(file_store._database, steps)
     migrate(file_store._database)

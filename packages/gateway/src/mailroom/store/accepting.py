@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mailroom.ports import Event, NewDelivery, NewMessage
 from mailroom.store.database import Tx
-from mailroom.store.values import dump_map, dump_reply, micros
+from mailroom.store.values import dump_map, dump_reply, dump_tags, micros
 from mailroom_core.model import Kind, MessageId, State
 
 MESSAGES = """INSERT INTO messages (id, accepted_at, lifetime, sender, header_from, header_message_id, subject, application, kind, size,
-    rewrite_from, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    rewrite_from, blob, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 RAWS = "INSERT INTO raws (message_id, bytes) VALUES (?, ?)"
 DELIVERIES = """INSERT INTO deliveries (id, message_id, recipient, server, lane, bulk, state, due_at, lane_expiry, reply, updated_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 EVENTS = "INSERT INTO events (message_id, delivery_id, at, name, text, data) VALUES (?, ?, ?, ?, ?, ?)"
 LANES = "INSERT INTO lanes (name) VALUES (?) ON CONFLICT DO NOTHING"
 CLOCKS = "SELECT name, paused, held_at FROM lanes WHERE name {names}"
-KEYS = "INSERT INTO idempotency_keys (application, key, message_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-FIRST = "SELECT message_id FROM idempotency_keys WHERE application = ? AND key = ?"
+KEYS = "INSERT INTO idempotency_keys (application, key, message_id, digest) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+FIRST = "SELECT message_id, digest FROM idempotency_keys WHERE application = ? AND key = ?"
 
 
 def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
@@ -40,13 +40,19 @@ def event_rows(message: MessageId, events: Iterable[Event]) -> Iterable[tuple[ob
 
 def _used_keys(tx: Tx, messages: Sequence[NewMessage]) -> dict[MessageId, MessageId]:
     """Those whose key somebody used before, with the first message's id. Whoever comes second on PostgreSQL waits here."""
-    tx.many(KEYS, [(m.application, m.idempotency_key, m.id) for m in messages])
+    tx.many(KEYS, [(m.application, m.idempotency_key, m.id, m.digest) for m in messages])
     first = {}
     for message in messages:
         row = tx.one(FIRST, message.application, message.idempotency_key)
         if row is not None and row[0] != message.id:
             first[message.id] = MessageId(row[0])
     return first
+
+
+def first_use(tx: Tx, application: str, key: str) -> tuple[MessageId, str] | None:
+    """See `Store.first_use`."""
+    row = tx.one(FIRST, application, key)
+    return None if row is None else (MessageId(row[0]), row[1])
 
 
 def _lane_clocks(tx: Tx, lanes: set[str]) -> dict[str, int]:
@@ -73,6 +79,7 @@ def _message_row(message: NewMessage) -> tuple[object, ...]:
         message.size,
         message.rewrite_from,
         message.blob,
+        dump_tags(message.tags),
     )
 
 

@@ -20,6 +20,7 @@ from mailroom.objects import (
     SinkRoute,
     SmarthostRoute,
     Suppression,
+    Token,
     object_kind,
 )
 from mailroom.store.database import Tx
@@ -52,6 +53,7 @@ def directory(tx: Tx) -> Directory:
         servers={o.name: o for o in objects if isinstance(o, OutgoingServer)},
         alias_domains={o.name: o for o in objects if isinstance(o, AliasDomain)},
         applications={o.name: o for o in objects if isinstance(o, Application)},
+        tokens={o.name: o for o in objects if isinstance(o, Token)},
     )
 
 

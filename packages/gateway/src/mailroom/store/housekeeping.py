@@ -87,7 +87,7 @@ def forgettable(tx: Tx, raw_before: datetime, rows_before: datetime, limit: int)
 
 
 def forget(tx: Tx, what: Forgettable, raw_before: datetime, rows_before: datetime) -> list[str]:
-    """The names of blobs that nothing refers to any more. Looks again at each message, because a person may have had it sent again meanwhile."""
+    """The names of blobs that nothing refers to any more. Looks again at each message: a person may have acted meanwhile."""
     tx.by(LOCK, sorted({*what.raws, *what.blobs, *what.rows}))
     blobs = tx.by(STILL_OLD, what.blobs, micros(raw_before))
     rows = tx.by(STILL_OLD, what.rows, micros(rows_before))

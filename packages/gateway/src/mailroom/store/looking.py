@@ -19,6 +19,7 @@ STORY_ATTEMPTS = f"SELECT {ATTEMPT} FROM attempts a WHERE a.message_id = ? ORDER
 STORY_EVENTS = f"SELECT {EVENT} FROM events WHERE message_id = ? ORDER BY id"  # noqa: S608  # columns
 STORY_MESSAGE = f"SELECT {MESSAGE} FROM messages m WHERE m.id = ?"  # noqa: S608  # columns
 FROM = "FROM deliveries d JOIN messages m ON m.id = d.message_id JOIN lanes l ON l.name = d.lane"
+LIKE = "LIKE ? ESCAPE '\\'"
 WIDTH = DELIVERY.count(",") + 1
 
 
@@ -41,15 +42,28 @@ def selection(query: Query) -> tuple[str, list[object]]:
     if query.application:
         add("m.application = ?", query.application)
     if query.text:
-        part = "%" + query.text.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        like = "LIKE ? ESCAPE '\\'"
+        part = f"%{_literal(query.text.lower())}%"
+        like = LIKE
         add(
             f"(lower(d.recipient) {like} OR lower(m.sender) {like} OR lower(m.subject) {like} OR m.header_message_id IN (?, ?))",
             *(part, part, part, query.text, f"<{query.text}>"),
         )
+    if query.account:
+        add(f"d.lane {LIKE}", f"graph:{_literal(query.account)}:%")
+    if query.header_message_id:
+        add("m.header_message_id IN (?, ?)", query.header_message_id, f"<{query.header_message_id}>")
+    if query.tag:
+        add(f"m.tags {LIKE}", f"% {_literal(query.tag)} %")
     if query.since is not None:
         add("d.id >= ?", first_id(query.since))
+    if query.until is not None:
+        add("d.id < ?", first_id(query.until))
     return " AND ".join(terms), parameters
+
+
+def _literal(text: str) -> str:
+    """What stands for itself in a pattern of LIKE."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 def find(tx: Tx, query: Query, limit: int, after: str) -> tuple[list[Found], str]:

@@ -8,7 +8,7 @@ from mailroom.store import schema
 from mailroom.store.database import Database
 from mailroom_core.errors import StoreError
 
-MIGRATIONS: Mapping[int, Sequence[str]] = {1: schema.FIRST}
+MIGRATIONS: Mapping[int, Sequence[str]] = {1: schema.FIRST, 2: schema.TAGS}
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 
 _ONE_AT_A_TIME = 0x6D61696C  # any number that everybody who migrates agrees on

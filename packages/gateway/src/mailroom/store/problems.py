@@ -21,11 +21,10 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: "is no SQLite database, or is damaged; check the setting, or restore the last backup",
     sqlite3.SQLITE_IOERR: "can't be read or written: the disk reports an error; look at the system's log and at the disk",
 }
+_UNREACHABLE = "can't be reached; see that the server runs, and that its address, the database and the user are right"
 _POSTGRESQL = {
     # https://www.postgresql.org/docs/15/errcodes-appendix.html, the classes
-    "08": "can't be reached; see that the server runs and that its address is right",
-    "28": "refuses the user or the password; check the setting",
-    "3D": "does not exist; create it, or correct the setting",
+    "08": _UNREACHABLE,
     "40": "gave up this change for another one; it is tried again",
     "53": "has no resources left (connections or memory); see its log",
     "57": "is shutting down or starting up; wait, or start it",
@@ -41,19 +40,20 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
         return StoreError(f"{where} can't be used: {problem}; see that its folder belongs to the user that Mailroom runs as")
     driver = engine.dialect.loaded_dbapi
     cause = problem.orig if isinstance(problem, DBAPIError) else problem
+    said = getattr(getattr(cause, "diag", None), "message_primary", None) or cause  # the rest of what PostgreSQL says quotes the row
     if isinstance(cause, driver.IntegrityError):
-        return StoreError(f"{where} refused a change that breaks its rules ({cause}); this is a mistake of Mailroom, please report it")
+        return StoreError(f"{where} refused a change that breaks its rules ({said}); this is a mistake of Mailroom, please report it")
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", None) or ""
     if code == sqlite3.SQLITE_FULL or state == "53100":
         return _full(where)
     if code in _SQLITE:
-        return StoreError(f"{where} {_SQLITE[code]} ({cause})")
+        return StoreError(f"{where} {_SQLITE[code]} ({said})")
     if state[:2] in _POSTGRESQL:
-        return StoreError(f"{where} {_POSTGRESQL[state[:2]]} ({cause})")
-    if isinstance(cause, driver.OperationalError) and not state and not code:  # psycopg, without an answer from the server
-        return StoreError(f"{where} can't be reached; see that the server runs and that its address is right ({cause})")
-    return StoreError(f"{where} failed: {cause}")
+        return StoreError(f"{where} {_POSTGRESQL[state[:2]]} ({said})")
+    if isinstance(cause, driver.OperationalError) and not state and not code:  # psycopg gives no state while it connects
+        return StoreError(f"{where} {_UNREACHABLE} ({said})")
+    return StoreError(f"{where} failed: {said}")
 
 
 def _full(where: str) -> StoreFull:

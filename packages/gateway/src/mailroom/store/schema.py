@@ -131,3 +131,8 @@ FIRST = (
     )""",
     "INSERT INTO meta (name, value) VALUES ('directory', 0), ('node', 0)",
 )
+
+TAGS = (
+    "ALTER TABLE messages ADD COLUMN tags TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE idempotency_keys ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
+)

@@ -48,6 +48,10 @@ class SqlStore:
         with self._write() as tx:
             return accepting.put(tx, batch)
 
+    def first_use(self, application: str, key: str) -> tuple[MessageId, str] | None:
+        with self._read() as tx:
+            return accepting.first_use(tx, application, key)
+
     # -- lanes
     def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:
         with self._read() as tx:

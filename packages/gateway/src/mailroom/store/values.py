@@ -15,7 +15,7 @@ _STATES = {state.value: state for state in State}
 _KINDS = {kind.value: kind for kind in Kind}
 
 MESSAGE = """m.id, m.accepted_at, m.sender, m.header_from, m.header_message_id, m.subject, m.application, m.kind, m.size, m.rewrite_from,
-    m.blob"""
+    m.blob, m.tags"""
 DELIVERY = """d.id, d.message_id, d.recipient, d.server, d.lane, d.state, d.due_at,
     d.lane_expiry + l.paused, l.held_at,
     d.attempts, d.reply, d.remote_id, d.internet_message_id, d.conversation_id, d.updated_at"""
@@ -50,9 +50,14 @@ def dump_reply(reply: Reply | None) -> str | None:
     return None if reply is None else json.dumps((reply.code, reply.text, reply.enhanced, reply.name))
 
 
+def dump_tags(tags: Sequence[str]) -> str:
+    """With a space around each, so that a whole tag can be looked for; a tag has none inside."""
+    return f" {' '.join(tags)} " if tags else ""
+
+
 def message_of(row: Sequence[Any], raw: bytes | None = None) -> Message:
     """From the columns `MESSAGE`."""
-    number, accepted, sender, header_from, header_message_id, subject, application, kind, size, rewrite, blob = row
+    number, accepted, sender, header_from, header_message_id, subject, application, kind, size, rewrite, blob, tags = row
     return Message(
         id=MessageId(number),
         accepted_at=moment(accepted),
@@ -66,6 +71,7 @@ def message_of(row: Sequence[Any], raw: bytes | None = None) -> Message:
         rewrite_from=rewrite,
         raw=raw,
         blob=blob,
+        tags=tuple(tags.split()),
     )
 
 
