@@ -40,6 +40,7 @@ from mailroom.queue.worker import Way, Worker
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.store.open import open_store
 from mailroom.transports.graph import Graph
+from mailroom.transports.graph_senders import OwnOrNotification
 from mailroom.transports.http import Http, client
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
@@ -48,6 +49,8 @@ from mailroom.vault.keys import KeyRing
 from mailroom.vault.vault import SealedVault, cloud_of
 from mailroom_core.errors import ConfigError, Refused, StoreError, VaultError
 from mailroom_core.model import LaneName, MessageId, show_id
+from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 
@@ -221,6 +224,7 @@ class Ways:
         self._version = -1
         self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
         self._smarthosts: dict[str, Smarthost] = {}
+        self._notifications: dict[str, LanePace] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __call__(self, lane: Lane, server_name: str) -> Way:
@@ -273,8 +277,21 @@ class Ways:
     def _graph(self, route: GraphRoute, lane: LaneName, pace: LanePace) -> Transport:
         account = self._parts.directory.account(route.account)
         address = lane.rpartition(":")[2]
-        own = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
-        mailbox = Mailbox.of(cloud_of(account).graph, "" if own else address)
+        own = self._mailbox(account, route, address, pace)
+        if route.mailbox != "sender":
+            return own
+        domain = self._parts.directory().alias_domains.get(domain_of(address))
+        notification = accept.notification_address(domain)
+        if not notification or normalize(notification) == address:
+            return own
+        # Lanes of senders without a mailbox share one pace here.
+        if notification not in self._notifications:
+            self._notifications[notification] = LanePace(utc_now, mails=MAILBOX, requests=MAILBOX)
+        return OwnOrNotification(own, self._mailbox(account, route, notification, self._notifications[notification]), notification)
+
+    def _mailbox(self, account: Account, route: GraphRoute, address: str, pace: LanePace) -> Graph:
+        signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
+        mailbox = Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
         http = Http(self._client, self._token(account.name), pace)
         return Graph(mailbox, http, read_write=account.read_write, on_unsure=route.on_unsure)
 

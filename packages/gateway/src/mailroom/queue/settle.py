@@ -57,8 +57,9 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
     match outcome:
         case Sent(reply, remote_id):
             remote = _remote(attempt, remote_id)
-            lost = attempt.facts.get("lost", "")
-            text = f"Handed over: {reply}" + (f". This way out could not carry: {lost}" if lost else "")
+            through, lost = attempt.facts.get("through", ""), attempt.facts.get("lost", "")
+            text = f"Handed over: {reply}" + (f", through {through}, as the sender has no mailbox" if through else "")
+            text += f". This way out could not carry: {lost}" if lost else ""
             return _become(delivery, State.SENT, None, reply, rules, text, remote)
         case Deferred(reply, retry_after, _):
             due = rules.now + _wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
