@@ -25,17 +25,22 @@ from mailroom.objects import (
 )
 from mailroom_core.errors import ConfigError
 
-names = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1, max_size=20)
-words = st.lists(st.text(min_size=1, max_size=20), max_size=3).map(tuple)
-accounts = st.builds(Account, name=names, mailbox=st.text(max_size=20), read_write=st.booleans())
+letters = st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f")
+names = st.text(letters, min_size=1, max_size=20).filter(str.strip)
+words = st.lists(st.text(letters, min_size=1, max_size=20), max_size=3).map(tuple)
+senders = st.lists(st.sampled_from(["*", "example.com", "mary@example.com"]), max_size=3).map(tuple)
+networks = st.lists(st.sampled_from(["10.0.0.7", "192.168.1.0/24", "::1/128"]), max_size=3).map(tuple)
+accounts = st.builds(Account, name=names, mailbox=st.text(letters, max_size=20), read_write=st.booleans())
 routes = st.one_of(
-    st.builds(GraphRoute, account=st.just("office"), mailbox=st.text(max_size=9), on_unsure=st.sampled_from(OnUnsure)),
-    st.builds(SmarthostRoute, host=st.text(max_size=20), port=st.integers(1, 65535), security=st.sampled_from(Security)),
+    st.builds(GraphRoute, account=st.just("office"), mailbox=st.text(letters, max_size=9), on_unsure=st.sampled_from(OnUnsure)),
+    st.builds(
+        SmarthostRoute, host=st.text(letters, min_size=1, max_size=20), port=st.integers(1, 65535), security=st.sampled_from(Security)
+    ),
     st.builds(SinkRoute),
 )
 servers = st.builds(OutgoingServer, name=names, priority=st.integers(0, 99), from_filter=words, route=routes, bulk=st.booleans())
-applications = st.builds(Application, name=names, senders=words, networks=words, per_minute=st.integers(0, 99))
-domains = st.builds(AliasDomain, name=names, company=st.text(max_size=9))
+applications = st.builds(Application, name=names, senders=senders, networks=networks, per_minute=st.integers(0, 99))
+domains = st.builds(AliasDomain, name=names, company=st.text(letters, max_size=9))
 
 
 def directory_of(objects: list[Object]) -> Directory:

@@ -39,6 +39,22 @@ GRAPH_MIME = 2_900_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What can be asked for by HTTP alone."""
+
+    send_at: datetime | None = None
+    """Not before then; its lifetime begins there."""
+    kind: Kind | None = None
+    """None: what the application or the mail says. An application for bulk mail sends nothing else."""
+    tags: tuple[str, ...] = ()
+    idempotency_key: str = ""
+    digest: str = ""
+
+
+NO_WISHES = Wishes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A whole mail with its envelope, as a listener or the API hands it over. Exactly one of `raw` and `spool` carries the bytes."""
 
@@ -58,6 +74,8 @@ class Submission:
     """`TLSv1.3`, for example; empty without TLS."""
     authenticated: str
     """The user of AUTH; empty for a network or a certificate."""
+    protocol: str = "ESMTP"
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +167,13 @@ class Accept:
 
     def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
         directory = self._directory()
-        return choose(directory, submission.application, fields, header_from, submission.size)
+        return choose(directory, submission.application, fields, header_from, submission.size, submission.wishes.kind)
 
     async def _message(self, submission: Submission, fields: Fields, plan: Plan) -> NewMessage:
         number = MessageId(self._ids())
         now = self._clock()
+        wishes = submission.wishes
+        due_at = max(wishes.send_at or now, now)
         envelope = Envelope(submission.sender, submission.recipients)
         message_id = f"<{show_id(number)}@{self._house.hostname}>"
         prefix = complete(fields, envelope, now=now, new_message_id=message_id, received=self._received(submission, number, now))
@@ -161,7 +181,7 @@ class Accept:
         return NewMessage(
             id=number,
             accepted_at=now,
-            expires_at=now + self._house.lifetime,
+            expires_at=due_at + self._house.lifetime,
             sender=submission.sender,
             header_from=plan.header_from,
             header_message_id=fields.get("message-id") or message_id,
@@ -172,12 +192,15 @@ class Accept:
             rewrite_from=plan.rewrite_from,
             raw=raw,
             blob=blob,
-            deliveries=tuple(self._delivery(recipient, plan, now) for recipient in submission.recipients),
+            deliveries=tuple(self._delivery(recipient, plan, due_at) for recipient in submission.recipients),
             events=(Event(at=now, name="accepted", text=f"Accepted from {submission.application.name}; {plan.why}"),),
+            idempotency_key=wishes.idempotency_key,
+            digest=wishes.digest,
+            tags=wishes.tags,
         )
 
-    def _delivery(self, recipient: str, plan: Plan, now: datetime) -> NewDelivery:
-        return NewDelivery(id=DeliveryId(self._ids()), recipient=recipient, server=plan.server.name, lane=plan.lane, due_at=now)
+    def _delivery(self, recipient: str, plan: Plan, due_at: datetime) -> NewDelivery:
+        return NewDelivery(id=DeliveryId(self._ids()), recipient=recipient, server=plan.server.name, lane=plan.lane, due_at=due_at)
 
     async def _bytes(self, submission: Submission, prefix: bytes, number: MessageId) -> tuple[bytes | None, str]:
         if submission.raw is not None:
@@ -192,7 +215,8 @@ class Accept:
 
     def _received(self, submission: Submission, number: MessageId, now: datetime) -> str:
         # RFC 5321 4.4; the protocol names are RFC 3848's.
-        protocol = "ESMTP" + ("S" if submission.tls else "") + ("A" if submission.authenticated else "")
+        smtp = submission.protocol == "ESMTP"
+        protocol = submission.protocol + ("S" if submission.tls else "") + ("A" if smtp and submission.authenticated else "")
         return (
             f"from {submission.helo or 'unknown'} ([{submission.client}])\r\n\tby {self._house.hostname} (Mailroom)"
             f" with {protocol} id {show_id(number)};\r\n\t{format_datetime(now)}"
@@ -213,9 +237,9 @@ class Plan:
     why: str
 
 
-def choose(directory: Directory, application: Application, fields: Fields, header_from: str, size: int) -> Plan:
+def choose(directory: Directory, application: Application, fields: Fields, header_from: str, size: int, wish: Kind | None = None) -> Plan:
     """The outgoing server for a mail. Raises Refused when none can carry it."""
-    kind = _kind_of(application, fields)
+    kind = _kind_of(application, fields, wish)
     usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
     if not usable:
         raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
@@ -293,9 +317,13 @@ def _check_loop(fields: Fields) -> None:
         raise Refused(554, "5.4.6", f"The mail has passed {hops} servers; it seems to go round in circles")
 
 
-def _kind_of(application: Application, fields: Fields) -> Kind:
-    """Bulk if the application says so, or the mail does (RFC 2076 3.9, RFC 2369)."""
-    if application.kind == "bulk" or (fields.get("precedence") or "").lower() in {"bulk", "list"} or "list-unsubscribe" in fields:
+def _kind_of(application: Application, fields: Fields, wish: Kind | None) -> Kind:
+    """Bulk if the application says so, or, unless somebody wishes otherwise, the mail does (RFC 2076 3.9, RFC 2369)."""
+    if application.kind == "bulk":
+        return Kind.BULK
+    if wish is not None:
+        return wish
+    if (fields.get("precedence") or "").lower() in {"bulk", "list"} or "list-unsubscribe" in fields:
         return Kind.BULK
     return Kind.TRANSACTIONAL
 

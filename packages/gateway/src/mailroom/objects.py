@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 
 MiB = 1024 * 1024
@@ -155,7 +155,32 @@ class Suppression:
     source: str = "person"
 
 
-Object = Account | OutgoingServer | AliasDomain | Application | Suppression
+class Scope(Enum):
+    """What a token may be used for."""
+
+    SEND = "messages:send"
+    READ = "messages:read"
+    ACT = "messages:act"
+    OBJECTS_READ = "objects:read"
+    OBJECTS_WRITE = "objects:write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A right to use the HTTP API."""
+
+    name: str
+    key: str
+    """Keyed SHA-256 of the token, hexadecimal."""
+    scopes: tuple[Scope, ...]
+    application: str = ""
+    """Sends as this one, and sees and touches its mail alone; empty: all mail."""
+    expires_at: datetime | None = None
+    per_minute: int = 6000
+    """Requests; 0 is no limit."""
+
+
+Object = Account | OutgoingServer | AliasDomain | Application | Suppression | Token
 
 OBJECT_KINDS: dict[str, type[Object]] = {
     "account": Account,
@@ -163,6 +188,7 @@ OBJECT_KINDS: dict[str, type[Object]] = {
     "alias_domain": AliasDomain,
     "application": Application,
     "suppression": Suppression,
+    "token": Token,
 }
 
 
@@ -180,6 +206,7 @@ class Directory:
     servers: dict[str, OutgoingServer] = field(default_factory=dict)
     alias_domains: dict[str, AliasDomain] = field(default_factory=dict)
     applications: dict[str, Application] = field(default_factory=dict)
+    tokens: dict[str, Token] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,6 +60,9 @@ class NewMessage:
     deliveries: tuple[NewDelivery, ...]
     events: tuple[Event, ...] = ()
     idempotency_key: str = ""
+    digest: str = ""
+    """Of what came with the idempotency key, so that another body under the same key is noticed."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,7 @@ class Message:
     kind: Kind
     size: int
     rewrite_from: str
+    tags: tuple[str, ...] = ()
     raw: bytes | None
     """The bytes where they lie in the row and were asked for."""
     blob: str
@@ -247,10 +251,16 @@ class Query:
     delivery_id: DeliveryId | None = None
     states: frozenset[State] = frozenset()
     lane: str = ""
+    account: str = ""
     application: str = ""
     text: str = ""
     """Part of a recipient, sender, subject, or the whole Message-ID; letter case does not count."""
+    header_message_id: str = ""
+    """With or without its angle brackets."""
+    tag: str = ""
     since: datetime | None = None
+    until: datetime | None = None
+    """Accepted before then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +287,9 @@ class Store(Protocol):
         Nothing is stored of a message whose application has used its idempotency key before; the answer names these, with the
         id of the first message.
         """
+
+    def first_use(self, application: str, key: str) -> tuple[MessageId, str] | None:
+        """The message that came with this idempotency key, and its digest."""
 
     # -- lanes
     def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:

@@ -191,7 +191,7 @@ def add_sink(context: Context, name: str, directory: str) -> None:
 
 
 def _add(context: Context, made: OutgoingServer, *, password: str = "") -> None:
-    from mailroom.objectfile import dangling
+    from mailroom.tables import dangling
 
     with context.parts() as parts:
         if mistakes := dangling([made, *parts.directory().accounts.values()]):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mailroom.listen.data import DataDecoder, Flaw
 from mailroom.listen.inbound import Inbound
-from mailroom.listen.spool import SpoolFile
+from mailroom.spool import SpoolFile
 from mailroom_core.errors import Refused
 
 MEMORY = 256 * 1024

@@ -17,9 +17,9 @@ from mailroom.listen.path import NULL, read_path
 from mailroom.listen.receive import receive
 from mailroom.listen.rules import Visit, permitted
 from mailroom.listen.service import shutting_down
-from mailroom.listen.spool import SpoolFile
 from mailroom.objects import Application
 from mailroom.observe import events
+from mailroom.spool import SpoolFile
 from mailroom_core.errors import Refused
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")

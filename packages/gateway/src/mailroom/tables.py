@@ -1,0 +1,150 @@
+"""An object as a plain table, in the words of the users' world: what the object file and the HTTP API read and write.
+
+A server's route is the table `graph`, `smarthost` or `sink`. A name and what a program makes (the hash of a credential) are no part
+of the table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from enum import Enum
+from ipaddress import ip_network
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mailroom.objects import (
+    Account,
+    AliasDomain,
+    Application,
+    GraphRoute,
+    Object,
+    OutgoingServer,
+    Route,
+    SinkRoute,
+    SmarthostRoute,
+)
+from mailroom_core.errors import ConfigError
+from mailroom_core.model import Kind
+from mailroom_core.policy.addresses import is_deliverable
+
+KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application]] = {
+    "account": Account,
+    "alias_domain": AliasDomain,
+    "server": OutgoingServer,
+    "application": Application,
+}
+ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
+NOT_IN_TABLE = {"name", "key"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_MOST = 2**53
+"""Numbers beyond are not the same in every language."""
+
+
+def read(kind: str, name: str, table: dict[str, Any]) -> Object:
+    """The object of a table. Raises ConfigError, and pydantic's ValidationError for values of a wrong type."""
+    if not name.strip():
+        raise ConfigError("needs a name")
+    values = {key: value for key, value in table.items() if key not in ROUTES or kind != "server"}
+    if kind == "server":
+        routes = [key for key in table if key in ROUTES]
+        if len(routes) != 1:
+            raise ConfigError(f"needs one of the tables {', '.join(ROUTES)}; it has {len(routes)}")
+        values["route"] = _made(ROUTES[routes[0]], table[routes[0]])
+    made: Object = _made(KINDS[kind], values, name=name)
+    if mistakes := list(_mistakes(made)):
+        raise ConfigError("; ".join(mistakes))
+    return made
+
+
+def _made(cls: type[Any], values: Any, **given: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{values!r} is no table")
+    known = {field.name for field in fields(cls)} - NOT_IN_TABLE
+    if unknown := set(values) - known:
+        raise ConfigError(f"there is no setting {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+    return TypeAdapter(cls).validate_python({**values, **given})
+
+
+def _mistakes(item: Any) -> Iterable[str]:
+    """What has the right type and can't be meant."""
+    for field in fields(item):
+        value = getattr(item, field.name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, str) and _CONTROL.search(each):
+                yield f"{field.name}: has a line end or another control character inside; remove it"
+            if isinstance(each, int) and not -_MOST < each < _MOST:
+                yield f"{field.name}: {each} is too large a number"
+    match item:
+        case Application():
+            yield from _application(item)
+        case OutgoingServer():
+            counts = (item.per_minute, item.recipients_per_day, item.max_size)
+            if min(counts) < 0:
+                yield "per_minute, recipients_per_day and max_size can't be negative; 0 is no limit of ours"
+            yield from _mistakes(item.route)
+        case SmarthostRoute():
+            if not item.host:
+                yield "host: name the server"
+            if not 0 < item.port < 65536:
+                yield f"port: {item.port} is none; ports are 1 to 65535"
+            if not 0 < item.connections <= 100:
+                yield "connections: 1 to 100"
+        case _:
+            pass
+
+
+def _application(item: Application) -> Iterable[str]:
+    for network in item.networks:
+        try:
+            ip_network(network, strict=False)
+        except ValueError:
+            yield f'networks: {network!r} is no network; write for example "192.168.1.0/24" or "10.0.0.7"'
+    for sender in item.senders:
+        if sender != "*" and not is_deliverable(sender if "@" in sender.lstrip("@") else f"x@{sender.strip().lstrip('@')}"):
+            yield f"senders: {sender!r} is no address, no domain and not *"
+    if item.kind not in (kind.value for kind in Kind):
+        yield f"kind: {item.kind!r} is none; write transactional or bulk"
+    if item.per_minute < 0 or item.max_size < 0:
+        yield "per_minute and max_size can't be negative"
+
+
+def write(item: Object) -> dict[str, Any]:
+    """The table of an object, with what differs from the default."""
+    table: dict[str, Any] = {}
+    for key, value in _changed(item).items():
+        if key == "route":
+            table[next(word for word, cls in ROUTES.items() if isinstance(value, cls))] = _changed(value)
+        else:
+            table[key] = value
+    return table
+
+
+def _changed(item: Any) -> dict[str, Any]:
+    values = {field.name: (getattr(item, field.name), field.default) for field in fields(item) if field.name not in NOT_IN_TABLE}
+    return {name: value if name == "route" else plain(value) for name, (value, default) in values.items() if value != default}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON and TOML have it."""
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def dangling(objects: Iterable[Object]) -> list[str]:
+    """Names that point nowhere."""
+    objects = list(objects)
+    accounts = {item.name for item in objects if isinstance(item, Account)}
+    domains = {item.name for item in objects if isinstance(item, AliasDomain)}
+    found = []
+    for item in objects:
+        if isinstance(item, OutgoingServer) and isinstance(item.route, GraphRoute | SmarthostRoute):
+            account = item.route.account
+            if account not in accounts and (account or isinstance(item.route, GraphRoute)):
+                found.append(f"server {item.name!r} names the account {account!r}, which does not exist; add [account.{account or 'NAME'}]")
+        if isinstance(item, Application) and item.alias_domain and item.alias_domain not in domains:
+            found.append(f"application {item.name!r} names the alias domain {item.alias_domain!r}, which does not exist")
+    return found
