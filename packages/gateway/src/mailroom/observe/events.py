@@ -6,6 +6,8 @@ same name (`ports.Event`). Never logged: tokens, secrets, bodies, subjects.
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import Counter
 
 from mailroom.observe.logs import log
@@ -14,8 +16,11 @@ from mailroom_core.model import show_id
 EVENTS = Counter("mailroom_events_total", "What happened, by name", ["event"])
 
 
+_counter = cache(EVENTS.labels)
+
+
 def _emit(level: str, event: str, **fields: object) -> None:
-    EVENTS.labels(event).inc()
+    _counter(event).inc()
     log(level, event, **fields)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from functools import cache
+from json import JSONEncoder
 from typing import Any
 
 import structlog
@@ -17,14 +20,29 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(),
+            structlog.processors.JSONRenderer(_to_json) if json else structlog.dev.ConsoleRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
     )
+    _writer.cache_clear()
 
 
 def log(level: str, event: str, **fields: Any) -> None:
     """One line. `fields` must be free of tokens, secrets, bodies and subjects."""
-    getattr(structlog.get_logger(), level)(event, **fields)
+    _writer(level)(event, **fields)
+
+
+@cache
+def _writer(level: str) -> Callable[..., None]:
+    """Bound once: there are two lines for every mail."""
+    writer: Callable[..., None] = getattr(structlog.get_logger().bind(), level)
+    return writer
+
+
+_encode = JSONEncoder(default=repr).encode
+
+
+def _to_json(line: dict[str, Any], **_: object) -> str:
+    """`json.dumps` with options makes a new encoder for each line."""
+    return _encode(line)
