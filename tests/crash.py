@@ -242,10 +242,7 @@ def run(folder: Path, kills: int, seed: int, *, progress: bool = False) -> Verdi
 def _world(folder: Path, seed: int) -> Iterator[World]:
     world = World(folder, environment=ENVIRONMENT, emulator=("--time-scale", str(SCALE)))
     try:
-        world.set_up()
-        file = folder / "objects.toml"
-        file.write_text(world.gateway.run("export") + SERVERS)
-        world.gateway.run("apply", str(file))
+        world.set_up(SERVERS)
         for operation, probability, action in FAULTS:
             match = {"operation": operation}
             world.emulator.fault(match=match, times=None, probability=probability, action=action, seed=seed)

@@ -10,6 +10,8 @@ import pytest
 from tests.walk.world import World
 
 MakeWorld = Callable[..., World]
+QUICK_LOOKS = {"MAILROOM_QUEUE_LOOKS": "300ms, 300ms, 500ms, 1s, 1s"}
+"""The provider is asked what became of an unanswered attempt within seconds, not minutes."""
 
 
 @pytest.fixture(scope="module")

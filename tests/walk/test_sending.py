@@ -49,12 +49,8 @@ def world(make_world: MakeWorld, relay: SmtpServer) -> World:
     world = make_world()
     world.emulator.ask("POST", f"/accounts/{MARY}/rights", json={NOTIFICATIONS: ["SendAs"]})
     world.gateway.connect(world.emulator, "tom", TOM, "--no-server", "--send-only")
-    world.set_up()
-    file = world.folder / "objects.toml"
-    file.write_text(world.gateway.run("export") + OBJECTS.format(port=relay.port))
-    world.gateway.run("apply", str(file))
     world.add_application("shop", "*")
-    return world
+    return world.set_up(OBJECTS.format(port=relay.port))
 
 
 def test_a_plain_mail_arrives_once_and_lies_once_in_sent_items(world: World) -> None:

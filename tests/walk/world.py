@@ -24,6 +24,11 @@ SALES = "sales@contoso.example"
 NOTIFICATIONS = "notifications@contoso.example"
 ANNA = "anna@customer.example"
 BOB = "bob@partner.example"
+OFFICE = """
+[server."office"]
+from_filter = ["contoso.example"]
+graph = { account = "office" }
+"""
 PATIENCE = 30.0
 
 T = TypeVar("T")
@@ -65,13 +70,19 @@ class World:
 
     # ---- setting up -------------------------------------------------------------------------------------------------
 
-    def set_up(self, *connect: str) -> World:
+    def set_up(self, objects: str = "", connect: Sequence[str] = ()) -> World:
         """Mary's mailbox as `office`, which serves contoso.example; the application `erp` may send as anybody there."""
         self.gateway.connect(self.emulator, "office", MARY, "--no-server", *connect)
-        self.gateway.run("server", "add-graph", "office", "--account", "office", "--from-filter", "contoso.example")
+        self.apply(OFFICE + objects)
         self.add_application("erp", "contoso.example")
         self.gateway.start()
         return self
+
+    def apply(self, objects: str) -> None:
+        """Add objects, in the TOML of `mailroom apply`, to those that are there. A running gateway knows them within a second."""
+        file = self.folder / "objects.toml"
+        file.write_text(f"{self.gateway.run('export')}\n{objects}")
+        self.gateway.run("apply", str(file))
 
     def add_application(self, name: str, *senders: str) -> None:
         options = [word for sender in senders for word in ("--sender", sender)]
@@ -175,8 +186,9 @@ class World:
         return counted
 
     def calm(self) -> None:
-        """No faults, no old counts."""
+        """No faults, no odd switches, no old counts."""
         self.emulator.ask("DELETE", "/faults")
+        self.emulator.switch(**{switch["name"]: switch["default"] for switch in self.emulator.ask("GET", "/switches")})
         self.emulator.ask("DELETE", "/counters")
 
 
