@@ -38,6 +38,7 @@ from mailroom.queue.settle import LOOKS
 from mailroom.queue.sweep import sweep
 from mailroom.queue.worker import Way, Worker
 from mailroom.settings import ListenerSettings, Settings
+from mailroom.store import nudges
 from mailroom.store.open import open_store
 from mailroom.transports.graph import Graph
 from mailroom.transports.graph_senders import OwnOrNotification
@@ -325,6 +326,8 @@ class Ways:
 
 def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
     """Delivers."""
+    if parts.settings.database:
+        nudges.listen(parts.settings.database, wakeup.notify)  # other machines store mail as well
     desk = Desk(
         store=parts.store,
         blobs=parts.blobs,

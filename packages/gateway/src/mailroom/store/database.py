@@ -67,6 +67,10 @@ class Tx:
         self._dialect = dialect
         self.now = now
 
+    @property
+    def sqlite(self) -> bool:
+        return self._dialect.sqlite
+
     def rows(self, statement: str, *parameters: object) -> Sequence[Row]:
         self._cursor.execute(self._dialect(statement), parameters)
         return self._cursor.fetchall()

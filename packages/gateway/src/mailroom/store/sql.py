@@ -121,11 +121,13 @@ class SqlStore:
         self, *, notes: Sequence[tuple[AttemptId, Mapping[str, str]]], ended: Sequence[Settled], begun: Sequence[NewAttempt]
     ) -> set[AttemptId]:
         with self._write() as tx:
-            for attempt, facts in notes:
-                attempts.note(tx, attempt, facts)
+            # Lanes, deliveries, attempts: locks are taken in one order. An attempt has at most one of the three in a batch.
             if ended:
                 attempts.settle(tx, ended)
-            return attempts.begin(tx, begun) if begun else set()
+            begins = attempts.begin(tx, begun) if begun else set()
+            for attempt, facts in notes:
+                attempts.note(tx, attempt, facts)
+            return begins
 
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
