@@ -21,8 +21,10 @@ from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outco
 
 LEASE = timedelta(seconds=30)
 POLL = timedelta(seconds=1)
-BREATH = timedelta(milliseconds=10)
-"""Under load there is a nudge with every commit; looking for new lanes this often is enough."""
+BREATH = timedelta(milliseconds=20)
+"""Under load there is a nudge with every commit; what comes within this time is one."""
+CLAIM_REST = 20
+"""Looking for new lanes costs the more, the more lanes there are: so many times as long as it took, it is not done again."""
 IDLE = timedelta(seconds=5)
 """A lane without work is given back after this time."""
 FETCH = 100
@@ -60,10 +62,16 @@ class Worker:
         """Returns when `stop` is set and what was under way has ended."""
         renewing = asyncio.create_task(self._renew())
         stopping = asyncio.create_task(stop.wait())
+        claim_at = monotonic()
         try:
             while not stop.is_set():
-                await self._claim()
-                waiting = asyncio.create_task(self.wakeup.wait(POLL))
+                patience = timedelta(seconds=claim_at - monotonic())
+                if patience <= timedelta():
+                    start = monotonic()
+                    await self._claim()
+                    claim_at = monotonic() + CLAIM_REST * (monotonic() - start)
+                    patience = POLL
+                waiting = asyncio.create_task(self.wakeup.wait(patience))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
                 for runner in self._runners.values():
