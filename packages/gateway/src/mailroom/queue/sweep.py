@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from mailroom.ids import first_id
 from mailroom.objects import Retention
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, NewMessage, Store, Work
 from mailroom_core.errors import StoreError
-from mailroom_core.model import DeliveryId, Reply, State
+from mailroom_core.model import DeliveryId, Reply, State, read_id
 
 EVERY = timedelta(seconds=30)
 AT_ONCE = 500
+ORPHAN_AGE = timedelta(hours=1)
+"""A blob that is older than this and belongs to no message was kept by a process that died before the commit."""
 
 Report = Callable[[Work, Sequence[DeliveryResult]], Sequence[NewMessage]]
 """The delivery reports that failures give rise to."""
@@ -21,10 +24,14 @@ Report = Callable[[Work, Sequence[DeliveryResult]], Sequence[NewMessage]]
 
 async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, report: Report) -> None:
     """Until it is cancelled. Several processes may sweep; each transaction takes what is still there."""
+    orphans_at = clock()
     while True:
         try:
             await asyncio.to_thread(_end_expired, store, clock, report)
             await asyncio.to_thread(_forget, store, blobs, clock, retention)
+            if clock() >= orphans_at:
+                await asyncio.to_thread(drop_orphans, store, blobs, clock)
+                orphans_at = clock() + ORPHAN_AGE
         except StoreError as problem:
             events.store_trouble(str(problem))
         await asyncio.sleep(EVERY.total_seconds())
@@ -55,3 +62,23 @@ def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> N
         more, names = store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE)
         for name in names:
             blobs.drop(name)
+
+
+def drop_orphans(store: Store, blobs: Blobs, clock: Clock) -> int:
+    """Drop blobs that no message refers to; how many. One on its way in is young, as its name tells: it begins with an id."""
+    young = first_id(clock() - ORPHAN_AGE)
+    old = [name for name in blobs.names() if _number(name) < young]
+    dropped = 0
+    for start in range(0, len(old), AT_ONCE):
+        batch = old[start : start + AT_ONCE]
+        for name in set(batch) - set(store.referred(batch)):
+            blobs.drop(name)
+            dropped += 1
+    return dropped
+
+
+def _number(name: str) -> int:
+    try:
+        return read_id(name.partition(".")[0])
+    except ValueError:
+        return 2**63  # not ours: leave it alone
