@@ -210,10 +210,23 @@ def list_servers(context: Context, as_json: bool) -> None:
     with context.parts() as parts:
         found = sorted(parts.directory().servers.values(), key=lambda item: (item.priority, item.name))
     rows: list[dict[str, object]] = [
-        {"name": s.name, "priority": s.priority, "from_filter": s.from_filter or ("everybody",), "route": str(s.route), "active": s.active}
+        {"name": s.name, "priority": s.priority, "from_filter": s.from_filter or ("everybody",), "route": _route(s), "active": s.active}
         for s in found
     ]
     show(rows, as_json=as_json, empty="No way out yet. Connect a mailbox with `mailroom connect`, or see: mailroom server --help")
+
+
+def _route(server: OutgoingServer) -> str:
+    """In the words of the object file."""
+    from mailroom.objects import GraphRoute, SmarthostRoute
+
+    match server.route:
+        case GraphRoute(account=account, mailbox=mailbox):
+            return f"graph: {mailbox or 'own mailbox'} (account {account})"
+        case SmarthostRoute(host=host, port=port, security=security):
+            return f"smarthost: {host}:{port} ({security.value})"
+        case _:
+            return "sink"
 
 
 @server.command("remove")
