@@ -6,7 +6,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,15 @@ import pytest
 from click.testing import CliRunner
 from pydantic import BaseModel
 
+from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from docs import diagram
 from mailroom import objectfile
 from mailroom.cli import main
 from mailroom.objects import OBJECT_KINDS, Account, AliasDomain, Application, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.observe import events
 from mailroom.settings import ListenerSettings, Settings, load
+from mailroom_core.oauth.microsoft import GLOBAL
+from mailroom_emulator.server import Options, in_thread
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -260,3 +263,15 @@ def test_every_error_in_the_log_is_described() -> None:
     described = {code(row[0]) for row in rows(section((DOCS / "operate.md").read_text(), "## The log"))}
     assert errors <= described
     assert described <= set(re.findall(r'_emit\("\w+", "(\w+)"', source))
+
+
+def test_the_cores_example_gets_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "packages/core/README.md").read_text(), re.MULTILINE | re.DOTALL)
+    with in_thread(Options()) as emulator:
+        cloud = replace(GLOBAL, login=emulator.url)
+        own = {'"CLIENT_ID"': CONFIDENTIAL_CLIENT, '"TENANT_ID"': TENANT, '"SECRET"': CONFIDENTIAL_SECRET}
+        for word, value in own.items():
+            assert word in example
+            example = example.replace(word, repr(value))
+        exec(example.replace("proof=", "cloud=cloud, proof="), {"cloud": cloud})
+    assert capsys.readouterr().out.startswith("Grant(")
