@@ -185,6 +185,10 @@ class World:
         counted: int = self.emulator.ask("GET", "/counters")["by_operation"].get(operation, 0)
         return counted
 
+    def faults_left(self) -> int:
+        """How many faults wait for their request."""
+        return sum(fault["left"] for fault in self.emulator.ask("GET", "/faults"))
+
     def calm(self) -> None:
         """No faults, no odd switches, no old counts."""
         self.emulator.ask("DELETE", "/faults")

@@ -1,0 +1,107 @@
+"""A grant that dies, and what brings it back. Nothing fails meanwhile; a person sees why, and then it goes on by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from mailroom_core.model import State
+from tests.walk.conftest import QUICK_LOOKS, MakeWorld
+from tests.walk.world import ANNA, BOB, MARY, TOM, World, eventually, mail, unique
+
+APP = """
+[server."app"]
+from_filter = ["tom@contoso.example"]
+graph = { account = "app" }
+"""
+
+
+@pytest.fixture(scope="module")
+def started(make_world: MakeWorld) -> World:
+    """Mary by her own sign-in; Tom's mailbox by an app-only account with a client secret."""
+    world = make_world(environment=QUICK_LOOKS)
+    _connect_app(world, CONFIDENTIAL_SECRET)
+    return world.set_up(APP)
+
+
+@pytest.fixture
+def world(started: World) -> World:
+    started.calm()
+    return started
+
+
+def test_a_revoked_grant_holds_the_lane_until_it_is_connected_again(world: World) -> None:
+    world.emulator.ask("POST", f"/accounts/{MARY}/revoke", json={"access_tokens": True})
+    subject = unique("revoked")
+    world.submit(mail(subject), ANNA)
+    reason = _held(world, MARY)
+    world.submit(mail(subject), BOB)
+    assert "Connect the account again" in reason
+    assert "Connect the account again" in " ".join(world.gateway.run("status").split())
+    assert set(world.states(subject).values()) == {State.QUEUED}
+    assert world.count("token") == 1, "a dead grant is not tried again and again"
+    world.gateway.connect(world.emulator, "office", MARY, "--no-server")
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA, BOB]
+
+
+def test_an_expired_client_secret_holds_only_its_own_lane(world: World) -> None:
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"expire_secrets": True})
+    world.emulator.fault(match={"operation": "createDraft", "mailbox": TOM}, action={"kind": "answer", "status": 401})
+    subject, other = unique("expired secret"), unique("other lane")
+    world.submit(mail(subject, sender=TOM), sender=TOM)
+    reason = _held(world, TOM)
+    assert "secret" in reason
+    world.submit(mail(other))
+    world.wait_until_sent(other)
+    assert world.states(subject) == {ANNA: State.QUEUED}
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"secret": "a-new-secret"})
+    _connect_app(world, "a-new-secret")
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA]
+
+
+def test_a_token_that_graph_never_takes_is_refreshed_once_and_the_lane_waits_for_a_person(world: World) -> None:
+    world.emulator.fault(match={"operation": "createDraft"}, times=None, action={"kind": "answer", "status": 401})
+    subject = unique("never taken")
+    world.submit(mail(subject))
+    _held(world, MARY)
+    assert (world.count("token"), world.count("createDraft")) == (1, 2)
+    assert world.states(subject) == {ANNA: State.QUEUED}
+    world.calm()
+    world.gateway.run("queue", "free", f"graph:office:{MARY}")
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA]
+
+
+def test_a_mail_whose_send_lost_its_answer_while_the_grant_died_is_not_sent_twice(world: World) -> None:
+    """It stays unsure as long as nobody can look, and is found when somebody can."""
+    world.emulator.fault(match={"operation": "send"}, action={"kind": "do_but_answer", "status": 504})
+    world.emulator.fault(match={"operation": "getMessage"}, times=None, action={"kind": "answer", "status": 401})
+    subject = unique("unsure and revoked")
+    world.submit(mail(subject))
+    _held(world, MARY)
+    assert world.states(subject) == {ANNA: State.UNSURE}
+    world.emulator.ask("DELETE", "/faults")
+    world.gateway.connect(world.emulator, "office", MARY, "--no-server")
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA]
+    assert world.count("createDraft") == 1
+
+
+def _held(world: World, mailbox: str) -> str:
+    """Why the lane of a mailbox is held, once it is."""
+
+    def asked() -> str:
+        with world.store() as store:
+            return next((lane.held for lane in store.lanes() if lane.name.endswith(f":{mailbox}")), "")
+
+    reason = eventually(asked)
+    assert reason, "the lane is not held"
+    return reason
+
+
+def _connect_app(world: World, secret: str) -> None:
+    urls = ("--login-url", world.emulator.url, "--graph-url", world.emulator.url)
+    options = ("--app-only", "--secret", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, "--mailbox", TOM, "--no-server")
+    world.gateway.run("connect", "app", *options, *urls, stdin=f"{secret}\n")
