@@ -12,13 +12,10 @@ from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from random import SystemRandom
-from typing import assert_never
-
-from starlette.applications import Starlette
+from typing import TYPE_CHECKING, assert_never
 
 from mailroom import accept
 from mailroom.accept import Accept, House, Submission
-from mailroom.api import health
 from mailroom.api.web import Web
 from mailroom.batching import GroupCommit
 from mailroom.blobs.files import FileBlobs
@@ -53,6 +50,9 @@ from mailroom_core.model import LaneName, MessageId, show_id
 from mailroom_core.policy.addresses import domain_of, normalize
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
 def utc_now() -> datetime:
@@ -376,17 +376,18 @@ class Front:
     async def stop(self, deadline: timedelta) -> None:
         """What was handed over is committed before this returns."""
         await self.smtp.stop(deadline)
-        await self.commit.close()
         await self.web.stop()
+        await self.commit.close()
 
 
 async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool]) -> Front:
     settings = parts.settings
     made, commit = make_accept(parts, wakeup.notify)
+    spool = _spool(settings)
     smtp = await serve_smtp(
         [_listener(each) for each in settings.listener],
         FrontDoor(parts, made),
-        spool=_spool(settings),
+        spool=spool,
         hostname=hostname(settings),
         certificates=_certificates(settings),
         limits=Limits(
@@ -398,8 +399,30 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
             clear_text_login_on_loopback=settings.smtp.clear_text_login_on_loopback,
         ),
     )
-    app = Starlette(routes=health.routes(parts.store, stopping))
-    return Front(smtp, Web(app, settings.web.host, settings.web.port), commit)
+    web = Web(partial(_web_app, parts, made, wakeup, spool, stopping), settings.web.host, settings.web.port)
+    return Front(smtp, web, commit)
+
+
+def _web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
+    """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
+    from mailroom.api import app, health, office
+
+    return app.make_app(
+        office.Office(
+            store=parts.store,
+            blobs=parts.blobs,
+            directory=parts.directory,
+            look=parts.directory.look,
+            accept=made,
+            notify=wakeup.notify,
+            clock=utc_now,
+            key=credential_key(parts),
+            spool=spool,
+            max_size=parts.settings.smtp.max_size,
+            max_recipients=parts.settings.smtp.max_recipients,
+        ),
+        health.routes(parts.store, stopping),
+    )
 
 
 def _listener(each: ListenerSettings) -> Listener:

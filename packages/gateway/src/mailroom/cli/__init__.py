@@ -33,9 +33,9 @@ def main(ctx: click.Context, config: Path | None, data: Path | None) -> None:
 
 
 def _register() -> None:
-    from mailroom.cli import accounts, configuration, keeping, messages, running
+    from mailroom.cli import accounts, configuration, keeping, messages, running, tokens
 
-    for module in (running, accounts, configuration, messages, keeping):
+    for module in (running, accounts, configuration, messages, keeping, tokens):
         for command in module.COMMANDS:
             main.add_command(command)
 

@@ -119,6 +119,21 @@ def certificate_refused(path: str, why: str) -> None:
     _emit("error", "certificate_refused", path=path, why=why)
 
 
+def token_rejected(client: str, token: str, why: str) -> None:
+    """A request came with a token that gives no right to it; `token` is its name, if it has one."""
+    _emit("warning", "token_rejected", client=client, token=token, why=why)
+
+
+def request_broke(why: str) -> None:
+    """A request met an error of our own."""
+    _emit("error", "request_broke", why=why)
+
+
+def web_broke(why: str) -> None:
+    """The web address answers nothing; mail goes on."""
+    _emit("error", "web_broke", why=why)
+
+
 def started() -> None:
     """Mail is accepted from now on."""
     _emit("info", "started")

@@ -1,0 +1,94 @@
+"""The web application: programs under `/v1`, supervisors under `/health`, `/ready` and `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+from starlette.datastructures import MutableHeaders
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailroom.api import messages, objects, page, problems, sending
+from mailroom.api.bodies import MAX_SMALL, too_large
+from mailroom.api.guard import Guard
+from mailroom.api.mail import Batch, Mail
+from mailroom.api.office import Office
+from mailroom.api.problems import MEDIA, ProblemBody
+
+_ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What is wrong, and what to do", "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}},
+    "5XX": {"description": "Not now", "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}},
+}
+
+
+class Edge:
+    """Around every request: small bodies stay small, and every answer has the header fields that it should have."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_SMALL:
+                raise too_large(MAX_SMALL, "send less")
+            return message
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in {**_ALWAYS, **scope.get("state", {}).get("headers", {})}.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        own_limits = scope["path"].startswith("/v1/messages") and scope["method"] == "POST"
+        await self._app(scope, receive if own_limits else limited, completed)
+
+
+def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
+    """Made once; `others` are the routes for supervisors."""
+    app = FastAPI(
+        title="Mailroom",
+        version=version("mailroom-gateway"),
+        description="Send mail, and learn what became of it.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEMS,
+    )
+    app.state.office, app.state.guard = office, Guard()
+    problems.install(app)
+    for part in (sending, messages, objects):
+        app.include_router(part.router, prefix="/v1")
+    app.router.routes.extend(others)
+    app.router.routes.append(page.route(app.openapi))
+    app.add_middleware(Edge)
+    _describe(app)
+    return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Bodies that are read by hand are described by hand."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            known = plain().setdefault("components", {}).setdefault("schemas", {})
+            models = [(model, "validation") for model in (Mail, Batch, ProblemBody, *objects.shapes())]
+            known |= models_json_schema(models, ref_template="#/components/schemas/{model}")[1]["$defs"]  # type: ignore[arg-type]  # a list is invariant
+            known.pop("HTTPValidationError", None)
+        return app.openapi_schema or {}
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way, fastapi.tiangolo.com/how-to/extending-openapi

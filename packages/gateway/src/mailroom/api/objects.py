@@ -1,0 +1,191 @@
+"""What people configure, in the same words and with the same checks as `mailroom apply`."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Annotated, Any, get_type_hints
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, ConfigDict, StringConstraints, create_model
+
+from mailroom import tables
+from mailroom.api.guard import MayReadObjects, MayWriteObjects
+from mailroom.api.mail import Line
+from mailroom.api.office import Office, TheOffice
+from mailroom.api.problems import Problem
+from mailroom.objects import Application, Directory, Object, Suppression, Token
+from mailroom.vault import credentials
+from mailroom_core.errors import ConfigError
+from mailroom_core.policy.addresses import is_deliverable, normalize
+
+router = APIRouter(tags=["Objects"])
+Name = Annotated[str, Path(max_length=120)]
+Table = dict[str, Any]
+PLURALS = {"account": "accounts", "server": "servers", "application": "applications", "alias_domain": "alias-domains"}
+
+
+class Credential(BaseModel):
+    """Of an application, for SMTP. The password is shown this once."""
+
+    user: str
+    password: str
+
+
+class Reason(BaseModel):
+    """Why an address gets nothing more."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[Line, StringConstraints(max_length=300)] = "added by hand"
+
+
+class Suppressed(BaseModel):
+    address: str
+    reason: str
+    source: str
+
+
+def shapes() -> list[type[BaseModel]]:
+    """What the tables look like, for the description."""
+    return [_shape(kind) for kind in tables.KINDS]
+
+
+def _shape(kind: str) -> type[BaseModel]:
+    of = tables.KINDS[kind]
+    types = get_type_hints(of)
+    wanted: dict[str, Any] = {
+        each.name: (types[each.name], each.default) for each in fields(of) if each.name not in {*tables.NOT_IN_TABLE, "route"}
+    }
+    if kind == "server":
+        wanted |= {word: (route | None, None) for word, route in tables.ROUTES.items()}
+    made: type[BaseModel] = create_model(of.__name__, __doc__=of.__doc__, **wanted)
+    return made
+
+
+def _whole(item: Any) -> Table:
+    """The table of an object with its name and its defaults; whether it has a credential, and never which."""
+    table: Table = {}
+    for each in fields(item):
+        value = getattr(item, each.name)
+        if each.name == "key":
+            table["credential"] = bool(value)
+        elif each.name == "route":
+            table[next(word for word, of in tables.ROUTES.items() if isinstance(value, of))] = _whole(value)
+        else:
+            table[each.name] = tables.plain(value)
+    return table
+
+
+def _of(directory: Directory, kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(directory, PLURALS[kind].replace("-", "_"))
+    return found
+
+
+def _known(office: Office, kind: str, name: str) -> Any:
+    office.look()
+    item = _of(office.directory(), kind).get(name)
+    if item is None:
+        raise Problem(404, f"There is no {kind.replace('_', ' ')} {name!r}; GET /v1/{PLURALS[kind]} lists those that there are")
+    return item
+
+
+def _everything(directory: Directory) -> dict[tuple[str, str], Object]:
+    return {(kind, name): item for kind in PLURALS for name, item in _of(directory, kind).items()}
+
+
+def _apply(office: Office, token: Token, put: list[Object], remove: list[tuple[str, str]]) -> None:
+    office.store.apply(put, remove, by=f"token {token.name}")
+    office.look()
+
+
+def _add_routes(kind: str) -> None:
+    """The four verbs for one kind of object."""
+    path, words = f"/{PLURALS[kind]}", kind.replace("_", " ")
+    shape = {"$ref": f"#/components/schemas/{tables.KINDS[kind].__name__}"}
+    body = {"requestBody": {"required": True, "content": {"application/json": {"schema": shape}}}}
+
+    def list_all(token: MayReadObjects, office: TheOffice) -> list[Table]:
+        office.look()
+        return [_whole(item) for _, item in sorted(_of(office.directory(), kind).items())]
+
+    def get(token: MayReadObjects, office: TheOffice, name: Name) -> Table:
+        return _whole(_known(office, kind, name))
+
+    def put(token: MayWriteObjects, office: TheOffice, name: Name, table: Table) -> Table:
+        made = tables.read(kind, name, table)
+        office.look()
+        others = _everything(office.directory())
+        if isinstance(made, Application) and isinstance(old := others.get((kind, name)), Application):
+            made = replace(made, key=old.key)
+        before = tables.dangling(others.values())
+        if new := [each for each in tables.dangling({**others, (kind, name): made}.values()) if each not in before]:
+            raise ConfigError(new[0])
+        _apply(office, token, [made], [])
+        return _whole(made)
+
+    def delete(token: MayWriteObjects, office: TheOffice, name: Name) -> None:
+        _known(office, kind, name)
+        others = _everything(office.directory())
+        before = tables.dangling(others.values())
+        del others[kind, name]
+        if new := [each for each in tables.dangling(others.values()) if each not in before]:
+            raise Problem(409, f"It is still needed: without it, the {new[0]}")
+        _apply(office, token, [], [(kind, name)])
+
+    router.add_api_route(path, list_all, description=f"Every {words}.", name=f"list {kind}")
+    router.add_api_route(f"{path}/{{name:path}}", get, description=f"One {words}.", name=f"get {kind}")
+    text = f"Add or replace one {words}; what is not given has its default."
+    router.add_api_route(f"{path}/{{name:path}}", put, methods=["PUT"], description=text, name=f"put {kind}", openapi_extra=body)
+    router.add_api_route(
+        f"{path}/{{name:path}}", delete, methods=["DELETE"], status_code=204, description=f"Remove one {words}.", name=f"delete {kind}"
+    )
+
+
+@router.post("/applications/{name:path}/credential")
+def new_credential(token: MayWriteObjects, office: TheOffice, name: Name) -> Credential:
+    """A new password for SMTP; the old one stops working."""
+    application = _known(office, "application", name)
+    password = credentials.generate()
+    _apply(office, token, [replace(application, key=credentials.digest(office.key, password))], [])
+    return Credential(user=name, password=password)
+
+
+for _kind in PLURALS:
+    _add_routes(_kind)
+
+
+@router.get("/suppressions")
+def list_suppressions(token: MayReadObjects, office: TheOffice) -> list[Suppressed]:
+    """Every address that gets nothing more."""
+    return [Suppressed(address=each.address, reason=each.reason, source=each.source) for each in office.store.suppressions()]
+
+
+@router.get("/suppressions/{address:path}")
+def get_suppression(token: MayReadObjects, office: TheOffice, address: Name) -> Suppressed:
+    """Whether an address is suppressed, and why."""
+    found = _suppressed(office, address)
+    return Suppressed(address=found.address, reason=found.reason, source=found.source)
+
+
+@router.put("/suppressions/{address:path}")
+def put_suppression(token: MayWriteObjects, office: TheOffice, address: Name, reason: Reason) -> Suppressed:
+    """Mail to this address is accepted and fails at once, visibly."""
+    if not is_deliverable(address):
+        raise Problem(422, f"{address!r} is no address; write local@domain")
+    made = Suppression(address=normalize(address), reason=reason.reason)
+    _apply(office, token, [made], [])
+    return Suppressed(address=made.address, reason=made.reason, source=made.source)
+
+
+@router.delete("/suppressions/{address:path}", status_code=204)
+def delete_suppression(token: MayWriteObjects, office: TheOffice, address: Name) -> None:
+    """Mail to this address leaves again."""
+    _apply(office, token, [], [("suppression", _suppressed(office, address).address)])
+
+
+def _suppressed(office: Office, address: str) -> Suppression:
+    wanted = normalize(address)
+    found = None if "\0" in wanted else office.store.suppressed([wanted]).get(wanted)
+    if found is None:
+        raise Problem(404, f"{address!r} is not suppressed")
+    return found

@@ -1,0 +1,44 @@
+"""What the API needs from the house."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from mailroom.accept import Submission
+from mailroom.objects import Directory
+from mailroom.ports import Blobs, Clock, Store
+from mailroom_core.model import MessageId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Office:
+    """Made by `wiring`, found by every request."""
+
+    store: Store
+    blobs: Blobs
+    directory: Callable[[], Directory]
+    look: Callable[[], bool]
+    """Blocking: read the directory again if it has changed."""
+    accept: Callable[[Submission], Awaitable[MessageId]]
+    notify: Callable[[], None]
+    clock: Clock
+    key: bytes
+    """Of the stored hashes of tokens and credentials."""
+    spool: Path
+    max_size: int
+    """Of a mail, in bytes."""
+    max_recipients: int
+
+
+async def _office(request: Request) -> Office:
+    office: Office = request.app.state.office
+    return office
+
+
+TheOffice = Annotated[Office, Depends(_office)]

@@ -1,0 +1,97 @@
+"""One running gateway for all tests of the API; what it sends lands in a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import pytest
+
+from demo.processes import Gateway
+
+T = TypeVar("T")
+MARY = "mary@contoso.example"
+ANNA = "anna@customer.example"
+
+
+def eventually(what: Callable[[], T], *, patience: float = 20.0) -> T:
+    """Ask until the answer is true; then that answer, or the last one."""
+    until = time.monotonic() + patience
+    while not (answer := what()) and time.monotonic() < until:
+        time.sleep(0.05)
+    return answer
+
+
+class Api:
+    """A gateway, its sink, and clients with tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gateway = Gateway(folder / "gateway")
+        self.sink = folder / "sink"
+        self.sink.mkdir()
+        self.gateway.run("server", "add-sink", "sink", "--directory", str(self.sink))
+        self.gateway.run("app", "add", "erp", "--sender", "contoso.example")
+        self.gateway.run("app", "add", "shop", "--sender", "shop.example")
+        self.tokens: dict[str, str] = {}
+        self.add_token("erp", "messages:send", "messages:read", "messages:act", application="erp")
+        self.add_token("shop", "messages:send", "messages:read", "messages:act", application="shop")
+        self.add_token("reader", "messages:read")
+        self.add_token("actor", "messages:act", "messages:read")
+        self.add_token("objects", "objects:read", "objects:write")
+        self.gateway.start()
+        self._clients: dict[str, httpx2.Client] = {}
+
+    def add_token(self, name: str, *scopes: str, application: str = "", more: tuple[str, ...] = ()) -> str:
+        words = ["token", "add", name, *(word for scope in scopes for word in ("--scope", scope)), *more]
+        self.tokens[name] = self.gateway.run(*words, *(("--application", application) if application else ())).strip()
+        return self.tokens[name]
+
+    def __getitem__(self, token: str) -> httpx2.Client:
+        """A client with the token of this name; an empty name is no token."""
+        if token not in self._clients:
+            headers = {"Authorization": f"Bearer {self.tokens[token]}"} if token else {}
+            self._clients[token] = httpx2.Client(base_url=f"{self.gateway.web}/v1", headers=headers, timeout=30, trust_env=False)
+        return self._clients[token]
+
+    def send(self, token: str = "erp", *, sender: Any = MARY, **mail: Any) -> str:
+        """A mail as JSON, with whatever it lacks; its id."""
+        answer = self[token].post("/messages", json={"from": sender, "to": [ANNA], "subject": "Hello", "text": "Hi\n", **mail})
+        assert answer.status_code == 202, answer.text
+        number: str = answer.json()["id"]
+        return number
+
+    def arrived(self, number: str) -> bytes:
+        """The bytes that left for the next hop."""
+        path = self.sink / f"{number}.eml"
+        assert eventually(path.exists), self["reader"].get(f"/messages/{number}").text
+        return path.read_bytes()
+
+    def forget_clients(self) -> None:
+        """The gateway has started again, at another port."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def stop(self) -> None:
+        self.forget_clients()
+        self.gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    made = Api(tmp_path_factory.mktemp("api"))
+    yield made
+    made.stop()
+
+
+def problem(answer: httpx2.Response, status: int) -> str:
+    """The detail of an error, which is a problem document."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["detail"]
+    return str(body["detail"]) + "".join(f" {each['where']}: {each['what']}" for each in body.get("errors", ()))
