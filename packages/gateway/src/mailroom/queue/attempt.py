@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,8 @@ from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+AGAIN = 1.0
+"""Seconds until an outcome is offered to the store again that it could not take."""
 MARGIN = timedelta(seconds=5)
 """How long after an attempt's deadline its lane's next owner waits: the old owner's clock may run behind."""
 SLOWEST = 64 * 1024
@@ -91,35 +93,57 @@ async def _under_deadline(
 ) -> Settled | None:
     facts = dict(attempt.facts)
     limit = desk.limit_for(work.message).total_seconds()
+    heed: tuple[Outcome, ...] = ()
 
     async def remember(more: Mapping[str, str]) -> None:
         await desk.ledger.note(attempt.id, more)
         facts.update(more)
 
     try:
-        with _bytes_of(desk.blobs, work.message) as source:
+        with _bytes_of(desk.blobs, work.message, needed=not look) as source:
             job = Job(attempt, work.message, {d.id: d.recipient for d in work.deliveries}, source)
             async with asyncio.timeout(limit):
                 outcomes = await act(job, remember)
     except TimeoutError:
         outcomes = _all(work.deliveries, Unknown(f"no end after {limit:.0f} s", looked=False))
     except VaultError as problem:
-        outcomes = _all(work.deliveries, vault_outcome(problem))
+        heed = (vault_outcome(problem),)
+        # What was begun is not undone by a missing token: only an attempt that has noted nothing yet has sent nothing.
+        begun = look or facts != attempt.facts
+        outcomes = _all(work.deliveries, Unknown(str(problem), looked=False) if begun else heed[0])
+    except BytesMissing as problem:
+        events.attempt_broke(work.message.id, str(problem))
+        outcomes = _all(work.deliveries, Held(Reply(0, str(problem))))
     except (StoreError, OSError) as problem:
         events.attempt_broke(work.message.id, repr(problem))
         outcomes = _all(work.deliveries, Unknown("the gateway's own storage failed", looked=False))
     except Exception as problem:  # noqa: BLE001  # one of three places: a bug of ours never bounces mail
-        events.attempt_broke(work.message.id, repr(problem))
+        events.attempt_broke(work.message.id, f"{type(problem).__name__} in {_where(problem)}")
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
     settled = desk.report(settled, work)
-    await desk.ledger.settle(settled)
+    await _keep(desk, settled, until=attempt.deadline)
     events.settled(work.message.id, attempt.lane, settled.text)
-    return replace(settled, outcomes=tuple(outcomes.values()))
+    return replace(settled, outcomes=(*outcomes.values(), *heed))
+
+
+async def _keep(desk: Desk, settled: Settled, *, until: datetime) -> None:
+    """Commit what is known, also after a while in which the database is busy or full: what is lost would have to be found out, and by
+    SMTP it can't be. After the attempt's deadline it is for others to find out."""
+    while True:
+        try:
+            await desk.ledger.settle(settled)
+        except StoreError as problem:
+            if desk.clock() >= until:
+                raise
+            events.store_trouble(str(problem))
+        else:
+            return
+        await asyncio.sleep(AGAIN)
 
 
 def vault_outcome(problem: VaultError) -> Outcome:
-    """A token can't be had: for a while, or until a person acts. No byte of the mail has left."""
+    """A token can't be had: for a while, or until a person acts."""
     reply = Reply(0, str(problem))
     return Deferred(reply, lane=True) if problem.transient else Held(reply, lane=True)
 
@@ -162,13 +186,33 @@ def _opened(new: NewAttempt) -> Attempt:
     )
 
 
+class BytesMissing(Exception):
+    """The bytes of a mail that is to be sent can't be read; nothing of it has left."""
+
+
 @contextmanager
-def _bytes_of(blobs: Blobs, message: Message) -> Iterator[ReadAt]:
+def _bytes_of(blobs: Blobs, message: Message, *, needed: bool) -> Iterator[ReadAt]:
+    """A look can do without them."""
     if message.raw is not None:
         yield InMemory(message.raw)
         return
-    blob = blobs.open(message.blob)
+    try:
+        blob = blobs.open(message.blob)
+    except (StoreError, OSError) as problem:
+        if needed:
+            text = f"The bytes of the mail can't be read ({problem}). Put the file back, then retry it; or cancel it"
+            raise BytesMissing(text) from None
+        yield InMemory(b"")
+        return
     try:
         yield blob
     finally:
         blob.close()
+
+
+def _where(problem: BaseException) -> str:
+    """File and line; an exception's own text may quote what must not be in a log."""
+    last = problem.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f"{last.tb_frame.f_code.co_filename.rpartition('/')[2]}:{last.tb_lineno}" if last else "?"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,26 @@ def _sqlite(path: Path, clock: Clock) -> SqlStore:
         _sync_folder(path.parent)
     except OSError as problem:
         raise store_error(problem, engine) from problem
-    database = Database(engine, Dialect(sqlite=True), clock, lock.held)
+    database = Database(engine, Dialect(sqlite=True), clock, _alone(path, lock))
     return _made_ready(SqlStore(database, on_close=lock.close), database)
+
+
+def _alone(path: Path, lock: WriteLock) -> Callable[[], AbstractContextManager[None]]:
+    """The right to write, as long as the file is the one that we have opened: SQLite would go on writing to one that was removed."""
+    opened = os.stat(path)
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        with lock.held():
+            try:
+                there = os.path.samestat(os.stat(path), opened)
+            except FileNotFoundError:
+                there = False
+            if not there:
+                raise StoreError(f"the database {path} was removed or replaced while Mailroom runs; put it back, or start Mailroom again")
+            yield
+
+    return alone
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
