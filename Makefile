@@ -4,9 +4,9 @@ PYTHON ?= python3
 PY := .venv/bin/python
 ARGS ?=
 N ?= 1000
-PACKAGES := packages/core packages/gateway packages/emulator
+PACKAGES := packages/core packages/client packages/gateway packages/emulator
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
-SOURCES := packages/core/src packages/gateway/src packages/emulator/src demo tests bench
+SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench
 INSTALL = $(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
 .PHONY: help setup setup-dev system demo serve check format test test-fast bench crash lock clean

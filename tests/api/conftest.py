@@ -95,3 +95,8 @@ def problem(answer: httpx2.Response, status: int) -> str:
     assert body["status"] == status
     assert body["detail"]
     return str(body["detail"]) + "".join(f" {each['where']}: {each['what']}" for each in body.get("errors", ()))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

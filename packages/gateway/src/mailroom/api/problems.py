@@ -20,6 +20,7 @@ MEDIA = "application/problem+json"
 _BY_ENHANCED = {"5.7.1": 403, "5.3.4": 413, "4.7.1": 429}
 """Status codes of RFC 3463 that say more than temporary or not."""
 _ADVICE = {
+    400: "The request can't be read; send JSON (RFC 8259)",
     401: "Send a token as `Authorization: Bearer ...`; `mailroom token add` makes one",
     404: "There is nothing at this address; /v1/docs shows what there is",
     405: "This can't be done here; /v1/docs shows what can",

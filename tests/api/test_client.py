@@ -1,0 +1,74 @@
+"""The client, against the running gateway."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mailroom_client import AsyncMailroom, Attachment, Mailroom, Problem, act, act_on_all, raw, search, send, send_mime, story
+from tests.api.conftest import ANNA, MARY, Api
+
+PLAIN = b"From: mary@contoso.example\r\nSubject: from a client\r\n\r\nx\r\n"
+
+
+def test_a_mail_is_sent_found_and_followed(api: Api) -> None:
+    subject = f"client {uuid.uuid4().hex}"
+    with Mailroom(api.gateway.web, api.tokens["erp"]) as mailroom:
+        number = mailroom.do(
+            send(
+                sender=MARY,
+                to=[ANNA, "bob@partner.example"],
+                subject=subject,
+                text="x",
+                attachments=[Attachment("a.bin", b"\0\1")],
+                tags=["t1"],
+            )
+        )
+        api.arrived(number)
+        told = mailroom.do(story(number))
+        assert {each.recipient for each in told.deliveries} == {ANNA, "bob@partner.example"}
+        assert told.message.accepted_at.tzinfo is not None
+        assert told.message.tags == ("t1",)
+        assert told.events[0].name == "accepted"
+        found = list(mailroom.all(search(text=subject, limit=1)))
+        assert [each.delivery.recipient for each in found] == ["bob@partner.example", ANNA]
+        assert b"a.bin" in mailroom.do(raw(number))
+        assert mailroom.do(act_on_all("cancel", text=subject)).done
+
+
+@pytest.mark.anyio
+async def test_the_async_client_takes_the_same_calls(api: Api) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield PLAIN[:20]
+        yield PLAIN[20:]
+
+    async with AsyncMailroom(api.gateway.web, api.tokens["erp"]) as mailroom:
+        number = await mailroom.do(send_mime(pieces(), sender=None, recipients=[ANNA], idempotency_key=uuid.uuid4().hex))
+        assert (await mailroom.do(story(number))).message.sender is None
+        found = [each.message.id async for each in mailroom.all(search(text="from a client", limit=1))]
+        assert found[0] == number
+
+
+def test_a_refusal_says_what_to_do(api: Api) -> None:
+    with Mailroom(api.gateway.web, "mrt_wrong") as mailroom, pytest.raises(Problem, match="mailroom token add") as refused:
+        mailroom.do(act("0" * 13, "retry"))
+    assert (refused.value.status, refused.value.temporary) == (401, False)
+    with Mailroom(api.gateway.web, api.tokens["erp"]) as mailroom, pytest.raises(Problem, match=r"to\.0: .*no address|not one address"):
+        mailroom.do(send(sender=MARY, to=["nobody"], text="x"))
+
+
+def test_a_gateway_that_is_down_is_a_problem_for_later() -> None:
+    with Mailroom("http://127.0.0.1:9", "x") as mailroom, pytest.raises(Problem, match="see that it runs") as refused:
+        mailroom.do(story("x"))
+    assert refused.value.temporary
+
+
+def test_the_client_needs_nothing_of_the_gateway() -> None:
+    names = (
+        "import mailroom_client, sys; print(sorted(n for n in sys.modules if n.split('.')[0] in ('mailroom', 'mailroom_core', 'pydantic')))"
+    )
+    assert subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -1,0 +1,106 @@
+"""Accounts, servers, applications, alias domains and suppressions, and who may touch them."""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import MARY, Api, eventually, problem
+
+
+def test_every_kind_is_put_listed_read_and_deleted(api: Api) -> None:
+    things: dict[str, dict[str, Any]] = {
+        "accounts": {"mailbox": "office@contoso.example", "client_id": "x"},
+        "servers": {
+            "priority": 90,
+            "from_filter": ["nowhere.example"],
+            "smarthost": {"host": "smtp.example", "security": "tls", "port": 465},
+        },
+        "alias-domains": {"default_from": "hello"},
+        "applications": {"senders": ["nowhere.example"], "networks": ["10.9.8.0/24"]},
+    }
+    for kind, table in things.items():
+        made = api["objects"].put(f"/{kind}/thing one/2", json=table)
+        assert made.status_code == 200, made.text
+        got = api["objects"].get(f"/{kind}/thing one/2").json()
+        assert got["name"] == "thing one/2"
+        for key, value in table.items():
+            assert got[key] == value if not isinstance(value, dict) else value.items() <= got[key].items()
+        assert got in api["objects"].get(f"/{kind}").json()
+        assert api["objects"].delete(f"/{kind}/thing one/2").status_code == 204
+        problem(api["objects"].get(f"/{kind}/thing one/2"), 404)
+        problem(api["objects"].delete(f"/{kind}/thing one/2"), 404)
+
+
+@pytest.mark.parametrize(
+    ("path", "table", "told"),
+    [
+        ("servers/x", {}, "graph, smarthost, sink"),
+        ("servers/x", {"sink": {}, "graph": {"account": "a"}}, "it has 2"),
+        ("servers/x", {"graph": {"account": "nobody"}}, "which does not exist"),
+        ("servers/x", {"smarthost": {"host": "h", "port": 99999}}, "port"),
+        ("servers/x", {"smarthost": {"host": "h\nx"}}, "control character"),
+        ("servers/x", {"smarthost": "h"}, "no table"),
+        ("applications/x", {"networks": ["everywhere"]}, "no network"),
+        ("applications/x", {"senders": ["a b"]}, "no address"),
+        ("applications/x", {"key": "f00d"}, "no setting key"),
+        ("applications/x", {"kind": "urgent"}, "transactional or bulk"),
+        ("applications/x", {"per_minute": 10**30}, "per_minute"),
+        ("applications/x", {"alias_domain": "no.example"}, "does not exist"),
+        ("accounts/%20", {}, "needs a name"),
+        ("accounts/x", {"colour": "red"}, "no setting colour"),
+        ("accounts/x", {"provider": "yahoo"}, "microsoft"),
+        ("suppressions/nobody", {}, "no address"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(api: Api, path: str, table: dict[str, Any], told: str) -> None:
+    assert told in problem(api["objects"].put(f"/{path}", json=table), 422)
+
+
+def test_what_is_still_needed_stays(api: Api) -> None:
+    api["objects"].put("/accounts/needed", json={})
+    api["objects"].put("/servers/needs", json={"graph": {"account": "needed"}, "from_filter": ["nowhere.example"]})
+    assert "names the account" in problem(api["objects"].delete("/accounts/needed"), 409)
+    assert api["objects"].delete("/servers/needs").status_code == 204
+    assert api["objects"].delete("/accounts/needed").status_code == 204
+
+
+def test_a_credential_is_shown_once_and_survives_a_change(api: Api) -> None:
+    api["objects"].put("/applications/printer", json={"senders": ["contoso.example"]})
+    shown = api["objects"].post("/applications/printer/credential").json()
+    assert api["objects"].put("/applications/printer", json={"senders": ["*"]}).json()["credential"] is True
+    assert shown["password"] not in api["objects"].get("/applications").text
+
+    def signs_in() -> bool:
+        with smtplib.SMTP(api.gateway.host, api.gateway.port, timeout=10) as smtp:
+            smtp.starttls()
+            try:
+                smtp.login(shown["user"], shown["password"])
+            except smtplib.SMTPAuthenticationError:
+                return False
+            return True
+
+    assert eventually(signs_in)
+    assert api["objects"].delete("/applications/printer").status_code == 204
+
+
+def test_mail_to_a_suppressed_address_fails_visibly(api: Api) -> None:
+    put = api["objects"].put("/suppressions/Gone@customer.example", json={"reason": "asked to"})
+    assert put.json() == {"address": "gone@customer.example", "reason": "asked to", "source": "person"}
+    number = api.send(to=["gone@customer.example"])
+    assert api["reader"].get(f"/messages/{number}").json()["deliveries"][0]["state"] == "failed"
+    assert put.json() in api["objects"].get("/suppressions").json()
+    assert api["objects"].get("/suppressions/gone@customer.example").json() == put.json()
+    assert api["objects"].delete("/suppressions/gone@customer.example").status_code == 204
+    problem(api["objects"].delete("/suppressions/gone@customer.example"), 404)
+
+
+def test_a_new_server_is_used_at_once(api: Api) -> None:
+    api["objects"].put("/servers/special", json={"from_filter": ["special@contoso.example"], "sink": {"directory": str(api.sink)}})
+    number = api.send(sender="special@contoso.example")
+    assert api["reader"].get(f"/messages/{number}").json()["deliveries"][0]["server"] == "special"
+    api.arrived(number)
+    api["objects"].delete("/servers/special")
+    assert MARY in api["reader"].get(f"/messages/{api.send()}").text
