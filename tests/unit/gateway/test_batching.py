@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from mailroom.batching import GroupCommit
+from mailroom_core.errors import StoreError
 
 
 @pytest.mark.anyio
@@ -104,3 +105,19 @@ async def test_closing_waits_for_no_further_callers() -> None:
     gate.set()
     await commit.close()
     assert all(caller.done() for caller in callers)
+
+
+@pytest.mark.anyio
+async def test_a_database_in_trouble_is_asked_once_and_not_for_each_item() -> None:
+    calls = 0
+
+    def write(items: Sequence[int]) -> None:
+        nonlocal calls
+        calls += 1
+        raise StoreError("busy")
+
+    commit = GroupCommit("test", write)
+    results = await asyncio.gather(*(commit(number) for number in range(50)), return_exceptions=True)
+    assert {type(result) for result in results} == {StoreError}
+    assert calls <= 2
+    await commit.close()

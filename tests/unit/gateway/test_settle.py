@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -156,3 +157,14 @@ def test_whatever_comes_out_the_step_is_one_of_the_table(outcome: Outcome, look:
     before = State.UNSURE if look else State.SENDING
     after = settle(outcome, look=look, looks=2 if look else 0).deliveries[0].state
     assert after in TRANSITIONS[before]
+
+
+def test_while_the_provider_cannot_be_asked_the_waits_grow_and_the_timeline_is_told_once() -> None:
+    old = replace(attempt(looks=1), started_at=NOW - timedelta(minutes=20))
+    settled = judge(old, [delivery(state=State.UNSURE)], {DeliveryId(1): Unknown("down", looked=False)}, RULES, look=True)
+    (result,) = settled.deliveries
+    assert result.due_at == NOW + timedelta(minutes=5)
+    assert result.event is None
+    older = replace(old, started_at=NOW - timedelta(days=2))
+    settled = judge(older, [delivery(state=State.UNSURE)], {DeliveryId(1): Unknown("down", looked=False)}, RULES, look=True)
+    assert settled.deliveries[0].due_at == NOW + timedelta(minutes=10)

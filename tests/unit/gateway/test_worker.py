@@ -12,13 +12,13 @@ from random import Random
 import pytest
 
 from mailroom.lanes import LanePace
-from mailroom.ports import Job, NewMessage, Query, Remember, Store
+from mailroom.ports import Action, Job, NewMessage, Query, Remember, Store
 from mailroom.queue.attempt import Desk
 from mailroom.queue.ledger import Ledger
 from mailroom.queue.worker import Way, Worker
 from mailroom.store.open import open_store
 from mailroom.wakeup import PipeWakeup
-from mailroom_core.errors import ConfigError, VaultError
+from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import (
     Deferred,
     DeliveryId,
@@ -31,7 +31,7 @@ from mailroom_core.model import (
     State,
     Unknown,
 )
-from mailroom_core.policy.pace import Limits
+from mailroom_core.policy.pace import Limits, Unit, Window
 from tests.contract.store.makers import Maker
 from tests.contract.store.memory_blobs import MemoryBlobs
 
@@ -44,8 +44,8 @@ Act = Callable[[Job], Outcome]
 class Fake:
     """A transport. `attempts` and `looks` say what comes out; both remember what they were given."""
 
-    def __init__(self, attempt: Act = lambda job: YES, look: Act = lambda job: Unknown("not yet")) -> None:
-        self.act, self.look = attempt, look
+    def __init__(self, attempt: Act = lambda job: YES, look: Act = lambda job: Unknown("not yet"), *, noting: bool = True) -> None:
+        self.act, self.look, self.noting = attempt, look, noting
         self.sent: list[str] = []
         self.looked: list[str] = []
         self.running = self.most = 0
@@ -56,7 +56,8 @@ class Fake:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            await remember({"draft_id": job.attempt.marker})
+            if self.noting:
+                await remember({"draft_id": job.attempt.marker})
             if self.gate:
                 await self.gate.wait()
             return dict.fromkeys(job.recipients, self.act(job))
@@ -163,11 +164,83 @@ async def test_a_vault_in_trouble_is_no_reason_to_fail(tmp_path: Path) -> None:
     def broken(job: Job) -> Outcome:
         raise VaultError("Microsoft is busy", transient=True)
 
-    house = House(tmp_path, Fake(broken))
+    house = House(tmp_path, Fake(broken, noting=False))
     async with house.running():
         house.put("one")
         await house.until(lambda: any("Microsoft is busy" in str(item.delivery.reply) for item in house.store.find(Query(), limit=9)[0]))
         assert house.states() == [State.QUEUED]
+
+
+async def test_a_token_that_is_missing_in_the_middle_or_at_a_look_never_begins_a_mail_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailroom.queue.worker.LANE_PAUSE", timedelta(milliseconds=20))
+
+    def broken(job: Job) -> Outcome:
+        raise VaultError("login is down", transient=True)
+
+    house = House(tmp_path, Fake(broken, broken))
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: len(house.transport.looked) >= 2)
+        assert house.states() == [State.UNSURE]
+    assert house.transport.sent == ["one"]
+
+
+async def test_a_cancelled_mail_leaves_the_others_of_its_lane_alone(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake(), at_once=1)
+    house.transport.gate = asyncio.Event()
+    async with house.running():
+        _, second, _ = house.put("one", "two", "three")
+        await house.until(lambda: house.transport.running == 1)
+        assert house.store.act(Query(message_id=second.id), Action.CANCEL, by="test") == 1
+        house.transport.gate.set()
+        await house.until(lambda: sorted(state.value for state in house.states()) == ["cancelled", "sent", "sent"])
+        (lane,) = house.store.lanes()
+        assert lane.owned
+    assert house.transport.sent == ["one", "three"]
+
+
+async def test_a_mail_that_is_larger_than_a_limit_is_held_alone(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake())
+    house.way = Way(house.transport, LanePace(now, mails=Limits((Window(Unit.RECIPIENTS, 1, timedelta(days=1)),), 4)))
+    two = house.maker.message("anna@example.org", "bob@example.org", lane=LANE, subject="two")
+    async with house.running():
+        house.store.put([two])
+        house.put("one")
+        await house.until(lambda: sorted(state.value for state in house.states()) == ["held", "held", "sent"])
+
+
+async def test_a_mail_whose_bytes_are_gone_is_held_and_says_so(tmp_path: Path) -> None:
+    house = House(tmp_path, Fake())
+    async with house.running():
+        house.store.put([house.maker.message("anna@example.org", lane=LANE, raw=None, blob="missing.eml")])
+        await house.until(lambda: house.states() == [State.HELD])
+    assert not house.transport.sent
+
+
+async def test_an_answer_is_kept_though_the_store_is_busy_when_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path, Fake())
+    house.transport.gate = asyncio.Event()
+    record = house.store.record
+    busy = True
+
+    def moody(**batch: object) -> object:
+        if busy and batch["ended"]:
+            raise StoreError("busy")
+        return record(**batch)  # type: ignore[arg-type]  # as it came
+
+    monkeypatch.setattr(house.store, "record", moody)
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: house.transport.running == 1)
+        house.transport.gate.set()
+        await house.until(lambda: house.transport.running == 0)
+        await asyncio.sleep(0.2)
+        assert house.states() == [State.SENDING]
+        busy = False
+        await house.until(lambda: house.states() == [State.SENT])
+    assert house.transport.sent == ["one"]
 
 
 async def test_a_pause_that_the_provider_wants_stops_the_whole_lane(tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ class StoreError(MailroomError):
     """The database is busy, full or gone; nothing was committed."""
 
 
+class StoreRefused(StoreError):
+    """The change breaks the database's rules, so it would at every try: a mistake of ours. Other changes can still be committed."""
+
+
 class StoreFull(StoreError):
     """There is no room left; 452 4.3.1 to whoever hands in mail (RFC 3463 3.4)."""
 

@@ -2,7 +2,7 @@
 
 A caller hands in an item and waits. A writer takes everything that is waiting, writes it in one call, and then releases all of its
 callers at once: the slower the disk, the larger the batches. If a batch fails, its items are written one by one, so that one
-bad item never fails the others.
+bad item never fails the others; unless it is the database that is in trouble, which would be so for each of them.
 
 Who was released together comes back soon, with the next item. So under load the writer waits for them, at most as long as the last
 write took: half as many transactions, each twice as large. A single caller never waits for others.
@@ -14,6 +14,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
+
+from mailroom_core.errors import StoreError, StoreRefused
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -75,8 +77,9 @@ class GroupCommit(Generic[T, R]):
         try:
             result = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, [item for item, _ in batch])
         except Exception as problem:  # noqa: BLE001  # whatever it is, it belongs to the callers
-            if len(batch) == 1:
-                _fail(batch[0][1], problem)
+            if len(batch) == 1 or (isinstance(problem, StoreError) and not isinstance(problem, StoreRefused)):
+                for _, future in batch:
+                    _fail(future, problem)
                 return
             for one in batch:
                 await self._commit([one])

@@ -6,7 +6,7 @@ times uses that clock. `put`, `begin` and `settle` take batches: one call is one
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -292,8 +292,11 @@ class Store(Protocol):
         """The message that came with this idempotency key, and its digest."""
 
     # -- lanes
-    def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:
-        """Lease up to `want` lanes that nobody holds a lease on, that are not held, and that have due or unresolved work."""
+    def claim(self, owner: str, *, want: int, ttl: timedelta, but: Collection[LaneName] = ()) -> list[Lane]:
+        """Lease up to `want` lanes that nobody holds a lease on, that are not held, and that have due or unresolved work.
+
+        `but` are lanes that the owner is still busy with: a lease of its own that has lapsed is renewed, never claimed anew.
+        """
 
     def renew(self, owner: str, lanes: Sequence[Lane], ttl: timedelta) -> set[LaneName]:
         """Those that are still ours, with a new end."""

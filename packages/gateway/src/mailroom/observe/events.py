@@ -152,3 +152,8 @@ def worker_ended(code: int) -> None:
 def report_left_out(message: int, why: str) -> None:
     """A failure that its sender is not told of by mail; the queue shows it."""
     _emit("warning", "report_left_out", message=show_id(message), why=why)
+
+
+def mail_held(message: int, why: str) -> None:
+    """One mail can't go on without a person; the others of its lane do."""
+    _emit("warning", "mail_held", message=show_id(message), why=why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -17,6 +17,7 @@ LOOKS = tuple(timedelta(seconds=s) for s in (5, 10, 15, 30, 60, 120, 180, 300))
 gateway's 504 has been followed by the mail two minutes later (graph.md 9 #3)."""
 
 
+LONGEST_WAIT = timedelta(minutes=10)
 PATIENT_TRIES = 5
 """So many tries follow the next hop's own wish, however short."""
 
@@ -91,8 +92,12 @@ def _unsure(attempt: Attempt, delivery: Delivery, unknown: Unknown, rules: Rules
     why = unknown.why
     looks = attempt.looks + (1 if look and unknown.looked else 0)
     if looks < len(rules.looks):
-        due = rules.now + rules.looks[looks]
-        return _become(delivery, State.UNSURE, due, None, rules, f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}")
+        # While the provider can't be asked the waits grow with the age of the question, and the timeline is told once.
+        wait = rules.looks[looks] if unknown.looked or not look else max(rules.looks[looks], (rules.now - attempt.started_at) / 4)
+        due = rules.now + min(wait, max(LONGEST_WAIT, rules.looks[looks]))
+        text = f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}"
+        result = _become(delivery, State.UNSURE, due, None, rules, text)
+        return result if unknown.looked or not look else replace(result, event=None)
     text = f"Nobody knows whether it was sent ({why}). Look into the mailbox, then send it again, or ignore it"
     return _become(delivery, State.HELD, None, None, rules, text)
 

@@ -7,14 +7,14 @@ can't be settled any more (the epoch is stale), and the lane's new owner resolve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
 from mailroom.lanes import LanePace
 from mailroom.observe import events
-from mailroom.ports import Lane, Settled, Transport, Wakeup, Work
+from mailroom.ports import Action, Lane, Query, Settled, Transport, Wakeup, Work
 from mailroom.queue.attempt import Desk, deliver, look
 from mailroom_core.errors import MailroomError, StoreError
 from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outcome
@@ -28,9 +28,15 @@ CLAIM_REST = 20
 IDLE = timedelta(seconds=5)
 """A lane without work is given back after this time."""
 FETCH = 100
-"""Messages read from the store at once."""
+"""Messages read from the store at once, if they are small: a lane holds no more than FETCH_BYTES of mail that waits."""
+FETCH_BYTES = 2 * 1024 * 1024
+FEWEST = 8
+EMPTY = timedelta(milliseconds=100)
+"""A lane in which nothing was due is read again after this time at the earliest, however often it is nudged."""
 LOOKS_AT_ONCE = 20
 CLAIM = 64
+AFTER_A_MISTAKE = timedelta(seconds=30)
+"""Until a lane whose runner failed by a mistake of ours is given back, to be taken anew."""
 LANE_PAUSE = timedelta(seconds=30)
 """When the provider wants a pause and doesn't say how long."""
 
@@ -69,7 +75,7 @@ class Worker:
                 if patience <= timedelta():
                     start = monotonic()
                     await self._claim()
-                    claim_at = monotonic() + CLAIM_REST * (monotonic() - start)
+                    claim_at = monotonic() + min(CLAIM_REST * (monotonic() - start), POLL.total_seconds())
                     patience = POLL
                 waiting = asyncio.create_task(self.wakeup.wait(patience))
                 await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,7 +92,7 @@ class Worker:
 
     async def _claim(self) -> None:
         try:
-            lanes = await asyncio.to_thread(self.desk.store.claim, self.name, want=CLAIM, ttl=LEASE)
+            lanes = await asyncio.to_thread(self.desk.store.claim, self.name, want=CLAIM, ttl=LEASE, but=tuple(self._runners))
         except StoreError as problem:
             events.store_trouble(str(problem))
             return
@@ -104,6 +110,9 @@ class Worker:
         except MailroomError as problem:
             events.worker_broke(lane.name, str(problem))
             await asyncio.to_thread(self.desk.store.hold_lane, lane.name, str(problem))
+        except Exception as problem:  # noqa: BLE001  # one lane: a mistake of ours there must neither stop the others nor go unseen
+            events.worker_broke(lane.name, f"{type(problem).__name__}: {problem}")
+            await asyncio.sleep(AFTER_A_MISTAKE.total_seconds())
         finally:
             if self._runners.get(lane.name) is runner:
                 del self._runners[lane.name], self._tasks[lane.name]
@@ -129,6 +138,14 @@ class Worker:
                     runner.stop()
 
 
+def _room(works: Sequence[Work]) -> int:
+    """How many messages to read at once: as many as before, as long as mails like these don't take more memory than they may."""
+    if not works:
+        return FETCH
+    average = sum(len(work.message.raw or b"") for work in works) // len(works)
+    return max(FEWEST, min(FETCH, FETCH_BYTES // max(average, 1)))
+
+
 class LaneRunner:
     """Runs one lane while we own it: first what is unresolved, then what is due, at the lane's pace."""
 
@@ -139,14 +156,16 @@ class LaneRunner:
         self._stopped = False
         self._more = set(Kind)
         self._turn = asyncio.Event()
-        self._fetch_at = self._look_at = monotonic()
+        self._limit = FETCH
+        self._fetch_at = self._look_at = self._rested_at = monotonic()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
         self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
 
     def nudge(self) -> None:
-        """There may be new work."""
+        """There may be new work; it is read at once if there is room for it, and not more than ten times a second."""
         self._more = set(Kind)
-        self._turn.set()
+        if any(len(queue) < self._limit // 2 for queue in self._waiting.values()):
+            self._turn.set()
 
     def stop(self) -> None:
         """Start nothing more."""
@@ -161,7 +180,7 @@ class LaneRunner:
                 self._turn.clear()
                 await self._look()
                 await self._fetch()
-                pause = self._start()
+                pause = await self._start()
                 if self._under_way or any(self._waiting.values()):
                     busy_at = monotonic()
                 elif monotonic() - busy_at > IDLE.total_seconds():
@@ -185,32 +204,45 @@ class LaneRunner:
         """Read what is due of each kind that there may be more of, when little of it is left: bulk mail that waits hides no other."""
         if monotonic() >= self._fetch_at:
             self._more = set(Kind)
-        wanted = {kind for kind in self._more if len(self._waiting[kind]) < FETCH // 2}
-        if not wanted:
+        wanted = {kind for kind in self._more if len(self._waiting[kind]) < self._limit // 2}
+        if not wanted or monotonic() < self._rested_at:
             return
         self._fetch_at = monotonic() + POLL.total_seconds()
         self._more -= wanted
         known = {*self._under_way, *(number for queue in self._waiting.values() for number in queue)}
         kind = next(iter(wanted)) if len(wanted) == 1 else None
-        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=FETCH, kind=kind)
-        if len(works) >= FETCH:
+        limit = self._limit
+        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=limit, kind=kind)
+        if len(works) >= limit:
             self._more |= wanted
+        elif not works:
+            self._rested_at = monotonic() + EMPTY.total_seconds()
+        self._limit = _room(works)
         for work in works:
             if work.message.id not in known:  # known before: what has ended meanwhile was still queued when the store looked
                 self._waiting[work.message.kind][work.message.id] = work
 
-    def _start(self) -> timedelta:
+    async def _start(self) -> timedelta:
         """Start what may start now; how long until the next one may."""
         for queue in self._waiting.values():
             while queue:
                 message_id, work = next(iter(queue.items()))
                 way = self._ways(self.lane, work.deliveries[0].server)
-                pause = way.pace.pause(len(work.deliveries))
+                try:
+                    pause = way.pace.pause(len(work.deliveries))
+                except ValueError as problem:  # it is larger than a whole window: it could never start
+                    del queue[message_id]
+                    await self._hold(work, str(problem))
+                    continue
                 if pause:
                     return pause
                 del queue[message_id]
                 self._go(work, way, deliver(self._desk, self.lane, way.transport, work), recipients=len(work.deliveries))
         return POLL
+
+    async def _hold(self, work: Work, why: str) -> None:
+        events.mail_held(work.message.id, why)
+        await asyncio.to_thread(self._desk.store.act, Query(message_id=work.message.id, lane=self.lane.name), Action.HOLD, by=why)
 
     def _go(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], *, recipients: int) -> None:
         if recipients:
@@ -218,16 +250,19 @@ class LaneRunner:
         self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt, recipients))
 
     async def _one(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], recipients: int) -> None:
+        ended = False
         try:
             settled = await attempt
             if settled is None:
-                self.stop()  # the lease is gone, or somebody else acted; the next owner starts from what is committed
+                self._more.add(work.message.kind)  # somebody else acted, or the lease is gone, and then nothing is due for us
             else:
                 await self._heed(settled.outcomes, way)
+            ended = True
         except StoreError as problem:
             events.store_trouble(str(problem))
-            self.stop()  # what is open is resolved by the lane's next owner
         finally:
+            if not ended:
+                self.stop()  # what is open is resolved by the lane's next owner
             if recipients:
                 way.pace.end(recipients)
             del self._under_way[work.message.id]
@@ -249,6 +284,9 @@ class LaneRunner:
                 return
 
     async def _rest(self, pause: timedelta) -> None:
+        left = self._rested_at - monotonic()
+        if self._more and left > 0:
+            pause = min(pause, timedelta(seconds=left))
         try:
             async with asyncio.timeout(min(pause, POLL).total_seconds()):
                 await self._turn.wait()

@@ -13,7 +13,7 @@ from mailroom.store.accepting import EVENTS, event_rows, put
 from mailroom.store.database import Tx
 from mailroom.store.keeping import suppress
 from mailroom.store.values import dump_map, dump_reply, load_map, micros
-from mailroom_core.errors import StoreError
+from mailroom_core.errors import StoreError, StoreRefused
 from mailroom_core.model import TRANSITIONS, AttemptId, DeliveryId, MessageId, State, show_id
 
 # `FOR SHARE`: nobody claims, holds or frees the lane before this transaction has ended.
@@ -143,7 +143,7 @@ def _settle_one(settled: Settled, attempt: _Known, states: Mapping[int, tuple[St
     open_still = {number for number in attempt.delivery_ids if states[number][1] == settled.attempt_id}
     results = [result for result in settled.deliveries if result.id in open_still]
     if open_still != {result.id for result in results}:
-        raise StoreError(f"attempt {show_id(settled.attempt_id)} ended without a result for each of its deliveries; please report it")
+        raise StoreRefused(f"attempt {show_id(settled.attempt_id)} ended without a result for each of its deliveries; please report it")
     for result in results:
         check_transition(result.id, states[result.id][0], result.state)
         writes.results.append(result_row(settled.attempt_id, result, now))
@@ -160,7 +160,7 @@ def _settle_one(settled: Settled, attempt: _Known, states: Mapping[int, tuple[St
 def check_transition(delivery: DeliveryId, before: State, after: State) -> None:
     """Raises StoreError: nothing of the transaction is written."""
     if after not in TRANSITIONS[before]:
-        raise StoreError(f"delivery {show_id(delivery)} can't go from {before.value} to {after.value}; please report it")
+        raise StoreRefused(f"delivery {show_id(delivery)} can't go from {before.value} to {after.value}; please report it")
 
 
 def result_row(attempt: AttemptId | None, result: DeliveryResult, now: int) -> tuple[object, ...]:

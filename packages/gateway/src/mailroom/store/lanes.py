@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from mailroom.ports import Lane, LaneStatus, Usage
@@ -41,16 +41,20 @@ NEXT_DUE = f"SELECT {NEXT}, l.defer_until FROM lanes l WHERE l.name = ? AND l.he
 USAGE = "SELECT count(*), COALESCE(sum(recipients), 0), COALESCE(sum(size), 0) FROM attempts WHERE lane = ? AND started_at >= ?"
 
 
-def claimable(tx: Tx, want: int) -> bool:
+def claimable(tx: Tx, want: int, but: Collection[LaneName]) -> bool:
     """Whether it is worth while to ask for the right to write."""
-    return want > 0 and bool(tx.rows(CLAIMABLE.replace("{skip locked}", ""), tx.now, tx.now, tx.now, tx.now, 1))
+    if want <= 0:
+        return False
+    found = tx.rows(CLAIMABLE.replace("{skip locked}", ""), tx.now, tx.now, tx.now, tx.now, len(but) + 1)
+    return any(name not in but for name, _ in found)
 
 
-def claim(tx: Tx, owner: str, want: int, ttl: timedelta) -> list[Lane]:
+def claim(tx: Tx, owner: str, want: int, ttl: timedelta, but: Collection[LaneName]) -> list[Lane]:
     """See `Store.claim`."""
-    found = tx.rows(CLAIMABLE, tx.now, tx.now, tx.now, tx.now, want)
-    tx.many(CLAIM, [(owner, epoch + 1, tx.now + span(ttl), name) for name, epoch in found])
-    return [Lane(LaneName(name), epoch + 1) for name, epoch in found]
+    found = tx.rows(CLAIMABLE, tx.now, tx.now, tx.now, tx.now, want + len(but))
+    taken = [(name, epoch) for name, epoch in found if name not in but][:want]
+    tx.many(CLAIM, [(owner, epoch + 1, tx.now + span(ttl), name) for name, epoch in taken])
+    return [Lane(LaneName(name), epoch + 1) for name, epoch in taken]
 
 
 def renew(tx: Tx, owner: str, lanes: Sequence[Lane], ttl: timedelta) -> set[LaneName]:

@@ -8,7 +8,7 @@ import sqlite3
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from mailroom_core.errors import StoreError, StoreFull
+from mailroom_core.errors import StoreError, StoreFull, StoreRefused
 
 _SQLITE = {
     # https://www.sqlite.org/rescode.html, the primary codes
@@ -42,7 +42,7 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
     cause = problem.orig if isinstance(problem, DBAPIError) else problem
     said = getattr(getattr(cause, "diag", None), "message_primary", None) or cause  # the rest of what PostgreSQL says quotes the row
     if isinstance(cause, driver.IntegrityError):
-        return StoreError(f"{where} refused a change that breaks its rules ({said}); this is a mistake of Mailroom, please report it")
+        return StoreRefused(f"{where} refused a change that breaks its rules ({said}); this is a mistake of Mailroom, please report it")
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     state = getattr(cause, "sqlstate", None) or ""
     if code == sqlite3.SQLITE_FULL or state == "53100":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -53,12 +53,12 @@ class SqlStore:
             return accepting.first_use(tx, application, key)
 
     # -- lanes
-    def claim(self, owner: str, *, want: int, ttl: timedelta) -> list[Lane]:
+    def claim(self, owner: str, *, want: int, ttl: timedelta, but: Collection[LaneName] = ()) -> list[Lane]:
         with self._read() as tx:
-            if not lanes.claimable(tx, want):
+            if not lanes.claimable(tx, want, but):
                 return []
         with self._write() as tx:
-            return lanes.claim(tx, owner, want, ttl)
+            return lanes.claim(tx, owner, want, ttl, but)
 
     def renew(self, owner: str, lanes_: Sequence[Lane], ttl: timedelta) -> set[LaneName]:
         with self._write() as tx:
