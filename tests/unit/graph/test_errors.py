@@ -149,6 +149,12 @@ def test_a_closed_mailbox_holds_the_lane_and_says_what_to_do() -> None:
     trouble = judge(said(403, "ErrorAccessDenied", message="Access to OData is disabled."))
     assert kind_of(trouble) == "held lane"
     assert "add the mailbox to what the app may reach" in trouble.reply.text
+    assert "--send-only" in trouble.reply.text
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+def test_what_may_have_sent_the_mail_does_not_claim_that_it_is_sent_again(status: int) -> None:
+    assert "again" not in judge(said(status)).reply.text
 
 
 def test_a_missing_send_as_says_how_to_grant_it() -> None:

@@ -29,11 +29,12 @@ def show_id(number: int) -> str:
 
 def read_id(text: str) -> int:
     """The reverse of `show_id`. Raises ValueError."""
-    if len(text) != 13:
-        raise ValueError(f"{text!r} is not an id: it has 13 characters, as shown by `mailroom queue`")
+    digits = [_ALPHABET.find(char) for char in text.lower()]
+    if len(digits) != 13 or -1 in digits:
+        raise ValueError(f"{text!r} is not an id: it has 13 digits and letters (never i, l, o or u), as shown by `mailroom queue`")
     number = 0
-    for char in text.lower():
-        number = number * 32 + _ALPHABET.index(char)
+    for digit in digits:
+        number = number * 32 + digit
     return number
 
 

@@ -60,6 +60,7 @@ _CODE_FLOW = "Microsoft Entra docs, identity-platform/v2-oauth2-auth-code-flow.m
 _REFRESH = "Microsoft Entra docs, identity-platform/refresh-tokens.md, read 2026-11-20"
 _CREDENTIALS = "Microsoft Entra docs, identity-platform/v2-oauth2-client-creds-grant-flow.md, read 2026-11-20"
 _CERTIFICATE = "Microsoft Entra docs, identity-platform/certificate-credentials.md, read 2026-11-20"
+_CLOCK = "AzureAD/microsoft-authentication-library-for-dotnet#4951; AzureAD/azure-activedirectory-library-for-java#46; read 2026-11-20"
 _RFC = "RFC 6749 4.1.2.1 and 5.2"
 
 _RECONNECT, _CONFIG, _ADMIN, _TRANSIENT = ProblemKind
@@ -168,6 +169,13 @@ ROWS: tuple[Row, ...] = (
         "The signature of our certificate is not accepted",
         "Upload the certificate that belongs to the configured key to the app registration, and check this machine's clock",
         _CERTIFICATE,
+    ),
+    Row(
+        ("700024",),
+        _CONFIG,
+        "What we sign with our certificate is not valid at Microsoft's time; mostly this machine's clock is wrong",
+        "Check this machine's clock and keep it right (timedatectl set-ntp true), then free the lane",
+        _CLOCK,
     ),
     Row(
         ("7000218",),

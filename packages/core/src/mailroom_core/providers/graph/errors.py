@@ -117,7 +117,8 @@ ROWS: tuple[Row, ...] = (
     Row(
         Fate.HOLD_LANE,
         "The account has no right to this mailbox: grant the app Mail.Send (and Mail.ReadWrite for large mail) or, in a shared"
-        " mailbox, Full Access; if access of apps is limited, add the mailbox to what the app may reach",
+        " mailbox, Full Access; if access of apps is limited, add the mailbox to what the app may reach. Where Mail.Send alone is"
+        " granted, connect the account again with --send-only",
         f"{_ERRORS}; {_LIMIT_ACCESS}",
         codes=("ErrorAccessDenied",),
     ),
@@ -169,7 +170,7 @@ ROWS: tuple[Row, ...] = (
     ),
     # -- by status, where no code said more
     Row(Fate.HOLD_LANE, "Graph does not accept the account's token; connect the account again", _ERRORS, statuses=(401,)),
-    Row(Fate.DEFER, "Graph gave up waiting for our request; it is tried again", "RFC 9110 15.5.9", statuses=(408,), may_have_acted=True),
+    Row(Fate.DEFER, "Graph gave up waiting for our request; nobody has to act", "RFC 9110 15.5.9", statuses=(408,), may_have_acted=True),
     Row(Fate.DEFER, "The item was changed at the same time; it is tried again", _ERRORS, statuses=(409, 412)),
     Row(
         Fate.HOLD,
@@ -180,7 +181,7 @@ ROWS: tuple[Row, ...] = (
     Row(Fate.DEFER_LANE, "Graph wants us to slow down; it goes on by itself", _THROTTLING, statuses=(429,)),
     Row(
         Fate.DEFER,
-        "Graph is in trouble; it is tried again",
+        "Graph is in trouble; nobody has to act, it mostly passes",
         f"{_ERRORS}; that a 504 may have sent the mail: Microsoft Q&A 2286986, n8n-io/n8n#19602",
         statuses=(500, 502, 503, 504),
         may_have_acted=True,
