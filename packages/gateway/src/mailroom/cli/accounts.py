@@ -87,20 +87,19 @@ def _keep_proof(parts: Parts, name: str, with_secret: bool, certificate: Path | 
 
 
 def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
+    from mailroom.holds import free_after_sign_in
     from mailroom.objects import GraphRoute, Object, OutgoingServer
 
     objects: list[Object] = [account]
     if with_server and not any(s.name == account.name for s in parts.directory().servers.values()):
         objects.append(OutgoingServer(name=account.name, route=GraphRoute(account=account.name)))
     parts.store.apply(objects, [], by="connect")
-    freed = 0
-    for lane in parts.store.lanes():
-        if lane.held and lane.name.startswith(f"graph:{account.name}:"):
-            parts.store.free_lane(lane.name)
-            freed += lane.waiting
+    freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:"))
     click.echo(f"{account.name} is connected{f' as {account.mailbox}' if account.mailbox else ''}.")
     if freed:
         click.echo(f"{freed} mails that were waiting for it go on.")
+    for lane in staying:
+        click.echo(f"{lane.name} stays held, {lane.held}.")
     click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
 
 

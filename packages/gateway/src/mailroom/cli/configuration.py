@@ -166,8 +166,8 @@ def _ask_password(user: str, host: str) -> str:
 @click.pass_obj
 def change_password(context: Context, name: str) -> None:
     """Enter the password of a smarthost again; it is asked for, or read from standard input. Held mail goes on."""
+    from mailroom.holds import free_after_sign_in
     from mailroom.objects import SmarthostRoute
-    from mailroom_core.model import LaneName
 
     with context.parts() as parts:
         known = parts.directory().servers.get(name)
@@ -175,8 +175,8 @@ def change_password(context: Context, name: str) -> None:
             raise click.ClickException(f"there is no smarthost {name!r} with a user; see: mailroom server list")
         parts.vault.seal(f"server:{name}", {"password": _ask_password(known.route.user, known.route.host)})
         parts.store.apply([known], [], by="command line")  # so that the running gateway signs in anew
-        parts.store.free_lane(LaneName(f"smarthost:{name}"))
-    click.echo(f"The password of {known.route.user} is kept; mail that waited for it goes on.")
+        _, staying = free_after_sign_in(parts.store, lambda lane: lane == f"smarthost:{name}")
+    click.echo(f"The password of {known.route.user} is kept; " + (staying[0].held if staying else "mail that waited for it goes on."))
 
 
 @server.command("add-sink")

@@ -40,7 +40,7 @@ def rotate(context: Context) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--with-key", is_flag=True, help="Put the vault's key into it, too: then the file alone opens every secret.")
+@click.option("--with-key", is_flag=True, help="Put the keys of the vault and of TLS into it, too: then the file alone opens every secret.")
 @click.pass_obj
 def backup(context: Context, file: Path, with_key: bool) -> None:
     """Write everything into one FILE, beside a running gateway."""
@@ -48,9 +48,7 @@ def backup(context: Context, file: Path, with_key: bool) -> None:
 
     with context.parts() as parts, bytes_done("Backing up") as progress:
         write(parts.settings, parts.store, file, with_key=with_key, progress=progress)
-    click.echo(
-        f"{file} holds everything{'' if with_key else f' but the vault key; keep a copy of {parts.settings.vault_key_file} elsewhere'}."
-    )
+    click.echo(f"{file} holds everything{'' if with_key else f' but the keys; keep a copy of {parts.settings.vault_key_file} elsewhere'}.")
 
 
 @click.command()
@@ -58,13 +56,15 @@ def backup(context: Context, file: Path, with_key: bool) -> None:
 @click.pass_obj
 def restore(context: Context, file: Path) -> None:
     """Read a backup into an empty data directory. The queue starts held."""
+    from functools import partial
+
     from mailroom.backup import restore as read
     from mailroom.store.open import open_store
     from mailroom.wiring import utc_now
 
     settings = context.settings()
     with bytes_done("Restoring") as progress:
-        waiting = read(settings, file, lambda: open_store(settings.database_url, clock=utc_now), progress=progress)
+        waiting = read(settings, file, partial(open_store, clock=utc_now), progress=progress)
     click.echo(f"Restored. Mail waits in {waiting} lanes, and all lanes are held: mailroom status says what to do.")
 
 
