@@ -89,7 +89,8 @@ def test_actions_change_what_they_may_and_say_so(api: Api) -> None:
     states = {each["recipient"]: each["state"] for each in api["actor"].get(path).json()["deliveries"]}
     assert states == {ANNA: "cancelled", "bob@x.example": "ignored"}
     assert "not possible" in problem(api["actor"].post(f"{path}/cancel"), 409)
-    assert api["actor"].post(f"{path}/retry").json()["changed"] == 1
+    assert "not possible" in problem(api["actor"].post(f"{path}/retry"), 409)
+    assert api["actor"].post(f"{path}/deliveries/{deliveries[ANNA]}/retry").json()["changed"] == 1
     assert api.arrived(number)
     assert any("token actor" in event["text"] for event in api["actor"].get(path).json()["events"])
 

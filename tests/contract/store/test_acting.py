@@ -5,21 +5,21 @@ from datetime import timedelta
 import pytest
 
 from mailroom.ports import Action, Lane, NewAttempt, NewMessage, Query, Resolution, Store
-from mailroom_core.model import TRANSITIONS, State
-from tests.contract.store.makers import LANE, LIFETIME, FakeClock, Maker, claim_one, states_of
+from mailroom_core.model import TRANSITIONS, DeliveryId, State
+from tests.contract.store.makers import LIFETIME, FakeClock, Maker, claim_one, states_of
 
-TARGETS = {
-    Action.RETRY: State.QUEUED,
-    Action.SEND_NOW: State.QUEUED,
-    Action.CANCEL: State.CANCELLED,
-    Action.IGNORE: State.IGNORED,
-    Action.HOLD: State.HELD,
+TAKES = {
+    Action.RETRY: (State.QUEUED, {State.FAILED, State.HELD, State.BOUNCED}),
+    Action.SEND_NOW: (State.QUEUED, {State.QUEUED}),
+    Action.CANCEL: (State.CANCELLED, {State.QUEUED, State.HELD}),
+    Action.IGNORE: (State.IGNORED, {State.UNSURE, State.HELD, State.FAILED, State.BOUNCED}),
+    Action.HOLD: (State.HELD, {State.QUEUED}),
 }
 
 
-def bring(store: Store, make: Maker, state: State) -> NewMessage:
-    """A message whose one delivery is in that state."""
-    message = make.message(due_in=timedelta())
+def bring(store: Store, make: Maker, state: State, *, due_in: timedelta = timedelta()) -> NewMessage:
+    """A message whose one delivery is in that state; if it is queued it is due then."""
+    message = make.message(due_in=due_in if state is State.QUEUED else timedelta())
     store.put([message])
     match state:
         case State.QUEUED:
@@ -42,14 +42,30 @@ REACHABLE = [state for state in State if state is not State.BOUNCED]
 
 @pytest.mark.parametrize("action", Action)
 @pytest.mark.parametrize("state", REACHABLE)
-def test_an_action_follows_the_table_of_states(store: Store, make: Maker, state: State, action: Action) -> None:
-    message = bring(store, make, state)
+def test_an_action_takes_what_is_meant_by_it(store: Store, make: Maker, clock: FakeClock, state: State, action: Action) -> None:
+    message = bring(store, make, state, due_in=timedelta(hours=1))
     assert states_of(store, message) == [state]
-    may = TARGETS[action] in TRANSITIONS[state] and state is not State.SENDING
+    target, takes = TAKES[action]
     before = len(events(store, message))
-    assert store.act(Query(message_id=message.id), action, by="eve") == (1 if may else 0)
-    assert states_of(store, message) == [TARGETS[action] if may else state]
-    assert len(events(store, message)) == before + (1 if may else 0)
+    assert store.act(Query(), action, by="eve") == (1 if state in takes else 0)
+    assert states_of(store, message) == [target if state in takes else state]
+    assert len(events(store, message)) == before + (1 if state in takes else 0)
+
+
+def test_an_action_follows_the_table_of_states() -> None:
+    ways = {(state, target) for target, takes in TAKES.values() for state in takes if state is not target}
+    assert {(state, target) for state, target in ways if target not in TRANSITIONS[state]} == set()
+
+
+@pytest.mark.parametrize("named", ["state", "delivery"])
+def test_what_was_cancelled_is_sent_after_all_only_if_it_is_named(store: Store, make: Maker, named: str) -> None:
+    message = bring(store, make, State.CANCELLED)
+    number: DeliveryId = message.deliveries[0].id
+    assert store.act(Query(message_id=message.id), Action.RETRY, by="eve") == 0
+    query = Query(states=frozenset({State.CANCELLED})) if named == "state" else Query(delivery_id=number)
+    assert store.act(query, Action.SEND_NOW, by="eve") == 0
+    assert store.act(query, Action.RETRY, by="eve") == 1
+    assert states_of(store, message) == [State.QUEUED]
 
 
 def events(store: Store, message: NewMessage) -> list[tuple[str, str]]:
@@ -84,7 +100,7 @@ def test_what_waits_for_its_next_try_can_be_sent_now(store: Store, make: Maker, 
     assert store.act(Query(), Action.RETRY, by="eve") == 0
     assert store.act(Query(), Action.SEND_NOW, by="eve") == 1
     assert store.act(Query(), Action.SEND_NOW, by="eve") == 0
-    assert store.next_due(LANE) == clock()
+    assert [status.due_at for status in store.lanes()] == [clock()]
 
 
 def test_a_lifetime_that_is_over_starts_anew(store: Store, make: Maker, clock: FakeClock) -> None:
@@ -117,19 +133,15 @@ def unsure(store: Store, message: NewMessage, lane: Lane, make: Maker) -> NewAtt
     return attempt
 
 
-@pytest.mark.parametrize("way", [[Action.RETRY], [Action.HOLD, Action.RETRY]], ids=str)
-def test_an_unsure_one_that_a_person_sends_again_is_really_sent_anew(
-    store: Store, lane: Lane, unsure: NewAttempt, make: Maker, clock: FakeClock, way: list[Action]
+def test_an_unsure_one_that_a_person_has_dealt_with_is_looked_up_no_more(
+    store: Store, lane: Lane, unsure: NewAttempt, message: NewMessage, clock: FakeClock
 ) -> None:
-    for action in way:
-        assert store.act(Query(), action, by="eve") == 1
+    assert store.act(Query(), Action.IGNORE, by="eve") == 1
     clock.go_on(days=1)
     assert store.unresolved(lane, limit=5) == []
-    (work,) = store.due(lane, limit=5)
-    make.begun(store, lane, [work])
-    story = store.story(work.message.id)
+    story = store.story(message.id)
     assert story is not None
-    assert [attempt.resolution for attempt in story.attempts] == [Resolution.DONE, Resolution.OPEN]
+    assert [attempt.resolution for attempt in story.attempts] == [Resolution.DONE]
 
 
 def test_the_others_of_an_unsure_attempt_are_still_looked_up(store: Store, make: Maker, clock: FakeClock) -> None:
@@ -138,11 +150,10 @@ def test_the_others_of_an_unsure_attempt_are_still_looked_up(store: Store, make:
     lane = claim_one(store)
     attempt = make.begun(store, lane, store.due(lane, limit=1))[0]
     store.settle([make.settled(attempt, State.UNSURE)])
-    store.act(Query(delivery_id=message.deliveries[0].id), Action.RETRY, by="eve")
+    store.act(Query(delivery_id=message.deliveries[0].id), Action.IGNORE, by="eve")
     clock.go_on(minutes=1)
     ((_, work),) = store.unresolved(lane, limit=5)
     assert [delivery.recipient for delivery in work.deliveries] == ["b@example.org"]
-    assert [delivery.recipient for work in store.due(lane, limit=5) for delivery in work.deliveries] == ["a@example.org"]
 
 
 def test_what_lost_its_bytes_is_not_sent_again(store: Store, make: Maker, clock: FakeClock) -> None:

@@ -175,10 +175,10 @@ def test_what_a_person_has_taken_out_of_an_unsure_attempt_stays_taken(store: Sto
     lane = claim_one(store)
     attempt = make.begun(store, lane, store.due(lane, limit=1))[0]
     store.settle([make.settled(attempt, State.UNSURE)])
-    store.act(Query(delivery_id=attempt.delivery_ids[0]), Action.CANCEL, by="eve")
+    store.act(Query(delivery_id=attempt.delivery_ids[0]), Action.IGNORE, by="eve")
     clock.go_on(minutes=1)
     store.settle([make.settled(attempt, State.SENT)])
-    assert states_of(store, message) == [State.CANCELLED, State.SENT]
+    assert states_of(store, message) == [State.IGNORED, State.SENT]
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,17 @@ from mailroom.store.attempts import drop_attempts
 from mailroom.store.database import Tx
 from mailroom.store.looking import FROM, selection
 from mailroom.store.values import dump_map
-from mailroom_core.model import TRANSITIONS, State
+from mailroom_core.model import State
 
+_TAKES = {
+    Action.RETRY: {State.FAILED, State.HELD, State.BOUNCED},
+    Action.SEND_NOW: {State.QUEUED},
+    Action.CANCEL: {State.QUEUED, State.HELD},
+    Action.IGNORE: {State.UNSURE, State.HELD, State.FAILED, State.BOUNCED},
+    Action.HOLD: {State.QUEUED},
+}
+"""What each action takes, out of all that matches. What is being sent right now belongs to its attempt; so does what is unsure, which
+may be sent once more by a look at any moment: a person may only say that it needs no more care."""
 _TARGETS = {
     Action.RETRY: State.QUEUED,
     Action.SEND_NOW: State.QUEUED,
@@ -33,8 +42,7 @@ CHANGE = "UPDATE deliveries SET state = ?, due_at = ?, attempt_id = NULL, lane_e
 def act(tx: Tx, query: Query, action: Action, by: str, limit: int) -> int:
     """See `Store.act`.
 
-    What is being sent right now belongs to its attempt and is left alone. What lost its bytes can't be sent again. An unanswered
-    attempt is asked about no longer: the person has decided.
+    What lost its bytes can't be sent again. An unanswered attempt is asked about no longer: the person has decided.
     """
     target = _TARGETS[action]
     rows = _candidates(tx, query, action, target, limit)
@@ -53,13 +61,19 @@ def act(tx: Tx, query: Query, action: Action, by: str, limit: int) -> int:
 
 def _candidates(tx: Tx, query: Query, action: Action, target: State, limit: int) -> list[tuple[int, int, int | None, int, int, int]]:
     where, parameters = selection(query)
-    states = sorted(state.value for state, ways in TRANSITIONS.items() if target in ways and state is not State.SENDING)
+    states = sorted(state.value for state in _taken(query, action))
     may = f"d.state IN ({', '.join('?' * len(states))})"
     parameters += states
     if action is Action.SEND_NOW:
-        may = f"({may} OR (d.state = 'queued' AND d.due_at > ?))"
+        may += " AND d.due_at > ?"
         parameters.append(tx.now)
     if target is State.QUEUED:
         may += f" AND {HAS_BYTES}"
     statement = f"SELECT {COLUMNS} {FROM} WHERE {where} AND {may} ORDER BY d.id LIMIT ? {{update d}}"
     return [tuple(row) for row in tx.rows(statement, tx.now, *parameters, limit)]
+
+
+def _taken(query: Query, action: Action) -> set[State]:
+    """What was cancelled goes out after all only if it is meant: named by its state, or alone."""
+    named = State.CANCELLED in query.states or query.delivery_id is not None
+    return _TAKES[action] | ({State.CANCELLED} if action is Action.RETRY and named else set())
