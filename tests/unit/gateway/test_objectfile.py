@@ -113,3 +113,15 @@ def test_all_mistakes_are_told_with_their_lines(tmp_path: Path) -> None:
     ):
         assert part in text
     assert len(text.splitlines()) == 6
+
+
+def test_sizes_may_have_units(tmp_path: Path) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text('[application.odoo]\nmax_size = "35MiB"\n[server.out]\nmax_size = 1000\nsink = {}\n')
+    found = {getattr(item, "name", ""): item for item in read(path)}
+    assert isinstance(found["odoo"], Application)
+    assert isinstance(found["out"], OutgoingServer)
+    assert (found["odoo"].max_size, found["out"].max_size) == (35 * 1024**2, 1000)
+    path.write_text('[application.odoo]\nmax_size = "big"\n')
+    with pytest.raises(ConfigError, match=r"objects\.toml:1: application 'odoo': 'big' is no size"):
+        read(path)

@@ -47,6 +47,28 @@ def test_all_mistakes_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     assert '"5d"' in lines[2]
 
 
+def test_a_mistake_in_the_environment_names_the_variable_and_no_line(tmp_path: Path) -> None:
+    path = file(tmp_path, "[web]\nport = 1\n")
+    with pytest.raises(ConfigError) as problem:
+        load(path, {"MAILROOM_WEB_PORT": "many", "MAILROOM_QUEUE_LIFETIME": "5", "MAILROOM_QUEUE_LOOKS": "5s, soon"})
+    lines = str(problem.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["MAILROOM_WEB_PORT", "MAILROOM_QUEUE_LIFETIME", "MAILROOM_QUEUE_LOOKS"]
+
+
+@pytest.mark.parametrize("name", ["SMTP", "LISTENER"])
+def test_a_whole_section_in_one_variable_is_explained(name: str) -> None:
+    with pytest.raises(ConfigError) as problem:
+        load(None, {f"MAILROOM_{name}": "1", "MAILROOM_SMTP_HOSTNAME": "mx.example.com"})
+    assert str(problem.value).startswith(f"MAILROOM_{name}: ")
+    assert f"[{name.lower()}]" in str(problem.value)
+    assert "instance" not in str(problem.value)
+
+
+def test_a_section_that_is_a_number_in_the_file_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mailroom\.toml:1: smtp: is a section"):
+        load(file(tmp_path, "smtp = 1\n"), {"MAILROOM_SMTP_HOSTNAME": "mx.example.com"})
+
+
 @pytest.mark.parametrize("text", ["[web", "port = ", "\x00"])
 def test_what_is_no_toml_is_a_mistake_with_its_place(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="not valid TOML"):

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from mailroom import tables
 from mailroom.objects import Application, Directory, Object, object_kind
-from mailroom.settings import line_of
+from mailroom.settings import line_of, size
 from mailroom_core.errors import ConfigError
 
 
@@ -55,18 +55,25 @@ def read(path: Path) -> list[Object]:
             continue
         for name, table in section.items():
             try:
-                objects.append(tables.read(kind, name, table))
+                objects.append(tables.read(kind, name, _with_sizes(table)))
             except ValidationError as problem:
                 for error in problem.errors():
                     line = line_of(text, (kind, name, *error["loc"])) or line_of(text, (f"{kind}.{name}",)) or 1
                     where = ".".join(str(part) for part in error["loc"])
                     mistakes.append(f"{path}:{line}: {kind} {name!r}: {where}: {error['msg'].removeprefix('Value error, ')}")
-            except ConfigError as problem:
+            except (ConfigError, ValueError) as problem:
                 mistakes.append(f"{path}:{line_of(text, (f'{kind}.{name}',)) or 1}: {kind} {name!r}: {problem}")
     mistakes += [f"{path}: {mistake}" for mistake in tables.dangling(objects)]
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return objects
+
+
+def _with_sizes(table: Any) -> Any:
+    """People write `"35MiB"`; a table has bytes. Raises ValueError."""
+    if not isinstance(table, dict) or not isinstance(table.get("max_size"), str):
+        return table
+    return {**table, "max_size": size(table["max_size"])}
 
 
 def plan(directory: Directory, wanted: list[Object]) -> tuple[list[Change], list[Object], list[tuple[str, str]]]:

@@ -1,7 +1,7 @@
 """Process settings: `mailroom.toml` and the environment. What people configure (servers, accounts, ...) lies in the store.
 
 Every setting of the file can be given as `MAILROOM_<SECTION>_<NAME>`, for example `MAILROOM_WEB_PORT=8080`. All mistakes are
-reported at once, each with its line.
+reported at once, each with its line or its variable.
 """
 
 from __future__ import annotations
@@ -155,32 +155,46 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{path}: not valid TOML: {problem}") from None
-    _overlay(document, environment)
+    given = _overlay(document, environment)
     try:
         return Settings.model_validate(document)
     except ValidationError as problem:
-        raise ConfigError("\n".join(_mistake(path, text, error) for error in problem.errors())) from None
+        raise ConfigError("\n".join(_mistake(path, text, given, error) for error in problem.errors())) from None
 
 
-def _overlay(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+def _overlay(document: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Puts the environment over the document; returns which variable has set what."""
+    given: dict[tuple[str, ...], str] = {}
     for name, field in Settings.model_fields.items():
-        if (value := environment.get(f"MAILROOM_{name.upper()}")) is not None:
-            document[name] = value
+        variable = f"MAILROOM_{name.upper()}"
+        if variable in environment:
+            document[name], given[name,] = environment[variable], variable
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, _Section):
-            for inner in section.model_fields:
-                if (value := environment.get(f"MAILROOM_{name.upper()}_{inner.upper()}")) is not None:
-                    document.setdefault(name, {})[inner] = value
+        if not (isinstance(section, type) and issubclass(section, _Section)):
+            continue
+        for inner in section.model_fields:
+            variable = f"MAILROOM_{name.upper()}_{inner.upper()}"
+            if variable in environment and isinstance(document.setdefault(name, {}), dict):
+                document[name][inner], given[name, inner] = environment[variable], variable
+    return given
 
 
-def _mistake(path: Path | None, text: str, error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"])
-    line = line_of(text, error["loc"])
-    place = f"{path}:{line}: " if path and line else ""
+def _mistake(path: Path | None, text: str, given: Mapping[tuple[str, ...], str], error: Any) -> str:
+    location = error["loc"]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         message = "there is no such setting; remove it, or see docs/settings.md for its right name"
-    return f"{place}{where}: {message}"
+    if error["type"] == "model_type":
+        message = (
+            f"is a section; set what is in it, for example MAILROOM_{'_'.join(map(str, location)).upper()}_NAME, or write [{location[0]}]"
+        )
+    if location == ("listener",):
+        message = "can only be set in the settings file, with a section [[listener]] for each port"
+    if variable := given.get(location[:1]) or given.get(location[:2]):
+        return f"{variable}: {message}"
+    line = line_of(text, location)
+    place = f"{path}:{line}: " if path and line else ""
+    return f"{place}{'.'.join(map(str, location))}: {message}"
 
 
 def line_of(text: str, location: tuple[Any, ...]) -> int | None:
