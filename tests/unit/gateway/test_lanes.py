@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailroom.lanes import LATER, LanePace, pace_of, past_of
+from mailroom.lanes import LATER, LanePace, Past, pace_of, past_of
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
 from mailroom.store.open import open_store
 from mailroom_core.flow import Response
@@ -21,18 +21,32 @@ SMTP = OutgoingServer(name="out", route=SmarthostRoute(host="h", connections=2),
 
 
 class Clock:
+    """The time of day, which can be set, and seconds that only pass."""
+
     def __init__(self) -> None:
         self.now = NOW
+        self.passed = timedelta()
 
     def __call__(self) -> datetime:
         return self.now
 
+    def steady(self) -> float:
+        return self.passed.total_seconds()
+
     def pass_(self, **span: float) -> None:
-        self.now += timedelta(**span)
+        self.set(**span)
+        self.passed += timedelta(**span)
+
+    def set(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+def paced(server: OutgoingServer, clock: Clock, past: Past = ()) -> LanePace:
+    return pace_of(server, clock, past, clock.steady)
 
 
 def test_a_smarthost_runs_as_many_mails_as_it_has_connections() -> None:
-    pace = pace_of(SMTP, Clock())
+    pace = paced(SMTP, Clock())
     for _ in range(2):
         assert not pace.pause(1)
         pace.start(1)
@@ -43,7 +57,7 @@ def test_a_smarthost_runs_as_many_mails_as_it_has_connections() -> None:
 
 def test_mails_per_minute_are_never_more_in_any_minute() -> None:
     clock = Clock()
-    pace = pace_of(SMTP, clock)
+    pace = paced(SMTP, clock)
     for _ in range(3):
         assert not pace.pause(1)
         pace.start(1)
@@ -57,7 +71,7 @@ def test_mails_per_minute_are_never_more_in_any_minute() -> None:
 def test_ten_thousand_recipients_a_day_and_what_left_before_counts() -> None:
     clock = Clock()
     past = [(NOW - timedelta(hours=3), _cost(9_500))]
-    pace = pace_of(GRAPH, clock, past)
+    pace = paced(GRAPH, clock, past)
     assert not pace.pause(500)
     assert pace.pause(501) == timedelta(hours=21)
 
@@ -68,7 +82,7 @@ def _cost(recipients: int) -> dict[Unit, int]:
 
 def test_a_wish_of_the_provider_stops_the_lane_for_that_long_fractions_included() -> None:
     clock = Clock()
-    pace = pace_of(GRAPH, clock)
+    pace = paced(GRAPH, clock)
     pace.answered(Response(429, {"retry-after": "2.128"}))
     assert pace.pause(1) == timedelta(seconds=2.128)
     pace.answered(Response(503, {"retry-after": "1"}))
@@ -79,9 +93,47 @@ def test_a_wish_of_the_provider_stops_the_lane_for_that_long_fractions_included(
     assert not pace.pause(1)
 
 
+@pytest.mark.parametrize("wish", ["nan", "inf", "-5", "", "1e400"])
+def test_a_wish_that_makes_no_sense_is_no_error(wish: str) -> None:
+    clock = Clock()
+    pace = paced(GRAPH, clock)
+    pace.answered(Response(429, {"retry-after": wish}))
+    assert not pace.pause(1)
+
+
+def test_a_wish_for_longer_than_a_day_is_one_for_a_day() -> None:
+    clock = Clock()
+    pace = paced(GRAPH, clock)
+    pace.answered(Response(503, {"retry-after": "1e12"}))
+    assert pace.pause(1) == timedelta(days=1)
+
+
+def test_the_longer_of_two_pauses_counts() -> None:
+    clock = Clock()
+    pace = paced(GRAPH, clock)
+    pace.block(NOW + timedelta(minutes=10))
+    pace.block(NOW + timedelta(minutes=1))
+    assert pace.pause(1) == timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_setting_the_clock_neither_prolongs_nor_ends_a_pause(hours: int) -> None:
+    clock = Clock()
+    wished, counted = paced(GRAPH, clock), paced(SMTP, clock)
+    wished.block(NOW + timedelta(minutes=1))
+    for _ in range(3):
+        counted.start(1)
+        counted.end(1)
+    clock.set(hours=hours)
+    assert (wished.pause(1), counted.pause(1)) == (timedelta(minutes=1), timedelta(minutes=1))
+    assert counted.eta(1, 1) == clock() + timedelta(minutes=1)
+    clock.pass_(minutes=1)
+    assert (wished.pause(1), counted.pause(1)) == (timedelta(), timedelta())
+
+
 @pytest.mark.anyio
 async def test_requests_never_run_more_than_three_at_once_and_in_their_order() -> None:
-    pace = pace_of(GRAPH, Clock())
+    pace = paced(GRAPH, Clock())
     order: list[int] = []
     running = most = 0
 
@@ -102,7 +154,7 @@ async def test_requests_never_run_more_than_three_at_once_and_in_their_order() -
 @pytest.mark.anyio
 async def test_an_upload_waits_for_its_five_minutes() -> None:
     clock = Clock()
-    pace = pace_of(GRAPH, clock)
+    pace = paced(GRAPH, clock)
     for _ in range(47):
         async with pace.request(3 * MiB):
             pass

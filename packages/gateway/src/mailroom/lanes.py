@@ -2,20 +2,24 @@
 
 The lane's owner is the only one who uses the lane, so what it counts here is exact; what left before it took over comes from the
 store (`past_of`). The sums are `mailroom_core.policy.pace`; a provider's numbers lie beside its flows; clock and waiting are here.
+
+Spans are measured by a clock that nobody sets. The time of day serves only for what comes from outside and what is shown.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from time import monotonic
 
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
 from mailroom.ports import Clock, Store
 from mailroom_core.flow import Response
 from mailroom_core.model import LaneName
 from mailroom_core.policy.pace import Cost, Limits, Pace, Unit, Window
+from mailroom_core.providers.graph.errors import retry_after
 from mailroom_core.providers.graph.limits import MAILBOX, RECIPIENTS_PER_DAY
 
 SINK_AT_ONCE = 16
@@ -27,11 +31,15 @@ Past = Iterable[tuple[datetime, Cost]]
 
 
 class LanePace:
-    """Asked before every attempt and every request of a lane."""
+    """Asked before every attempt and every request of a lane. `steady` gives seconds and never runs backwards."""
 
-    def __init__(self, clock: Clock, *, mails: Limits, requests: Limits | None = None, past: Past = ()) -> None:
+    def __init__(
+        self, clock: Clock, *, mails: Limits, requests: Limits | None = None, past: Past = (), steady: Callable[[], float] = monotonic
+    ) -> None:
         past = list(past)
         self._clock = clock
+        self._steady = steady
+        self._zero = clock() - timedelta(seconds=steady())
         self._mails = Pace(mails, past)
         self._requests = Pace(requests, past) if requests else None
         self._blocked_until: datetime | None = None
@@ -42,7 +50,7 @@ class LanePace:
         """How long until a mail for so many recipients may start; zero is now."""
         if blocked := self._blocked():
             return blocked
-        now = self._clock()
+        now = self._now()
         start = self._mails.next_start(now, _mail(recipients))
         return LATER if start is None else start - now
 
@@ -50,15 +58,17 @@ class LanePace:
         self._mails.begin(_mail(recipients))
 
     def end(self, recipients: int) -> None:
-        self._mails.end(self._clock(), _mail(recipients))
+        self._mails.end(self._now(), _mail(recipients))
 
     def block(self, until: datetime) -> None:
-        """The provider wants a pause."""
-        self._blocked_until = max(until, self._blocked_until or until)
+        """The provider wants a pause until this time of day; a longer one that it wanted before stays."""
+        self._pause_for(until - self._clock())
 
     def eta(self, mails: int, recipients: int) -> datetime:
         """When so many waiting mails will have left, if nothing else comes between; each mail's own time does not count."""
-        return self._mails.eta(self._clock() + self._blocked(), mails, _mail(-(-recipients // max(mails, 1))))
+        now = self._now()
+        end = self._mails.eta(now + self._blocked(), mails, _mail(-(-recipients // max(mails, 1))))
+        return self._clock() + (end - now)
 
     @asynccontextmanager
     async def request(self, upload: int) -> AsyncIterator[None]:
@@ -73,23 +83,20 @@ class LanePace:
         try:
             yield
         finally:
-            self._requests.end(self._clock(), cost)
+            self._requests.end(self._now(), cost)
             self._ended.set()
 
     def answered(self, response: Response) -> None:
         """Obey `Retry-After` (also fractional) for the whole lane."""
         if response.status not in (429, 503):
             return
-        try:
-            wish = float(response.headers.get("retry-after", ""))
-        except ValueError:
-            return
-        self.block(self._clock() + timedelta(seconds=wish))
+        if wish := retry_after(response):
+            self._pause_for(wish)
 
     async def _wait(self, pace: Pace, cost: Cost) -> None:
         while True:
             self._ended.clear()
-            now = self._clock()
+            now = self._now()
             start = pace.next_start(now, cost)
             wait = self._blocked() or (LATER if start is None else start - now)
             if not wait:
@@ -101,11 +108,19 @@ class LanePace:
                 pass
 
     def _blocked(self) -> timedelta:
-        left = self._blocked_until - self._clock() if self._blocked_until else timedelta()
+        left = self._blocked_until - self._now() if self._blocked_until else timedelta()
         return max(left, timedelta())
 
+    def _pause_for(self, span: timedelta) -> None:
+        until = self._now() + span
+        self._blocked_until = max(until, self._blocked_until or until)
 
-def pace_of(server: OutgoingServer, clock: Clock, past: Past = ()) -> LanePace:
+    def _now(self) -> datetime:
+        """The time of day at the beginning, and what has passed since then: setting the clock changes nothing."""
+        return self._zero + timedelta(seconds=self._steady())
+
+
+def pace_of(server: OutgoingServer, clock: Clock, past: Past = (), steady: Callable[[], float] = monotonic) -> LanePace:
     """The pace of a lane that this server opens."""
     windows = []
     if server.per_minute:
@@ -115,11 +130,11 @@ def pace_of(server: OutgoingServer, clock: Clock, past: Past = ()) -> LanePace:
         windows.append(Window(Unit.RECIPIENTS, per_day, DAY))
     match server.route:
         case GraphRoute():
-            return LanePace(clock, mails=Limits(tuple(windows), MAILBOX.concurrency), requests=MAILBOX, past=past)
+            return LanePace(clock, mails=Limits(tuple(windows), MAILBOX.concurrency), requests=MAILBOX, past=past, steady=steady)
         case SmarthostRoute(connections=at_once):
-            return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past)
+            return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past, steady=steady)
         case _:
-            return LanePace(clock, mails=Limits(tuple(windows), SINK_AT_ONCE), past=past)
+            return LanePace(clock, mails=Limits(tuple(windows), SINK_AT_ONCE), past=past, steady=steady)
 
 
 def past_of(store: Store, lane: LaneName, now: datetime) -> list[tuple[datetime, Cost]]:
