@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
@@ -125,6 +126,7 @@ class Gateway(Process):
         self.words = [sys.executable, "-m", "mailroom.cli", "--config", str(config), "--data", str(self.data)]
         self.folder = folder
         self.host, self.port, self.web = "", 0, ""
+        self.addresses: list[SplitResult] = []
 
     def launch(self) -> None:
         """Start it, and don't wait until it is ready."""
@@ -132,9 +134,9 @@ class Gateway(Process):
 
     def start(self) -> None:
         self.launch()
-        smtp, self.web = self.wait_ready().split()
-        self.host, _, port = smtp.removeprefix("smtp://").rpartition(":")
-        self.port = int(port)
+        *listeners, self.web = self.wait_ready().split()
+        self.addresses = [urlsplit(listener) for listener in listeners]
+        self.host, self.port = self.addresses[0].hostname or "", self.addresses[0].port or 0
 
     def workers(self) -> list[int]:
         """The pids of the processes that deliver."""

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,17 +56,28 @@ def eventually(what: Callable[[], T], *, patience: float = PATIENCE, every: floa
 class World:
     """Started in its own folder, ended with `stop`."""
 
-    def __init__(self, folder: Path, *, environment: Mapping[str, str] | None = None, emulator: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, environment: Mapping[str, str] | None = None, emulator: Sequence[str] = (), config: str = ""
+    ) -> None:
         self.folder = folder
-        self.emulator = Emulator(folder / "emulator", *emulator)
+        self._emulator_options = emulator
+        if config:
+            (folder / "gateway").mkdir()
+            (folder / "gateway" / "mailroom.toml").write_text(config)
         self.gateway = Gateway(folder / "gateway", environment)
         self.passwords: dict[str, str] = {}
 
+    @cached_property
+    def emulator(self) -> Emulator:
+        """The tenant, started when it is first needed."""
+        return Emulator(self.folder / "emulator", *self._emulator_options)
+
     def stop(self) -> None:
-        for process in (self.gateway, self.emulator):
-            if hasattr(process, "process"):
-                process.stop()
-        self.emulator.http.close()
+        if hasattr(self.gateway, "process"):
+            self.gateway.stop()
+        if "emulator" in vars(self):
+            self.emulator.stop()
+            self.emulator.http.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ---- setting up -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from mailroom_core.errors import MimeError
 from mailroom_core.mime.decode import Decoder, decoder, is_encoded
 from mailroom_core.mime.headers import Fields
+from mailroom_core.mime.lines import LineLengths
 from mailroom_core.mime.params import parameters
 from mailroom_core.mime.source import ReadAt
 
@@ -49,12 +50,13 @@ class Checkpoint:
 class Content:
     """What is known of a leaf's body.
 
-    `size` is that of the decoded body. `seven_bit` is about the bytes in the source. `ascii`, `utf8` and `lone_lfs` (line feeds
-    without a carriage return) are about the decoded bytes, and measured for text only.
+    `size` is that of the decoded body. `seven_bit` and `long_lines` are about the bytes in the source. `ascii`, `utf8` and `lone_lfs`
+    (line feeds without a carriage return) are about the decoded bytes, and measured for text only.
     """
 
     size: int
     seven_bit: bool
+    long_lines: bool
     ascii: bool
     utf8: bool
     lone_lfs: int
@@ -153,6 +155,7 @@ class _Measure:
         self._after_cr = False
         self._size = self._lone_lfs = 0
         self._seven_bit = self._ascii = self._valid = True
+        self._lines = LineLengths()
         self._checkpoints: list[Checkpoint] = []
 
     def feed(self, data: bytes) -> None:
@@ -161,6 +164,7 @@ class _Measure:
             self._last = self._raw
         self._raw += len(data)
         self._seven_bit = self._seven_bit and data.isascii()
+        self._lines.feed(data)
         self._look(self._decoder.feed(data))
 
     def finish(self) -> Content:
@@ -168,6 +172,7 @@ class _Measure:
         return Content(
             size=self._size,
             seven_bit=self._seven_bit,
+            long_lines=self._lines.too_long,
             ascii=self._ascii,
             utf8=self._valid,
             lone_lfs=self._lone_lfs,

@@ -46,7 +46,8 @@ def for_envelope(source: ReadAt, envelope: Envelope, *, rewrite_from: str = "", 
 
 
 def to_7bit(source: ReadAt, *, rewrite_from: str = "") -> Streamed:
-    """The mail for a server without 8BITMIME: 8-bit and binary content becomes base64, everything else stays byte for byte.
+    """The mail for a server without 8BITMIME: 8-bit and binary content (so lines that are too long) becomes base64, everything else
+    stays byte for byte.
 
     That holds for 8-bit bytes in header fields and outside of the parts too; nobody may send those, and everybody takes them.
     Raises MimeError where only a signed part could be converted: that would break the signature.
@@ -81,7 +82,7 @@ def _author_edits(fields: Fields, rewrite_from: str) -> _Edits:
 @dataclass(frozen=True, slots=True)
 class _Rules:
     encodings: frozenset[str]
-    """These become base64, and whatever has 8-bit bytes."""
+    """These become base64, and whatever has 8-bit bytes or lines that are too long."""
     for_exchange: bool
     """CRLF, true charsets and encoded words as well."""
 
@@ -139,7 +140,7 @@ def _is_converted(part: Part, rules: _Rules) -> bool:
     # RFC 2046 5.2.1, RFC 2045 6.4: neither messages nor multiparts may be encoded.
     if part.content is None or part.content_type.startswith(("message/", "multipart/")) or is_sealed(part):
         return False
-    return part.encoding in rules.encodings or not part.content.seven_bit
+    return part.encoding in rules.encodings or not part.content.seven_bit or part.content.long_lines
 
 
 def _is_seven_bit(part: Part) -> bool:

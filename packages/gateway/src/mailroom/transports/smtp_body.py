@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
-from mailroom_core.errors import StoreError
+from mailroom_core.errors import MimeError, StoreError
+from mailroom_core.mime.lines import LineLengths
 from mailroom_core.mime.rewrite import replace_from, to_7bit
 from mailroom_core.mime.source import ReadAt, Streamed
 
@@ -33,7 +34,8 @@ class Body:
 
 
 async def prepare(source: ReadAt, *, rewrite_from: str, eight_bit: bool) -> Body:
-    """The stored bytes; with another From, if there is one; as 7-bit, if they are not and the server has no 8BITMIME.
+    """The stored bytes; with another From, if there is one; as 7-bit, if they are not and the server has no 8BITMIME, or if there is
+    a line that is too long for any server. A signed part with such a line stays as it is.
 
     Raises Unreadable, and MimeError for a mail that can't be changed without breaking it.
     """
@@ -44,10 +46,18 @@ async def prepare(source: ReadAt, *, rewrite_from: str, eight_bit: bool) -> Body
 
 def _prepare(source: ReadAt, rewrite_from: str, eight_bit_wire: bool) -> Body:
     stored = Streamed(source.size, lambda: _read(source))
-    eight_bit = any(not chunk.isascii() for chunk in _checked(stored))
+    eight_bit, lines = False, LineLengths()
+    for chunk in _checked(stored):
+        eight_bit = eight_bit or not chunk.isascii()
+        lines.feed(chunk)
+    must_be_7bit = eight_bit and not eight_bit_wire
     try:
-        if eight_bit and not eight_bit_wire:
-            return Body(to_7bit(source, rewrite_from=rewrite_from), eight_bit=False)
+        if must_be_7bit or lines.too_long:
+            try:
+                return Body(to_7bit(source, rewrite_from=rewrite_from), eight_bit=False)
+            except MimeError:
+                if must_be_7bit:
+                    raise
         if rewrite_from:
             return Body(replace_from(source, rewrite_from), eight_bit)
     except (OSError, StoreError) as problem:
