@@ -28,6 +28,7 @@ from mailroom.ports import NewMessage
 from mailroom.store.open import open_store
 from mailroom_core.errors import Refused, StoreError, StoreFull
 from mailroom_core.model import Kind, MessageId, State
+from mailroom_core.providers.graph.limits import MIME_LIMIT, RECIPIENTS_PER_DAY
 from tests.contract.store.memory_blobs import MemoryBlobs
 
 pytestmark = pytest.mark.anyio
@@ -208,6 +209,32 @@ async def test_a_mail_that_no_server_can_carry_is_refused_at_once() -> None:
     signed = HEAD + b'Content-Type: multipart/signed; boundary="b"\r\n\r\n' + b"x" * 3_000_000
     with pytest.raises(Refused, match="smarthost"):
         await Door(M365)(signed)
+
+
+async def test_the_completed_mail_is_what_has_to_fit() -> None:
+    door = Door(M365)
+    signed = HEAD + b'Content-Type: multipart/signed; boundary="b"\r\n\r\n'
+    with pytest.raises(Refused, match="smarthost"):
+        await door(signed + b"x" * (MIME_LIMIT - len(signed) - 10))
+    added = (await door()).size - len(HEAD + b"\r\nhello\r\n")
+    assert (await door(signed + b"x" * (MIME_LIMIT - len(signed) - added))).size == MIME_LIMIT
+
+
+async def test_what_an_account_may_not_carry_is_refused_at_once_and_not_held_later() -> None:
+    large = HEAD + b"\r\n" + b"x" * MIME_LIMIT
+    with pytest.raises(Refused, match="--read-write") as refused:
+        await Door(M365, accounts=(replace(OFFICE, read_write=False),))(large)
+    assert (refused.value.code, refused.value.enhanced) == (552, "5.3.4")
+    assert (await Door(M365)(large)).size > MIME_LIMIT
+
+
+@pytest.mark.parametrize(("server", "most"), [(replace(OUT, recipients_per_day=3), 3), (M365, RECIPIENTS_PER_DAY)])
+async def test_more_recipients_than_the_server_takes_in_a_day_are_refused(server: OutgoingServer, most: int) -> None:
+    door, to = Door(server), [f"r{number}@else.where" for number in range(most + 1)]
+    with pytest.raises(Refused, match=f"{most + 1} recipients.*at most {most}") as refused:
+        await door(to=",".join(to))
+    assert (refused.value.code, refused.value.enhanced) == (550, "5.5.3")
+    assert len((await door(to=",".join(to[:most]))).deliveries) == most
 
 
 async def test_mails_per_minute_of_an_application_are_counted_in_any_minute() -> None:

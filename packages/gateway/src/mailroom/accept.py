@@ -26,6 +26,7 @@ from mailroom_core.mime.sealed import is_signed_or_encrypted
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy import senders, servers
 from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.providers.graph.limits import MIME_LIMIT, RECIPIENTS_PER_DAY
 
 IN_ROW = 256 * 1024
 """Up to this size the bytes go into the same transaction; above it into the blob store."""
@@ -34,8 +35,6 @@ HEAD = 256 * 1024
 MOST_HOPS = 50
 """Received fields (RFC 5321 6.3 asks for at least 100 to be allowed where loops are not found otherwise; Odoo's mail has 1 to 5)."""
 MINUTE = timedelta(minutes=1)
-GRAPH_MIME = 2_900_000
-"""What Microsoft Graph takes as MIME; derived in facts 1.2: 4 MB of request, less base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +165,9 @@ class Accept:
         taken.append(now)
 
     def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
-        directory = self._directory()
-        return choose(directory, submission.application, fields, header_from, submission.size, submission.wishes.kind)
+        plan = choose(self._directory(), submission.application, fields, header_from, submission.wishes.kind)
+        _check_count(plan.server, len(submission.recipients))
+        return plan
 
     async def _message(self, submission: Submission, fields: Fields, plan: Plan) -> NewMessage:
         number = MessageId(self._ids())
@@ -177,6 +177,8 @@ class Accept:
         envelope = Envelope(submission.sender, submission.recipients)
         message_id = f"<{show_id(number)}@{self._house.hostname}>"
         prefix = complete(fields, envelope, now=now, new_message_id=message_id, received=self._received(submission, number, now))
+        size = len(prefix) + submission.size
+        _check_size(self._directory(), plan.server, fields, size)
         raw, blob = await self._bytes(submission, prefix, number)
         return NewMessage(
             id=number,
@@ -188,7 +190,7 @@ class Accept:
             subject=(fields.get("subject") or "")[:500],
             application=submission.application.name,
             kind=plan.kind,
-            size=len(prefix) + submission.size,
+            size=size,
             rewrite_from=plan.rewrite_from,
             raw=raw,
             blob=blob,
@@ -237,7 +239,7 @@ class Plan:
     why: str
 
 
-def choose(directory: Directory, application: Application, fields: Fields, header_from: str, size: int, wish: Kind | None = None) -> Plan:
+def choose(directory: Directory, application: Application, fields: Fields, header_from: str, wish: Kind | None = None) -> Plan:
     """The outgoing server for a mail. Raises Refused when none can carry it."""
     kind = _kind_of(application, fields, wish)
     usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
@@ -251,7 +253,6 @@ def choose(directory: Directory, application: Application, fields: Fields, heade
         always=bool(domain and "@" in domain.default_from),
     )
     server = directory.servers[choice.server]
-    _check_size(server, fields, size)
     rewrite = ""
     if choice.rewritten:
         name = next((name for name, _ in fields.addresses("from")), "")
@@ -311,6 +312,14 @@ def _check_head(fields: Fields) -> None:
         raise Refused(550, "5.6.0", f"The mail can't be taken: {fields.defect}")
 
 
+def _check_count(server: OutgoingServer, recipients: int) -> None:
+    """What never fits into a day's limit would wait for ever (RFC 3463 3.6)."""
+    per_day = server.recipients_per_day or (RECIPIENTS_PER_DAY if isinstance(server.route, GraphRoute) else 0)
+    if per_day and recipients > per_day:
+        text = f"The mail has {recipients} recipients; {server.name!r} carries at most {per_day} a day. Send it in parts, on several days"
+        raise Refused(550, "5.5.3", text)
+
+
 def _check_loop(fields: Fields) -> None:
     hops = sum(1 for field in fields if field.name.lower() == "received")
     if hops > MOST_HOPS:
@@ -339,11 +348,18 @@ def notification_address(domain: AliasDomain | None) -> str:
     return domain.default_from if "@" in domain.default_from else f"{domain.default_from}@{domain.name}"
 
 
-def _check_size(server: OutgoingServer, fields: Fields, size: int) -> None:
+def _check_size(directory: Directory, server: OutgoingServer, fields: Fields, size: int) -> None:
+    """`size` is that of the completed mail, as it is sent."""
     if server.max_size and size > server.max_size:
         raise Refused(552, "5.3.4", f"The mail has {size} bytes; {server.name!r} carries at most {server.max_size}")
-    if isinstance(server.route, GraphRoute) and size > GRAPH_MIME and is_signed_or_encrypted(fields):
-        text = f"Signed or encrypted mail above {GRAPH_MIME} bytes can't pass Microsoft Graph unharmed; send it through a smarthost"
+    if not isinstance(server.route, GraphRoute) or size <= MIME_LIMIT:
+        return
+    account = directory.accounts.get(server.route.account)
+    if account and not account.read_write:
+        text = f"The mail has {size} bytes; {server.name!r} carries at most {MIME_LIMIT}, because its account may only send"
+        raise Refused(552, "5.3.4", f"{text}. Connect it with --read-write, or send through a smarthost")
+    if is_signed_or_encrypted(fields):
+        text = f"Signed or encrypted mail above {MIME_LIMIT} bytes can't pass Microsoft Graph unharmed; send it through a smarthost"
         raise Refused(552, "5.3.4", text)
 
 

@@ -12,6 +12,8 @@ from datetime import timedelta
 from mailroom_core.policy.pace import Limits, Unit, Window
 
 RECIPIENTS_PER_DAY = 10_000
+MIME_LIMIT = 2_900_000
+"""Bytes of a mail that go as MIME: what four MB of request hold after base64, less what completing it adds."""
 
 MAILBOX = Limits(
     windows=(
