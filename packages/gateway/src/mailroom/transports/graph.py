@@ -20,10 +20,9 @@ from mailroom_core.mime.rewrite import for_envelope
 from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
 from mailroom_core.providers.graph import large, looking, sending
+from mailroom_core.providers.graph.limits import MIME_LIMIT
 from mailroom_core.providers.graph.mailbox import Mailbox
 
-MIME_LIMIT = 2_900_000
-"""Bytes of MIME: what four MB of request hold after base64 (Microsoft Graph docs; facts 1.2)."""
 PATIENCE = 5
 """How often one attempt sends a throttled draft, at the pace that the provider wants."""
 
