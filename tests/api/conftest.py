@@ -11,6 +11,10 @@ import httpx2
 import pytest
 
 from demo.processes import Gateway
+from mailroom.objects import Application, Object, OutgoingServer, Scope, SinkRoute, Token
+from mailroom.settings import Settings
+from mailroom.vault import credentials
+from mailroom.wiring import credential_key, open_parts
 
 T = TypeVar("T")
 MARY = "mary@contoso.example"
@@ -32,17 +36,28 @@ class Api:
         self.gateway = Gateway(folder / "gateway")
         self.sink = folder / "sink"
         self.sink.mkdir()
-        self.gateway.run("server", "add-sink", "sink", "--directory", str(self.sink))
-        self.gateway.run("app", "add", "erp", "--sender", "contoso.example")
-        self.gateway.run("app", "add", "shop", "--sender", "shop.example")
         self.tokens: dict[str, str] = {}
-        self.add_token("erp", "messages:send", "messages:read", "messages:act", application="erp")
-        self.add_token("shop", "messages:send", "messages:read", "messages:act", application="shop")
-        self.add_token("reader", "messages:read")
-        self.add_token("actor", "messages:act", "messages:read")
-        self.add_token("objects", "objects:read", "objects:write")
+        self._set_up()
         self.gateway.start()
         self._clients: dict[str, httpx2.Client] = {}
+
+    def _set_up(self) -> None:
+        """Not by commands, each of which starts a process."""
+        parts = open_parts(Settings(data=self.gateway.data))
+        key = credential_key(parts)
+        objects: list[Object] = [
+            OutgoingServer(name="sink", route=SinkRoute(directory=str(self.sink))),
+            Application(name="erp", senders=("contoso.example",)),
+            Application(name="shop", senders=("shop.example",)),
+        ]
+        mail = (Scope.SEND, Scope.READ, Scope.ACT)
+        scopes = {"erp": mail, "shop": mail, "reader": mail[1:2], "actor": mail[1:], "objects": (Scope.OBJECTS_READ, Scope.OBJECTS_WRITE)}
+        for name, may in scopes.items():
+            self.tokens[name] = credentials.TOKEN + credentials.generate()
+            application = name if Scope.SEND in may else ""
+            objects.append(Token(name=name, key=credentials.digest(key, self.tokens[name]), scopes=may, application=application))
+        parts.store.apply(objects, [], by="test")
+        parts.close()
 
     def add_token(self, name: str, *scopes: str, application: str = "", more: tuple[str, ...] = ()) -> str:
         words = ["token", "add", name, *(word for scope in scopes for word in ("--scope", scope)), *more]
