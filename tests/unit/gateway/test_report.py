@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from itertools import count
 
 import pytest
 
-from mailroom.objects import Account, AliasDomain, Directory, GraphRoute, OutgoingServer, SmarthostRoute
+from mailroom.objects import Account, AliasDomain, Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute, Suppression
 from mailroom.ports import DeliveryResult, Message, Work
 from mailroom.queue.report import Reporter
 from mailroom_core.model import DeliveryId, Kind, MessageId, Reply, State
@@ -20,7 +21,7 @@ SMTP = OutgoingServer(name="out", priority=9, route=SmarthostRoute(host="h"))
 GONE = Reply(550, "no such user", "5.1.1")
 
 
-def reporter(*servers: OutgoingServer, domains: tuple[str, ...] = ()) -> Reporter:
+def reporter(*servers: OutgoingServer, domains: tuple[str, ...] = (), suppressed: tuple[str, ...] = ()) -> Reporter:
     office = Account(name="office", mailbox="m@example.com")
     ours = {domain: AliasDomain(name=domain) for domain in domains}
     directory = Directory(1, {"office": office}, {server.name: server for server in servers}, ours)
@@ -28,6 +29,7 @@ def reporter(*servers: OutgoingServer, domains: tuple[str, ...] = ()) -> Reporte
     return Reporter(
         directory=lambda: directory,
         blobs=MemoryBlobs(),
+        suppressed=lambda addresses: {each: Suppression(address=each, reason="x") for each in addresses if each in suppressed},
         ids=lambda: next(ids),
         clock=lambda: NOW,
         hostname="gateway.test",
@@ -88,3 +90,21 @@ def test_with_graph_alone_only_our_own_domains_get_a_report_and_from_a_mailbox()
 
 def test_without_a_server_there_is_no_report_and_no_error() -> None:
     assert reporter().reports(work(), [result(1, State.FAILED)]) == ()
+
+
+def test_a_sink_carries_no_report() -> None:
+    sink = OutgoingServer(name="trial", priority=0, route=SinkRoute())
+    assert reporter(sink).reports(work(), [result(1, State.FAILED)]) == ()
+    (report,) = reporter(sink, SMTP).reports(work(), [result(1, State.FAILED)])
+    assert report.deliveries[0].server == "out"
+
+
+def test_a_suppressed_sender_gets_no_report() -> None:
+    assert reporter(SMTP, suppressed=("anna@partner.example",)).reports(work("Anna@Partner.Example"), [result(1, State.FAILED)]) == ()
+
+
+def test_a_report_goes_without_the_head_of_a_mail_whose_bytes_are_gone() -> None:
+    lost = replace(work(), message=replace(work().message, raw=None, blob="gone.eml"))
+    (report,) = reporter(SMTP).reports(lost, [result(1, State.FAILED)])
+    assert report.raw is not None
+    assert "r1@example.org" in report.raw.decode()

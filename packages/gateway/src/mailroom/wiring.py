@@ -32,7 +32,7 @@ from mailroom.queue.attempt import Desk
 from mailroom.queue.ledger import Ledger
 from mailroom.queue.report import Reporter
 from mailroom.queue.settle import LOOKS
-from mailroom.queue.sweep import sweep
+from mailroom.queue.sweep import check_owner, sweep
 from mailroom.queue.worker import Way, Worker
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.store import nudges
@@ -346,6 +346,7 @@ def reporter(parts: Parts) -> Reporter:
     return Reporter(
         directory=parts.directory,
         blobs=parts.blobs,
+        suppressed=parts.store.suppressed,
         ids=parts.ids,
         clock=utc_now,
         hostname=hostname(parts.settings),
@@ -356,7 +357,10 @@ def reporter(parts: Parts) -> Reporter:
 def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
     """What time does to mail."""
     queue = parts.settings.queue
-    return sweep(parts.store, parts.blobs, utc_now, Retention(raw=queue.keep_raw, rows=queue.keep_rows), reporter(parts).reports)
+    retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows)
+    # The key of the credentials is made with the database and goes with it into every backup.
+    ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
+    return sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours)
 
 
 # ---- the process that accepts ---------------------------------------------------------------------------------------

@@ -7,20 +7,25 @@ Graph does not keep: it leaves through a smarthost, or, where there is none, thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mailroom.accept import lane_of, notification_address
-from mailroom.objects import Directory, GraphRoute, OutgoingServer
+from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, Suppression
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, Message, NewDelivery, NewMessage, Settled, Work
-from mailroom_core.errors import MimeError
+from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.mime.dsn import Report, dsn
 from mailroom_core.model import DeliveryId, Kind, MessageId, Reply, State, show_id
-from mailroom_core.policy.addresses import domain_of
+from mailroom_core.policy.addresses import domain_of, normalize
 
 HEAD = 64 * 1024
+
+
+class _LeftOut(Exception):
+    """Why there is no report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,8 @@ class Reporter:
 
     directory: Callable[[], Directory]
     blobs: Blobs
+    suppressed: Callable[[Sequence[str]], Mapping[str, Suppression]]
+    """Those of some normalized addresses that get nothing more from us."""
     ids: Callable[[], int]
     clock: Clock
     hostname: str
@@ -39,7 +46,8 @@ class Reporter:
         return replace(settled, replies=(*settled.replies, *self.reports(work, settled.deliveries)))
 
     def reports(self, work: Work, results: Sequence[DeliveryResult]) -> tuple[NewMessage, ...]:
-        """At most one report about those of the recipients that have failed for good."""
+        """At most one report about those of the recipients that have failed for good. Never raises what the store or the mail may
+        be to blame for: an outcome is kept without its report rather than not at all."""
         recipients = {delivery.id: delivery.recipient for delivery in work.deliveries}
         failed = [
             Report(recipients[result.id], result.reply or Reply(0, "no reason is known"))
@@ -49,15 +57,25 @@ class Reporter:
         sender = work.message.sender
         if not failed or not sender:
             return ()
-        server = _way_back(self.directory(), sender)
-        if server is None:
-            events.report_left_out(work.message.id, "no server can carry a report to a domain that is not ours")
-            return ()
         try:
-            return (self._message(work.message, sender, failed, server),)
-        except MimeError as problem:
+            return (self._message(work.message, sender, failed, self._way_back(sender)),)
+        except (_LeftOut, MimeError, StoreError) as problem:
             events.report_left_out(work.message.id, str(problem))
             return ()
+
+    def _way_back(self, sender: str) -> OutgoingServer:
+        """Raises _LeftOut."""
+        if self.suppressed([normalize(sender)]):
+            raise _LeftOut("its sender is suppressed")
+        directory = self.directory()
+        real = [s for s in directory.servers.values() if s.active and not isinstance(s.route, SinkRoute)]
+        servers = sorted(real, key=lambda s: (s.priority, s.name))
+        for server in servers:
+            if not isinstance(server.route, GraphRoute):
+                return server
+        if servers and domain_of(sender) in directory.alias_domains:
+            return servers[0]
+        raise _LeftOut("no server can carry a report to a domain that is not ours")
 
     def _message(self, about: Message, sender: str, failed: list[Report], server: OutgoingServer) -> NewMessage:
         number, now = MessageId(self.ids()), self.clock()
@@ -98,19 +116,11 @@ class Reporter:
         return f"MAILER-DAEMON@{domain.name if domain else self.hostname}"
 
     def _head(self, about: Message) -> bytes:
+        """Nothing if its bytes are not there any more."""
         if about.raw is not None:
             return about.raw[:HEAD]
-        blob = self.blobs.open(about.blob)
         try:
-            return blob.read_at(0, HEAD)
-        finally:
-            blob.close()
-
-
-def _way_back(directory: Directory, sender: str) -> OutgoingServer | None:
-    servers = sorted((s for s in directory.servers.values() if s.active), key=lambda s: (s.priority, s.name))
-    for server in servers:
-        if not isinstance(server.route, GraphRoute):
-            return server
-    ours = domain_of(sender) in directory.alias_domains
-    return servers[0] if servers and ours else None
+            with closing(self.blobs.open(about.blob)) as blob:
+                return blob.read_at(0, HEAD)
+        except (StoreError, OSError):
+            return b""

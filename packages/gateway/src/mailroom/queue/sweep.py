@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from mailroom.ids import first_id
 from mailroom.objects import Retention
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, NewMessage, Store, Work
-from mailroom_core.errors import StoreError
+from mailroom_core.errors import StoreError, StoreRefused
 from mailroom_core.model import DeliveryId, Reply, State, read_id
 
 EVERY = timedelta(seconds=30)
@@ -22,30 +23,50 @@ Report = Callable[[Work, Sequence[DeliveryResult]], Sequence[NewMessage]]
 """The delivery reports that failures give rise to."""
 
 
-async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, report: Report) -> None:
-    """Until it is cancelled. Several processes may sweep; each transaction takes what is still there."""
+async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, report: Report, ours: Callable[[], None]) -> None:
+    """Until it is cancelled. Several processes may sweep; each transaction takes what is still there.
+
+    `ours` raises StoreError if the blobs are not this database's: then all of them would look like orphans.
+    """
     orphans_at = clock()
     while True:
         try:
-            await asyncio.to_thread(_end_expired, store, clock, report)
+            await asyncio.to_thread(end_expired, store, clock, report)
             await asyncio.to_thread(_forget, store, blobs, clock, retention)
             if clock() >= orphans_at:
-                await asyncio.to_thread(drop_orphans, store, blobs, clock)
                 orphans_at = clock() + ORPHAN_AGE
+                await asyncio.to_thread(ours)
+                await asyncio.to_thread(drop_orphans, store, blobs, clock)
         except StoreError as problem:
             events.store_trouble(str(problem))
         await asyncio.sleep(EVERY.total_seconds())
 
 
-def _end_expired(store: Store, clock: Clock, report: Report) -> None:
+def end_expired(store: Store, clock: Clock, report: Report) -> None:
+    """End every mail that is too old. One that the store refuses stays; the others end all the same. Blocking."""
     while works := store.expired(limit=AT_ONCE):
-        results: list[DeliveryResult] = []
-        replies: list[NewMessage] = []
-        for work in works:
-            ended = [_too_old(delivery.id, delivery.reply, clock) for delivery in work.deliveries]
-            results += ended
-            replies += report(work, ended)
+        ends = [_end_of(work, clock, report) for work in works]
+        try:
+            store.fail_expired([result for end in ends for result in end[0]], [reply for end in ends for reply in end[1]])
+        except StoreRefused:
+            taken = sum(_end_alone(store, *end) for end in ends)
+            if not taken:
+                return
+
+
+def _end_of(work: Work, clock: Clock, report: Report) -> tuple[Sequence[DeliveryResult], Sequence[NewMessage]]:
+    ended = [_too_old(delivery.id, delivery.reply, clock) for delivery in work.deliveries]
+    return ended, report(work, ended)
+
+
+def _end_alone(store: Store, results: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> bool:
+    """Whether the store has taken it."""
+    try:
         store.fail_expired(results, replies)
+    except StoreRefused as problem:
+        events.store_trouble(str(problem))
+        return False
+    return True
 
 
 def _too_old(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> DeliveryResult:
@@ -62,6 +83,24 @@ def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> N
         more, names = store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE)
         for name in names:
             blobs.drop(name)
+
+
+def check_owner(mark: Path, database: str) -> None:
+    """`mark` is a file beside the blobs that names the database they belong to; the first one to sweep makes it. Blocking.
+
+    Raises StoreError if it names another one, for example after `database` was set over a data directory that is in use.
+    """
+    try:
+        with mark.open("x") as file:
+            file.write(database)
+    except FileExistsError:
+        if mark.read_text() != database:
+            raise StoreError(
+                f"the blobs in {mark.parent} belong to another database, so none is removed. Set `database` back, or name another data "
+                f"directory; if that database is gone for good, delete {mark}"
+            ) from None
+    except OSError as problem:
+        raise StoreError(f"{mark} can't be written ({problem.strerror}); make room or set its rights") from None
 
 
 def drop_orphans(store: Store, blobs: Blobs, clock: Clock) -> int:
