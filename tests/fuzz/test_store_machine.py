@@ -111,7 +111,9 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
     def note(self, data: st.DataObject) -> None:
-        self.store.note(data.draw(st.sampled_from(self.flying)).id, {"draft_id": "d"})
+        attempt = data.draw(st.sampled_from(self.flying))
+        if self.store.note(self.make.note(attempt, {"draft_id": "d"})):
+            assert self.epochs[attempt.lane] == attempt.epoch, "a stale owner goes on to its next step"
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), zombie=st.booleans())

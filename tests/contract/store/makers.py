@@ -14,6 +14,7 @@ from mailroom.ports import (
     NewAttempt,
     NewDelivery,
     NewMessage,
+    Note,
     Resolution,
     Settled,
     Store,
@@ -115,6 +116,9 @@ class Maker:
         attempts = [self.attempt(lane, work) for work in works]
         assert store.begin(attempts) == {attempt.id for attempt in attempts}
         return attempts
+
+    def note(self, attempt: NewAttempt | Attempt, facts: dict[str, str], *, epoch: int | None = None) -> Note:
+        return Note(attempt_id=attempt.id, lane=attempt.lane, epoch=attempt.epoch if epoch is None else epoch, facts=facts)
 
     def settled(
         self,

@@ -216,17 +216,39 @@ def test_the_same_draft_is_sent_again_by_a_new_attempt_that_ends_the_first(
     assert story.deliveries[0].attempts == 2
 
 
-def test_facts_are_added_to_what_is_known(store: Store, message: NewMessage, attempt: NewAttempt) -> None:
-    store.note(attempt.id, {"draft_id": "d", "step": "1"})
-    store.note(attempt.id, {"step": "2"})
+def test_facts_are_added_to_what_is_known(store: Store, message: NewMessage, attempt: NewAttempt, make: Maker) -> None:
+    assert store.note(make.note(attempt, {"draft_id": "d", "step": "1"}))
+    assert store.note(make.note(attempt, {"step": "2"}))
     story = store.story(message.id)
     assert story is not None
     assert story.attempts[0].facts == {"draft_id": "d", "step": "2"}
 
 
-def test_a_fact_about_an_unknown_attempt_is_an_error(store: Store) -> None:
-    with pytest.raises(StoreError, match="not in the store"):
-        store.note(AttemptId(7), {"a": "b"})
+def test_a_stale_owner_notes_nothing_and_the_new_one_does(
+    store: Store, message: NewMessage, attempt: NewAttempt, make: Maker, clock: FakeClock
+) -> None:
+    clock.go_on(minutes=10)
+    lane = claim_one(store, "other")
+    assert not store.note(make.note(attempt, {"draft_id": "of before"}))
+    assert store.note(make.note(attempt, {"draft_id": "d"}, epoch=lane.epoch))
+    story = store.story(message.id)
+    assert story is not None
+    assert story.attempts[0].facts == {"draft_id": "d"}
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.IGNORED])
+def test_what_has_ended_is_noted_no_more(store: Store, attempt: NewAttempt, make: Maker, state: State) -> None:
+    store.settle([make.settled(attempt, State.UNSURE)])
+    assert store.note(make.note(attempt, {"draft_id": "d"}))
+    if state is State.IGNORED:
+        assert store.act(Query(), Action.IGNORE, by="eve") == 1
+    else:
+        store.settle([make.settled(attempt, state)])
+    assert not store.note(make.note(attempt, {"a": "b"}))
+
+
+def test_a_fact_about_an_unknown_attempt_is_refused(store: Store, attempt: NewAttempt, make: Maker) -> None:
+    assert not store.note(make.note(replace(attempt, id=AttemptId(7)), {"a": "b"}))
 
 
 def test_usage_counts_what_left_since_then(store: Store, make: Maker, clock: FakeClock) -> None:
@@ -265,15 +287,15 @@ def test_a_settle_for_an_unknown_attempt_is_left_out(
     assert states_of(store, message) == [State.SENT]
 
 
-def test_a_note_an_end_and_a_beginning_are_one_transaction(store: Store, lane: Lane, attempt: NewAttempt, make: Maker) -> None:
+def test_an_end_and_a_beginning_are_one_transaction(store: Store, lane: Lane, attempt: NewAttempt, make: Maker) -> None:
     store.put([make.message("b@example.org")])
     (work,) = store.due(lane, limit=5)
     second = make.attempt(lane, work)
     end = make.settled(attempt, State.SENT)
-    assert store.record(notes=[(attempt.id, {"draft_id": "d"})], ended=[end], begun=[second]) == {second.id}
+    assert store.record(notes=[], ended=[end], begun=[second]) == {second.id}
     story = store.story(attempt.message_id)
     assert story is not None
-    assert [(one.facts, one.resolution) for one in story.attempts] == [({"draft_id": "d"}, Resolution.DONE)]
+    assert [one.resolution for one in story.attempts] == [Resolution.DONE]
     assert (store.counts()[State.SENT], store.counts()[State.SENDING]) == (1, 1)
 
 
@@ -282,7 +304,7 @@ def test_if_one_of_them_fails_nothing_is_recorded(store: Store, lane: Lane, atte
     (work,) = store.due(lane, limit=5)
     with pytest.raises(StoreError, match="can't go from"):
         store.record(
-            notes=[(attempt.id, {"draft_id": "d"})], ended=[make.settled(attempt, State.IGNORED)], begun=[make.attempt(lane, work)]
+            notes=[make.note(attempt, {"draft_id": "d"})], ended=[make.settled(attempt, State.IGNORED)], begun=[make.attempt(lane, work)]
         )
     story = store.story(attempt.message_id)
     assert story is not None

@@ -61,7 +61,7 @@ def test_an_open_attempt_is_left_alone_until_its_deadline_then_its_lane_is_claim
 ) -> None:
     attempt = make.attempt(lane, store.due(lane, limit=1)[0], facts={"draft_id": "d1"})
     assert store.begin([attempt]) == {attempt.id}
-    store.note(attempt.id, {"internet_message_id": "<i>"})
+    store.note(make.note(attempt, {"internet_message_id": "<i>"}))
     clock.go_on(minutes=4)
     assert store.claim("other", want=1, ttl=timedelta(seconds=30)) == []
     assert store.next_due(lane.name) == attempt.deadline

@@ -106,7 +106,7 @@ def test_workers_and_people_never_lock_each_other_out(store: SqlStore, make: Mak
             mine = [attempt for attempt in attempts if attempt.id in begun]
             store.settle([make.settled(attempt, State.UNSURE, due_in=timedelta()) for attempt in mine])
             for attempt, _ in store.unresolved(lane, limit=50):
-                store.note(attempt.id, {"draft_id": "d"})
+                store.note(make.note(attempt, {"draft_id": "d"}, epoch=lane.epoch))
                 store.settle([make.settled(attempt, State.QUEUED, due_in=timedelta())])
     finally:
         stop.set()

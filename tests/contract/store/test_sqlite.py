@@ -223,7 +223,7 @@ HOT = {
     for module, names in {
         lanes: ("CLAIMABLE", "OURS", "RENEW", "RELEASE", "NEXT_DUE", "USAGE"),
         due: ("OPEN", "DUE", "TOGETHER", "MESSAGES", "UNRESOLVED", "OF_ATTEMPTS"),
-        attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "NOTE"),
+        attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
         housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
         looking: ("STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
     }.items()

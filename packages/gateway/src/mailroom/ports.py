@@ -172,6 +172,16 @@ class NewAttempt:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What the provider called it, as the lane's owner of this epoch has learnt."""
+
+    attempt_id: AttemptId
+    lane: LaneName
+    epoch: int
+    facts: Mapping[str, str]
+
+
 class Resolution(Enum):
     OPEN = "open"
     """Bytes may be leaving right now."""
@@ -337,8 +347,11 @@ class Store(Protocol):
         Those whose lane epoch is stale, or whose deliveries are not queued (or unsure) any more, are left out of the answer.
         """
 
-    def note(self, attempt: AttemptId, facts: Mapping[str, str]) -> None:
-        """Commit what the provider called it, before the next step."""
+    def note(self, note: Note) -> bool:
+        """Commit what the provider called it, before the next step; facts are added to those that are known.
+
+        False, and nothing is written, if the attempt has ended or its lane has another owner: then no next step may follow.
+        """
 
     def settle(self, batch: Sequence[Settled]) -> None:
         """Write outcomes, states, due times, events and replies of our own.
@@ -346,10 +359,8 @@ class Store(Protocol):
         Checks `TRANSITIONS`. An attempt of a stale epoch is left out and logged: its new owner resolves it.
         """
 
-    def record(
-        self, *, notes: Sequence[tuple[AttemptId, Mapping[str, str]]], ended: Sequence[Settled], begun: Sequence[NewAttempt]
-    ) -> set[AttemptId]:
-        """`note`, `settle` and `begin`, in this order and in one transaction; answers as `begin` does."""
+    def record(self, *, notes: Sequence[Note], ended: Sequence[Settled], begun: Sequence[NewAttempt]) -> set[AttemptId]:
+        """`settle`, `begin` and `note` in one transaction; answers which attempts may go on: those that have begun or were noted."""
 
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:

@@ -96,7 +96,7 @@ async def _under_deadline(
     heed: tuple[Outcome, ...] = ()
 
     async def remember(more: Mapping[str, str]) -> None:
-        await desk.ledger.note(attempt.id, more)
+        await desk.ledger.note(attempt, more)
         facts.update(more)
 
     try:

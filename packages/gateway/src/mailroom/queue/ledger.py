@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from mailroom.batching import GroupCommit
-from mailroom.ports import NewAttempt, Settled, Store
-from mailroom_core.model import AttemptId
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    attempt: AttemptId
-    facts: Mapping[str, str]
+from mailroom.ports import Attempt, NewAttempt, Note, Settled, Store
+from mailroom_core.errors import StoreError
+from mailroom_core.model import AttemptId, show_id
 
 
 class Ledger:
@@ -21,21 +15,24 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._commit: GroupCommit[NewAttempt | _Note | Settled, set[AttemptId]] = GroupCommit("ledger", self._write)
+        self._commit: GroupCommit[NewAttempt | Note | Settled, set[AttemptId]] = GroupCommit("ledger", self._write)
 
     async def begin(self, attempt: NewAttempt) -> bool:
         """Whether it may go on."""
         return attempt.id in await self._commit(attempt)
 
-    async def note(self, attempt: AttemptId, facts: Mapping[str, str]) -> None:
-        await self._commit(_Note(attempt, facts))
+    async def note(self, attempt: Attempt, facts: Mapping[str, str]) -> None:
+        """Raises StoreError, also if the attempt is not ours any more: whoever works on it has to stop there."""
+        note = Note(attempt_id=attempt.id, lane=attempt.lane, epoch=attempt.epoch, facts=facts)
+        if attempt.id not in await self._commit(note):
+            raise StoreError(f"attempt {show_id(attempt.id)} has ended, or its lane has another owner, who finds out what became of it")
 
     async def settle(self, settled: Settled) -> None:
         await self._commit(settled)
 
-    def _write(self, batch: Sequence[NewAttempt | _Note | Settled]) -> set[AttemptId]:
+    def _write(self, batch: Sequence[NewAttempt | Note | Settled]) -> set[AttemptId]:
         return self._store.record(
-            notes=[(item.attempt, item.facts) for item in batch if isinstance(item, _Note)],
+            notes=[item for item in batch if isinstance(item, Note)],
             ended=[item for item in batch if isinstance(item, Settled)],
             begun=[item for item in batch if isinstance(item, NewAttempt)],
         )

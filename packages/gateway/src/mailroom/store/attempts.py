@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from mailroom.objects import Suppression
 from mailroom.observe import events
-from mailroom.ports import DeliveryResult, NewAttempt, NewMessage, Resolution, Settled
+from mailroom.ports import DeliveryResult, NewAttempt, NewMessage, Note, Resolution, Settled
 from mailroom.store.accepting import EVENTS, event_rows, put
 from mailroom.store.database import Tx
 from mailroom.store.keeping import suppress
 from mailroom.store.values import dump_map, dump_reply, load_map, micros
-from mailroom_core.errors import StoreError, StoreRefused
+from mailroom_core.errors import StoreRefused
 from mailroom_core.model import TRANSITIONS, AttemptId, DeliveryId, MessageId, State, show_id
 
 # `FOR SHARE`: nobody claims, holds or frees the lane before this transaction has ended.
@@ -28,7 +28,7 @@ SENDING = """UPDATE deliveries SET state = 'sending', due_at = NULL, attempts = 
 SUPERSEDED = """UPDATE attempts SET resolution = 'done', look_at = NULL, ended_at = COALESCE(ended_at, ?)
     WHERE id = ? AND NOT EXISTS
     (SELECT 1 FROM deliveries d WHERE d.message_id = attempts.message_id AND d.attempt_id = attempts.id)"""
-FACTS = "SELECT facts FROM attempts WHERE id = ? {update}"
+FACTS = "SELECT id, lane, resolution, facts FROM attempts WHERE id {ids} ORDER BY id {update}"
 NOTE = "UPDATE attempts SET facts = ? WHERE id = ?"
 ATTEMPTS = "SELECT id, message_id, lane, delivery_ids, resolution FROM attempts WHERE id {ids}"
 RESULT = """UPDATE deliveries SET state = ?, due_at = ?, attempt_id = ?, updated_at = ?, reply = COALESCE(?, reply),
@@ -37,15 +37,40 @@ RESULT = """UPDATE deliveries SET state = ?, due_at = ?, attempt_id = ?, updated
 END = "UPDATE attempts SET resolution = ?, look_at = ?, looks = looks + ?, ended_at = ?, text = ? WHERE id = ?"
 
 
-def begin(tx: Tx, batch: Sequence[NewAttempt]) -> set[AttemptId]:
+@dataclass(frozen=True, slots=True)
+class _Owned:
+    """A lane as it stays until the transaction ends."""
+
+    epoch: int
+    held: bool
+
+
+_Lanes = Mapping[str, _Owned]
+
+
+def record(tx: Tx, *, notes: Sequence[Note] = (), ended: Sequence[Settled] = (), begun: Sequence[NewAttempt] = ()) -> set[AttemptId]:
+    """See `Store.record`. An attempt has at most one of the three in a batch, so their order is free: it is that of the locks."""
+    names = {note.lane for note in notes} | {settled.lane for settled in ended} | {attempt.lane for attempt in begun}
+    lanes = {name: _Owned(epoch, held is not None) for name, epoch, held in tx.by(EPOCHS, sorted(names))}
+    if ended:
+        _settle(tx, lanes, ended)
+    return (_begin(tx, lanes, begun) if begun else set()) | (_note(tx, lanes, notes) if notes else set())
+
+
+def _is_owner(lanes: _Lanes, each: Note | Settled | NewAttempt) -> bool:
+    lane = lanes.get(each.lane)
+    return lane is not None and lane.epoch == each.epoch
+
+
+def _begin(tx: Tx, lanes: _Lanes, batch: Sequence[NewAttempt]) -> set[AttemptId]:
     """See `Store.begin`. A lane that is held begins nothing."""
-    lanes = {name: epoch for name, epoch, held in tx.by(EPOCHS, sorted({a.lane for a in batch})) if held is None}
     known = {row[0]: row[1:] for row in tx.by(DELIVERIES, sorted({d for a in batch for d in a.delivery_ids}))}
     begun: list[NewAttempt] = []
     former: set[int] = set()
     for attempt in batch:
         rows = [known.pop(number, None) for number in attempt.delivery_ids]
-        if lanes.get(attempt.lane) == attempt.epoch and all(row is not None and _may_begin(attempt, *row) for row in rows):
+        free = _is_owner(lanes, attempt) and not lanes[attempt.lane].held
+        if free and all(row is not None and _may_begin(attempt, *row) for row in rows):
             begun.append(attempt)
             former.update(row[3] for row in rows if row is not None and row[3] is not None)
     tx.many(BEGIN, [_attempt_row(attempt) for attempt in begun])
@@ -81,17 +106,21 @@ def drop_attempts(tx: Tx, attempts: set[int]) -> None:
     tx.many(SUPERSEDED, [(tx.now, number) for number in sorted(attempts)])
 
 
-def note(tx: Tx, attempt: AttemptId, facts: Mapping[str, str]) -> None:
-    """See `Store.note`. Whoever learnt it may write it, also a stale owner: it happened."""
-    row = tx.one(FACTS, attempt)
-    if row is None:
-        raise StoreError(f"attempt {show_id(attempt)} is not in the store any more; what the provider called it can't be noted")
-    tx.run(NOTE, dump_map(load_map(row[0]) | dict(facts)), attempt)
+def _note(tx: Tx, lanes: _Lanes, batch: Sequence[Note]) -> set[AttemptId]:
+    """See `Store.note`; those that were written."""
+    rows = tx.by(FACTS, sorted({note.attempt_id for note in batch}))
+    open_ones = {number: (lane, facts) for number, lane, resolution, facts in rows if resolution != "done"}
+    written: dict[AttemptId, dict[str, str]] = {}
+    for note in batch:
+        lane, facts = open_ones.get(note.attempt_id, (None, ""))
+        if lane == note.lane and _is_owner(lanes, note):
+            written.setdefault(note.attempt_id, load_map(facts)).update(note.facts)
+    tx.many(NOTE, [(dump_map(facts), number) for number, facts in written.items()])
+    return set(written)
 
 
-def settle(tx: Tx, batch: Sequence[Settled]) -> None:
+def _settle(tx: Tx, lanes: _Lanes, batch: Sequence[Settled]) -> None:
     """See `Store.settle`."""
-    epochs = {name: epoch for name, epoch, _ in tx.by(EPOCHS, sorted({s.lane for s in batch}))}
     rows = tx.by(DELIVERIES, sorted({result.id for s in batch for result in s.deliveries}))
     attempts = {
         number: _Known(message, lane, json.loads(deliveries), resolution)
@@ -104,7 +133,7 @@ def settle(tx: Tx, batch: Sequence[Settled]) -> None:
         attempt = attempts.pop(settled.attempt_id, None)
         if attempt is None or attempt.resolution == "done":
             events.settle_left_out(settled.attempt_id, settled.lane, "the attempt has ended already")
-        elif attempt.lane != settled.lane or epochs.get(settled.lane) != settled.epoch:
+        elif attempt.lane != settled.lane or not _is_owner(lanes, settled):
             events.settle_left_out(settled.attempt_id, settled.lane, "the lane has another owner, who will find out")
         else:
             _settle_one(settled, attempt, states, writes, tx.now)

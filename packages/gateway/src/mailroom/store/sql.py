@@ -17,6 +17,7 @@ from mailroom.ports import (
     Message,
     NewAttempt,
     NewMessage,
+    Note,
     Query,
     Settled,
     Story,
@@ -106,28 +107,17 @@ class SqlStore:
             return due.unresolved(tx, lane, limit)
 
     def begin(self, batch: Sequence[NewAttempt]) -> set[AttemptId]:
-        with self._write() as tx:
-            return attempts.begin(tx, batch)
+        return self.record(begun=batch)
 
-    def note(self, attempt: AttemptId, facts: Mapping[str, str]) -> None:
-        with self._write() as tx:
-            attempts.note(tx, attempt, facts)
+    def note(self, note: Note) -> bool:
+        return note.attempt_id in self.record(notes=[note])
 
     def settle(self, batch: Sequence[Settled]) -> None:
-        with self._write() as tx:
-            attempts.settle(tx, batch)
+        self.record(ended=batch)
 
-    def record(
-        self, *, notes: Sequence[tuple[AttemptId, Mapping[str, str]]], ended: Sequence[Settled], begun: Sequence[NewAttempt]
-    ) -> set[AttemptId]:
+    def record(self, *, notes: Sequence[Note] = (), ended: Sequence[Settled] = (), begun: Sequence[NewAttempt] = ()) -> set[AttemptId]:
         with self._write() as tx:
-            # Lanes, deliveries, attempts: locks are taken in one order. An attempt has at most one of the three in a batch.
-            if ended:
-                attempts.settle(tx, ended)
-            begins = attempts.begin(tx, begun) if begun else set()
-            for attempt, facts in notes:
-                attempts.note(tx, attempt, facts)
-            return begins
+            return attempts.record(tx, notes=notes, ended=ended, begun=begun)
 
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
