@@ -28,8 +28,9 @@ def job(
     sender: str | None = "mary@example.com",
     rewrite_from: str = "",
     time_limit: timedelta = timedelta(minutes=5),
+    facts: Mapping[str, str] | None = None,
 ) -> Job:
-    """One message to these recipients (one, if none is named); their delivery ids count from 1."""
+    """One message to these recipients (one, if none is named); their delivery ids count from 1. `facts` are the attempt's."""
     now = datetime.now(UTC)
     asked = dict(enumerate(recipients or ("joe@example.net",), 1))
     message = Message(
@@ -56,7 +57,7 @@ def job(
         started_at=now,
         deadline=now + time_limit,
         marker="0000000000000001",
-        facts={},
+        facts=facts or {},
         resolution=Resolution.OPEN,
         looks=0,
         ended_at=None,

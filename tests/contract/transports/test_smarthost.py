@@ -138,7 +138,7 @@ async def test_a_server_without_ehlo_is_greeted_with_helo() -> None:
 
 async def test_a_lost_answer_means_a_second_try_that_says_what_may_happen() -> None:
     async with SmtpServer() as server, smarthost_to(server) as smarthost:
-        (outcome,) = (await smarthost.resolve(job(), remember)).values()
+        (outcome,) = (await smarthost.resolve(job(facts={"way": "smarthost"}), remember)).values()
     assert isinstance(outcome, Deferred)
     assert "may arrive twice" in outcome.reply.text
     assert server.connections == 0

@@ -44,6 +44,8 @@ Act = Callable[[Job], Outcome]
 class Fake:
     """A transport. `attempts` and `looks` say what comes out; both remember what they were given."""
 
+    way = "fake"
+
     def __init__(self, attempt: Act = lambda job: YES, look: Act = lambda job: Unknown("not yet"), *, noting: bool = True) -> None:
         self.act, self.look, self.noting = attempt, look, noting
         self.sent: list[str] = []
@@ -267,6 +269,22 @@ async def test_a_bug_of_ours_neither_fails_a_mail_nor_sends_it_again_unasked(tmp
     assert house.transport.sent == ["one"]
     assert len(set(house.transport.looked)) == 1
     assert house.transport.looked[0]
+
+
+async def test_the_way_of_an_attempt_is_stored_before_anything_leaves(tmp_path: Path) -> None:
+    stored: list[Mapping[str, str]] = []
+
+    def act(job: Job) -> Outcome:
+        story = house.store.story(job.message.id)
+        assert story is not None
+        stored.extend(attempt.facts for attempt in story.attempts)
+        return YES
+
+    house = House(tmp_path, Fake(act))
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: house.states() == [State.SENT])
+    assert [facts["way"] for facts in stored] == ["fake"]
 
 
 async def test_what_a_look_finds_ends_the_doubt(tmp_path: Path) -> None:

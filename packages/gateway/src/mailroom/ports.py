@@ -466,6 +466,10 @@ Remember = Callable[[Mapping[str, str]], Awaitable[None]]
 class Transport(Protocol):
     """Delivers through one outgoing server. Knows its wire, not the queue."""
 
+    @property
+    def way(self) -> str:
+        """How it would send now, noted as the fact `way` of every attempt that begins; `resolve` obeys what is noted there."""
+
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         """One try. `remember` returns when its facts are committed. Raises nothing that concerns the mail: that is an outcome."""
 

@@ -72,7 +72,7 @@ class Desk:
 
 async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> Settled | None:
     """Try once. None if the lane or the message is not ours any more."""
-    attempt = _new(desk, lane, work)
+    attempt = _new(desk, lane, work, transport.way)
     if not await desk.ledger.begin(attempt):
         return None
     return await _under_deadline(desk, _opened(attempt), work, transport.attempt, look=False)
@@ -152,7 +152,7 @@ def _all(deliveries: Sequence[Delivery], outcome: Outcome) -> dict[DeliveryId, O
     return {delivery.id: outcome for delivery in deliveries}
 
 
-def _new(desk: Desk, lane: Lane, work: Work) -> NewAttempt:
+def _new(desk: Desk, lane: Lane, work: Work, way: str) -> NewAttempt:
     now = desk.clock()
     number = AttemptId(desk.ids())
     return NewAttempt(
@@ -164,6 +164,7 @@ def _new(desk: Desk, lane: Lane, work: Work) -> NewAttempt:
         started_at=now,
         deadline=now + desk.limit_for(work.message) + MARGIN,
         marker=f"{number:016x}",
+        facts={"way": way},
         size=work.message.size,
     )
 

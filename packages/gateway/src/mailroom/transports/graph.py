@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from mailroom.objects import OnUnsure
 from mailroom.ports import Job, Remember
+from mailroom.transports import ways
 from mailroom.transports.http import Http
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
@@ -36,6 +37,10 @@ class Graph:
         self._read_write = read_write
         self._on_unsure = on_unsure
 
+    @property
+    def way(self) -> str:
+        return ways.DRAFT if self._read_write else ways.ONCE
+
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         try:
             outcome = await self._send(job, remember)
@@ -44,15 +49,24 @@ class Graph:
         return dict.fromkeys(job.recipients, outcome)
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
-        if self._read_write:
-            recipients = tuple(job.recipients.values())
-            outcome = await self._run(looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients), remember)
-        elif self._on_unsure is OnUnsure.RETRY:
-            outcome = Deferred(Reply(0, "No answer came, and with Mail.Send alone nobody can look: sent again, it may arrive twice"))
-        else:
-            text = "No answer came, and with Mail.Send alone nobody can look. Look into Sent Items, then retry it or ignore it"
-            outcome = Held(Reply(0, text))
-        return dict.fromkeys(job.recipients, outcome)
+        """By the way that the attempt took: what went in one request left no draft, also if the account may look by now."""
+        return dict.fromkeys(job.recipients, await self._resolved(job, remember))
+
+    async def _resolved(self, job: Job, remember: Remember) -> Outcome:
+        match ways.way_of(job):
+            case ways.DRAFT if self._read_write:
+                recipients = tuple(job.recipients.values())
+                return await self._run(looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients), remember)
+            case ways.DRAFT:
+                text = "No answer came, and the account may not look any more: it has lost Mail.ReadWrite"
+                return Held(Reply(0, f"{text}. Look into Sent Items, then retry it or ignore it"))
+            case ways.ONCE if self._on_unsure is OnUnsure.RETRY:
+                return Deferred(Reply(0, "No answer came, and with Mail.Send alone nobody can look: sent again, it may arrive twice"))
+            case ways.ONCE:
+                text = "No answer came, and with Mail.Send alone nobody can look. Look into Sent Items, then retry it or ignore it"
+                return Held(Reply(0, text))
+            case _:
+                return ways.not_ours(job)
 
     async def close(self) -> None: ...
 

@@ -26,6 +26,10 @@ class OwnOrNotification:
         self._address = address
         self._without = False
 
+    @property
+    def way(self) -> str:
+        return self._own.way
+
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         if not self._without:
             outcomes = await self._own.attempt(job, remember)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mailroom.objects import SinkRoute
 from mailroom.ports import Job, Remember
+from mailroom.transports.ways import SINK, not_ours, way_of
 from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, Sent, show_id
 
 _PIECE = 256 * 1024
@@ -20,6 +21,10 @@ class Sink:
 
     def __init__(self, route: SinkRoute) -> None:
         self._directory = Path(route.directory) if route.directory else None
+
+    @property
+    def way(self) -> str:
+        return SINK
 
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         outcome: Outcome = Sent(Reply(250, "taken by the sink", "2.0.0"))
@@ -33,7 +38,8 @@ class Sink:
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         """Nothing was delivered, so taking it again harms nobody."""
-        return dict.fromkeys(job.recipients, Deferred(Reply(0, "the sink takes it again"), retry_after=timedelta()))
+        again = Deferred(Reply(0, "the sink takes it again"), retry_after=timedelta())
+        return dict.fromkeys(job.recipients, again if way_of(job) == SINK else not_ours(job))
 
     async def close(self) -> None: ...
 

@@ -26,6 +26,7 @@ from mailroom.transports.smtp_pool import IDLE, MAILS, Pool
 from mailroom.transports.smtp_reply import Answer, shorten
 from mailroom.transports.smtp_verdict import Stage, judge
 from mailroom.transports.smtp_wire import Features, Wire
+from mailroom.transports.ways import SMARTHOST, not_ours, way_of
 from mailroom_core.errors import MimeError
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Reply
 
@@ -85,6 +86,10 @@ class Smarthost:
         self._clock = clock
         self._pool = Pool(self._connect, connections=route.connections, idle=idle, mails=mails_per_connection)
 
+    @property
+    def way(self) -> str:
+        return SMARTHOST
+
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         """Raises VaultError if the password or the token can't be had; nothing was sent then."""
         limits = self._limits(job)
@@ -106,6 +111,8 @@ class Smarthost:
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         """SMTP has no question for it. So it is sent again with the same Message-ID, as SMTP servers have always done."""
+        if way_of(job) != SMARTHOST:
+            return dict.fromkeys(job.recipients, not_ours(job))
         why = f"{self._where} gave no answer and can't be asked; the mail is sent again and may arrive twice"
         return dict.fromkeys(job.recipients, Deferred(Reply(0, why, "4.4.2")))
 
