@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -18,8 +17,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except (MailroomError, Refused) as problem:
-            click.echo(f"mailroom: {problem}", err=True)
-            sys.exit(1)
+            raise click.ClickException(str(problem)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -62,8 +62,19 @@ def add_app(
         )
         if no_password:
             parts.store.apply([made], [], by="command line")
+            click.echo(_who_may(made))
         else:
             _give_password(parts, made)
+    if not senders:
+        click.echo(f"{name} may send as anybody; to narrow that, remove it and add it with --sender.", err=True)
+
+
+def _who_may(made: Application) -> str:
+    """Without a password: who comes in as this application."""
+    ways = [*made.networks, *(f"the certificate {each}" for each in made.certificates)]
+    if not ways:
+        return f"{made.name} is there, but nobody can submit as it: it has no password, no --network and no --certificate."
+    return f"{made.name} is there, without a password: who comes from {', '.join(ways)} is it."
 
 
 @app.command("renew")
@@ -129,12 +140,20 @@ def server() -> None:
 @click.option("--mailbox", default="", help="Whose Sent Items: an address, or `sender`; empty is the account's own.")
 @click.option("--priority", default=10, show_default=True)
 @click.option("--from-filter", multiple=True, help="An address or a domain; without one, it serves every sender.")
+@click.option(
+    "--on-unsure",
+    type=click.Choice(["hold", "retry"]),
+    default="hold",
+    show_default=True,
+    help="When nobody knows whether a mail left, and the account has no right to look: keep it back, or risk sending it twice.",
+)
 @click.pass_obj
-def add_graph(context: Context, name: str, account: str, mailbox: str, priority: int, from_filter: tuple[str, ...]) -> None:
+def add_graph(context: Context, name: str, account: str, mailbox: str, priority: int, from_filter: tuple[str, ...], on_unsure: str) -> None:
     """Microsoft 365 over Microsoft Graph."""
-    from mailroom.objects import GraphRoute, OutgoingServer
+    from mailroom.objects import GraphRoute, OnUnsure, OutgoingServer
 
-    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=GraphRoute(account=account, mailbox=mailbox)))
+    route = GraphRoute(account=account, mailbox=mailbox, on_unsure=OnUnsure(on_unsure))
+    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route))
 
 
 @server.command("add-smarthost")
@@ -158,7 +177,11 @@ def add_smarthost(
 
 
 def _ask_password(user: str, host: str) -> str:
-    return getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    """Raises ClickException if there is none."""
+    given = getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        raise click.ClickException(f"no password was given for {user}, and nothing was changed; type it, or hand it over on standard input")
+    return given
 
 
 @server.command("password")
@@ -182,12 +205,14 @@ def change_password(context: Context, name: str) -> None:
 @server.command("add-sink")
 @click.argument("name")
 @click.option("--directory", default="", help="Write each mail there as a file.")
+@click.option("--priority", default=10, show_default=True)
+@click.option("--from-filter", multiple=True, help="An address or a domain; without one, it serves every sender.")
 @click.pass_obj
-def add_sink(context: Context, name: str, directory: str) -> None:
+def add_sink(context: Context, name: str, directory: str, priority: int, from_filter: tuple[str, ...]) -> None:
     """Takes everything and delivers nothing: for trying out."""
     from mailroom.objects import OutgoingServer, SinkRoute
 
-    _add(context, OutgoingServer(name=name, route=SinkRoute(directory=directory)))
+    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=SinkRoute(directory=directory)))
 
 
 def _add(context: Context, made: OutgoingServer, *, password: str = "") -> None:

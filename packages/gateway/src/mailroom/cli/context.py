@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mailroom.settings import Settings
     from mailroom.wiring import Parts
 
-_WHOLE = frozenset({"id", "accepted", "at", "next", "done", "state", "address"})
+_WHOLE = frozenset({"id", "accepted", "at", "next", "done", "state", "address", "lane"})
 """Columns that are worth nothing in two lines."""
+_CUT = frozenset({"reply"})
+"""Columns whose beginning is enough; the whole stands elsewhere."""
+_WIDE = 120
+_ENDLESS = 100_000
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -62,8 +68,13 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="For a program: JSON instead of a table.")(command)
 
 
-def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str, columns: Iterable[str] = ()) -> None:
-    """A table for a person, or JSON for a program. `empty` says what to do next when there is nothing."""
+def show(
+    rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str, columns: Iterable[str] = (), spare: Collection[str] = ()
+) -> None:
+    """A table for a person, or JSON for a program. `empty` says what to do next when there is nothing.
+
+    A narrow terminal does without the columns in `spare`. Where there is no terminal, no line is folded.
+    """
     if as_json:
         click.echo(json.dumps(rows, default=_plain, indent=2))
         return
@@ -71,25 +82,51 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str, col
         click.echo(empty)
         return
     from rich.console import Console
+
+    console = Console(emoji=False, highlight=False)
+    names = [name for name in columns or rows[0] if name not in spare or not console.is_terminal or console.width >= _WIDE]
+    if console.is_terminal:
+        console.print(_table(rows, names, cut=_CUT))
+        return
+    console.width = _ENDLESS
+    with console.capture() as captured:
+        console.print(_table(rows, names))
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def _table(rows: Sequence[Mapping[str, object]], names: Sequence[str], *, cut: frozenset[str] = frozenset()) -> Table:
+    """With a column in `cut`, it is as wide as the terminal, and this column gets what the others leave."""
     from rich.table import Table
 
-    names = list(columns) or list(rows[0])
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=not cut.isdisjoint(names))
     for name in names:
-        table.add_column(name.replace("_", " ").upper(), overflow="fold", no_wrap=name in _WHOLE)
+        title = name.replace("_", " ").upper()
+        if any(isinstance(row.get(name), datetime) for row in rows):
+            title += " (UTC)"
+        if name in cut:
+            table.add_column(title, overflow="ellipsis", no_wrap=True, ratio=1)
+        else:
+            table.add_column(title, overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
-    Console(soft_wrap=False).print(table)
+    return table
 
 
 def _cell(value: object) -> str:
     from rich.markup import escape
 
     if isinstance(value, datetime):
-        return value.astimezone().strftime("%d %b %H:%M:%S")
+        # As in the texts of a story, in the log and in JSON.
+        return value.astimezone(UTC).strftime("%d %b %H:%M:%S")
     if isinstance(value, list | tuple):
         return escape(", ".join(str(item) for item in value))
     return "" if value is None else escape(str(value))
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 lane goes`, `2 lanes go`."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def _plain(value: object) -> object:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mailroom.cli.context import Context, json_option, show
+from mailroom.cli.context import Context, counted, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.ports import Found, Query, Story
@@ -31,7 +31,8 @@ def list_queue(context: Context, text: str, state: tuple[str, ...], limit: int, 
     """Deliveries, newest first. TEXT is a part of a recipient, sender or subject, or a Message-ID."""
     with context.parts() as parts:
         found, more = parts.store.find(_query(text, state), limit=limit)
-    show([_row(item) for item in found], as_json=as_json, empty="No mail here. Send some with: mailroom send --help")
+    rows = [_row(item) for item in found]
+    show(rows, as_json=as_json, empty="No mail here. Send some with: mailroom send --help", spare=("accepted", "from", "subject"))
     if more and not as_json:
         click.echo(f"There is more; see it with --limit {limit * 10}.")
 
@@ -76,7 +77,7 @@ def _action(name: str, help_text: str) -> click.Command:
                 click.echo(f"\r{total} ...", nl=False, err=True)
                 if changed < 1000:
                     break
-        click.echo(f"\r{total} deliveries: {name}.")
+        click.echo(f"\r{counted(total, 'delivery', 'deliveries')}: {name}.")
 
     return click.command(name.replace(" ", "-"), help=help_text)(run)
 
@@ -106,7 +107,7 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
         wanted = [lane.name for lane in known.values() if lane.held and (everything or lane.name in lanes)]
         for name in wanted:
             parts.store.free_lane(name)
-    click.echo(f"{len(wanted)} lanes go on.")
+    click.echo(f"{counted(len(wanted), 'lane goes', 'lanes go')} on.")
 
 
 @click.command()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
+from datetime import UTC
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -57,21 +59,36 @@ async def _submit(parts: Parts, sender: str, recipients: tuple[str, ...], raw: b
 
 def watch(parts: Parts, number: MessageId, *, limit: float = 120.0) -> bool:
     """Print each new line of its story; whether it was sent to everybody."""
-    seen = 0
+    seen, looks = 0, 0
     until = time.monotonic() + limit
     while time.monotonic() < until:
         story = parts.store.story(number)
         if story is None:
             return False
         for event in story.events[seen:]:
-            click.echo(f"  {event.at.astimezone():%H:%M:%S}  {_recipient(story, event.delivery_id)}{event.text}")
+            click.echo(f"  {event.at.astimezone(UTC):%H:%M:%S} UTC  {_recipient(story, event.delivery_id)}{event.text}")
         seen = len(story.events)
         states = {delivery.state for delivery in story.deliveries}
         if states <= _SETTLED:
             return states == {State.SENT}
+        if looks % 5 == 0 and _is_held(parts, story):
+            return False
+        looks += 1
         time.sleep(0.2)
     click.echo(f"It is still on its way; look again with: mailroom queue show {show_id(number)}")
     return False
+
+
+def _is_held(parts: Parts, story: Story) -> bool:
+    """Say why nothing more will happen by itself, if so."""
+    waiting = {delivery.lane for delivery in story.deliveries if delivery.state not in _SETTLED}
+    held = {lane.name: lane.held for lane in parts.store.lanes() if lane.held and lane.name in waiting}
+    if waiting - held.keys():
+        return False
+    for name, reason in held.items():
+        click.echo(f"  It waits: the lane {name} is held: {reason}")
+        click.echo(f"  When that is mended, let it go on with: mailroom queue free {shlex.quote(name)}")
+    return True
 
 
 def _recipient(story: Story, delivery_id: int | None) -> str:
