@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from mailroom.observe import events
 from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
 from mailroom.wiring import Parts, Ways, make_front, make_sweep, make_worker, open_parts
-from mailroom_core.errors import ConfigError
+from mailroom_core.errors import ConfigError, StoreError
 
 STOP = timedelta(seconds=20)
 """How long sessions and attempts may go on after a request to stop."""
@@ -67,9 +67,9 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        worker = asyncio.create_task(_keep_worker(parts, arguments, (*wakeup.ends, parent[0], lock), stop))
+        worker = essential(keep_worker(parts, arguments, (*wakeup.ends, parent[0], lock), stop), stop)
         front = await make_front(parts, wakeup, stop.is_set)
-        refresh = asyncio.create_task(_refresh(parts))
+        refresh = essential(_refresh(parts), stop)
         _announce(front.addresses(), ready)
         events.started()
         _calm_collector()
@@ -79,9 +79,24 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
             events.stopping()
             await front.stop(STOP)
             refresh.cancel()
-            await worker
+            await asyncio.wait({worker, refresh})
             os.close(parent[1])
             parts.close()
+        end_of(worker, refresh)
+
+
+def essential(work: Coroutine[None, None, None], stop: asyncio.Event) -> asyncio.Task[None]:
+    """A part without which the process is good for nothing: when it ends, the process stops, so that a new one is started."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda _: stop.set())
+    return task
+
+
+def end_of(*parts: asyncio.Task[None]) -> None:
+    """Raises what ended one of them, unless it was cancelled."""
+    for part in parts:
+        if not part.cancelled():
+            part.result()
 
 
 def _forget_counters(folder: Path) -> None:
@@ -92,9 +107,13 @@ def _forget_counters(folder: Path) -> None:
 
 
 def _end_leases(parts: Parts) -> None:
-    """Alone on this database, and no worker runs: every owner of before is dead."""
-    if not parts.settings.database:
+    """Alone on this database, and no worker runs: every owner of before is dead. Without this, leases end by themselves."""
+    if parts.settings.database:
+        return
+    try:
         parts.store.end_leases()
+    except StoreError as problem:
+        events.store_trouble(str(problem))
 
 
 def _announce(addresses: list[str], ready: Path | None) -> None:
@@ -104,11 +123,16 @@ def _announce(addresses: list[str], ready: Path | None) -> None:
         ready.write_text("\n".join(addresses) + "\n")
 
 
-async def _keep_worker(parts: Parts, arguments: Sequence[str], inherited: tuple[int, ...], stop: asyncio.Event) -> None:
+async def keep_worker(parts: Parts, arguments: Sequence[str], inherited: tuple[int, ...], stop: asyncio.Event) -> None:
     """Start the worker again whenever it ends, until we stop."""
     while not stop.is_set():
         words = (sys.executable, "-m", "mailroom.cli", *arguments, "worker", *map(str, inherited[:3]))
-        child = await asyncio.create_subprocess_exec(*words, pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL)
+        try:
+            child = await asyncio.create_subprocess_exec(*words, pass_fds=inherited, stdin=asyncio.subprocess.DEVNULL)
+        except OSError as problem:
+            events.worker_missing(str(problem))
+            await asyncio.sleep(RESTART)
+            continue
         ended, stopped = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -133,18 +157,20 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl+C reaches us as well; our parent decides
     loop.add_reader(parent, partial(os._exit, 1))
-    refresh = asyncio.create_task(_refresh(parts))
+    refresh = essential(_refresh(parts), stop)
     ways, wakeup = Ways(parts), PipeWakeup((wake, nudge))
     worker = make_worker(parts, ways, wakeup)
-    sweeping = asyncio.create_task(make_sweep(parts))
+    sweeping = essential(make_sweep(parts), stop)
     _calm_collector()
     try:
         await worker.run(stop)
     finally:
         refresh.cancel()
         sweeping.cancel()
+        await asyncio.wait({refresh, sweeping})
         await ways.close()
         parts.close()
+    end_of(refresh, sweeping)
 
 
 def _calm_collector() -> None:

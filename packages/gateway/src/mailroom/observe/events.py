@@ -50,7 +50,7 @@ def lane_lost(lane: str) -> None:
 
 
 def worker_broke(lane: str, why: str) -> None:
-    """The worker of a lane failed; the lane is given back and taken anew."""
+    """A lane can't be served; it is held with this reason."""
     _emit("error", "worker_broke", lane=lane, why=why)
 
 
@@ -147,6 +147,11 @@ def stopping() -> None:
 def worker_ended(code: int) -> None:
     """A delivering process ended; it is started again."""
     _emit("error", "worker_ended", code=code)
+
+
+def worker_missing(why: str) -> None:
+    """No delivering process can be started, so nothing is delivered; it is tried again every second."""
+    _emit("error", "worker_missing", why=why)
 
 
 def report_left_out(message: int, why: str) -> None:

@@ -37,7 +37,7 @@ async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, 
                 orphans_at = clock() + ORPHAN_AGE
                 await asyncio.to_thread(ours)
                 await asyncio.to_thread(drop_orphans, store, blobs, clock)
-        except StoreError as problem:
+        except (StoreError, OSError) as problem:
             events.store_trouble(str(problem))
         await asyncio.sleep(EVERY.total_seconds())
 
@@ -99,8 +99,6 @@ def check_owner(mark: Path, database: str) -> None:
                 f"the blobs in {mark.parent} belong to another database, so none is removed. Set `database` back, or name another data "
                 f"directory; if that database is gone for good, delete {mark}"
             ) from None
-    except OSError as problem:
-        raise StoreError(f"{mark} can't be written ({problem.strerror}); make room or set its rights") from None
 
 
 def drop_orphans(store: Store, blobs: Blobs, clock: Clock) -> int:
