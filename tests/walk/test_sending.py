@@ -104,6 +104,26 @@ def test_a_recipient_of_the_header_alone_gets_nothing(world: World) -> None:
     assert world.arrived(subject) == [BOB]
 
 
+@pytest.mark.parametrize("sender", [MARY, TOM])
+@pytest.mark.parametrize("to", ["undisclosed-recipients:;", f"{ANNA},", f"A: {BOB}, {ANNA};", "", '"broken <a@', "=?utf-8?q?=FF?= <x@y"])
+def test_whatever_the_to_says_graph_delivers_to_the_envelope(world: World, sender: str, to: str) -> None:
+    subject = unique("to")
+    world.submit(mail(subject, sender=sender, to=to), sender=sender)
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA]
+
+
+@pytest.mark.parametrize("charset", ["x-unknown", "", "utf-8"])
+def test_text_in_any_charset_passes_graph_without_damage(world: World, charset: str) -> None:
+    """Exchange spoils 8-bit text and long lines, and guesses at charsets that it does not know."""
+    subject, line = unique("charset"), "x" * 5000 + "\r\n"
+    raw = mail(subject, more=f"Content-Type: text/plain; charset={charset}\r\n", text=line) + b"caf\xe9\r\n"
+    world.submit(raw)
+    world.wait_until_sent(subject)
+    body = message_from_bytes(world.copies(subject)[0], policy=default).get_content()
+    assert body.replace("\r\n", "\n").strip() == f"{'x' * 5000}\ncafé"
+
+
 def test_mail_of_a_shared_mailbox_lies_in_its_own_sent_items(world: World) -> None:
     subject = unique("shared")
     world.submit(mail(subject, sender=SALES), sender=SALES)
