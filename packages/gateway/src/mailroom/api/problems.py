@@ -110,12 +110,21 @@ async def _of_refused(request: Request, refused: Exception) -> Response:
     return _answer(of_refusal(refused), {"Retry-After": "60"} if refused.temporary else None)
 
 
-async def _of_house(_: Request, problem: Exception) -> Response:
+def of_house(problem: MailroomError) -> dict[str, Any]:
+    """What can't be done, or not now; the reasons of the house stay in its log."""
     if isinstance(problem, ConfigError | MimeError):
-        return _answer(body_of(422, str(problem)))
+        return body_of(422, str(problem))
     if isinstance(problem, StoreError):
         events.store_trouble(str(problem))
-    return _answer(body_of(503, "Something here is out of order; try again later, and tell the administrator"), {"Retry-After": "10"})
+    else:
+        events.request_broke(repr(problem))
+    return body_of(503, "Something here is out of order; try again later, and tell the administrator")
+
+
+async def _of_house(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, MailroomError)
+    body = of_house(problem)
+    return _answer(body, {"Retry-After": "10"} if body["status"] == 503 else None)
 
 
 async def _of_bug(_: Request, problem: Exception) -> Response:

@@ -24,7 +24,7 @@ from mailroom.api.problems import Problem
 from mailroom.api.shapes import Accepted, BatchAnswer, BatchResult
 from mailroom.objects import Application
 from mailroom.spool import SpoolFile
-from mailroom_core.errors import MimeError, Refused
+from mailroom_core.errors import MailroomError, MimeError, Refused
 from mailroom_core.model import Kind, MessageId, show_id
 
 router = APIRouter(tags=["Sending"])
@@ -91,6 +91,8 @@ async def _one_of_batch(request: Request, office: Office, application: Applicati
         return BatchResult(problem=problems.of_refusal(refused))
     except Problem as problem:
         return BatchResult(problem=problems.body_of(problem.status_code, problem.detail, problem.errors))
+    except MailroomError as problem:  # the others of the batch are accepted, and their ids must not be lost with this one
+        return BatchResult(problem=problems.of_house(problem))
 
 
 async def _mail(body: bytes) -> Mail:
