@@ -265,6 +265,21 @@ def test_usage_counts_what_left_since_then(store: Store, make: Maker, clock: Fak
     assert store.usage(LaneName("other"), START) == Usage(0, 0, 0)
 
 
+def test_the_history_of_usage_counts_between_each_two_edges(store: Store, make: Maker, clock: FakeClock) -> None:
+    for recipients in (1, 2, 0, 3):
+        if recipients:
+            store.put([make.message(*(f"r{number}@example.org" for number in range(recipients)), raw=b"x" * 100)])
+            lane = claim_one(store)
+            make.begun(store, lane, store.due(lane, limit=1))
+            store.release("worker", [lane])
+        clock.go_on(hours=1)
+    edges = [START + timedelta(hours=hours) for hours in range(6)]
+    one, two, three = Usage(1, 1, 100), Usage(1, 2, 100), Usage(1, 3, 100)
+    assert store.usage_history(LANE, edges) == [one, two, Usage(0, 0, 0), three, Usage(0, 0, 0)]
+    assert store.usage_history(LANE, [START, START + timedelta(hours=2)]) == [Usage(2, 3, 200)]
+    assert store.usage_history(LaneName("other"), edges) == [Usage(0, 0, 0)] * 5
+
+
 def test_nothing_is_no_mistake(store: Store) -> None:
     assert store.begin([]) == set()
     store.settle([])

@@ -64,7 +64,7 @@ def test_an_open_attempt_is_left_alone_until_its_deadline_then_its_lane_is_claim
     store.note(make.note(attempt, {"internet_message_id": "<i>"}))
     clock.go_on(minutes=4)
     assert store.claim("other", want=1, ttl=timedelta(seconds=30)) == []
-    assert store.next_due(lane.name) == attempt.deadline
+    assert [status.due_at for status in store.lanes()] == [attempt.deadline]
     clock.go_on(minutes=1)
     other = claim_one(store, "other")
     assert store.due(other, limit=1) == []
@@ -93,7 +93,7 @@ def test_an_unsure_attempt_is_looked_at_when_its_time_has_come(store: Store, lan
     attempt = make.begun(store, lane, store.due(lane, limit=1))[0]
     store.settle([make.settled(attempt, State.UNSURE, due_in=timedelta(seconds=5))])
     assert store.unresolved(lane, limit=5) == []
-    assert store.next_due(lane.name) == clock() + timedelta(seconds=5)
+    assert [status.due_at for status in store.lanes()] == [clock() + timedelta(seconds=5)]
     clock.go_on(seconds=5)
     ((found, work),) = store.unresolved(lane, limit=5)
     assert (found.resolution, found.looks) == (Resolution.UNSURE, 0)

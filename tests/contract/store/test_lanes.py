@@ -104,7 +104,6 @@ def test_lanes_with_a_backlog_take_turns(store: Store, make: Maker, clock: FakeC
 def test_a_held_lane_is_not_claimed_until_it_is_freed(store: Store, message: NewMessage) -> None:
     store.hold_lane(LANE, "consent is needed")
     assert store.claim("one", want=1, ttl=TTL) == []
-    assert store.next_due(LANE) is None
     assert [status.held for status in store.lanes()] == ["consent is needed"]
     store.free_lane(LANE)
     assert names(store.claim("one", want=1, ttl=TTL)) == [LANE]
@@ -153,12 +152,22 @@ def test_a_deferred_lane_has_nothing_due_before_then(store: Store, lane: Lane, c
     until = clock() + timedelta(minutes=2)
     store.defer_lane(lane.name, lane.epoch, until)
     assert reopen().due(lane, limit=1) == []
-    assert store.next_due(lane.name) == until
+    assert [status.due_at for status in store.lanes()] == [until]
     store.release("worker", [lane])
     assert store.claim("other", want=1, ttl=TTL) == []
     clock.now = until
     again = claim_one(store)
     assert len(store.due(again, limit=1)) == 1
+
+
+def test_of_two_pauses_the_longer_one_holds(store: Store, lane: Lane, clock: FakeClock) -> None:
+    for minutes in (1, 60, 2):
+        store.defer_lane(lane.name, lane.epoch, clock() + timedelta(minutes=minutes))
+    assert [status.due_at for status in store.lanes()] == [clock() + timedelta(hours=1)]
+    clock.go_on(minutes=59)
+    assert store.due(lane, limit=1) == []
+    clock.go_on(minutes=1)
+    assert len(store.due(lane, limit=1)) == 1
 
 
 def test_a_stale_owner_defers_nothing(store: Store, lane: Lane, clock: FakeClock) -> None:
@@ -180,13 +189,11 @@ def test_a_lane_where_all_is_done_stays_in_the_list(store: Store, lane: Lane, ma
     attempts = make.begun(store, lane, store.due(lane, limit=1))
     store.settle([make.settled(attempt, State.SENT) for attempt in attempts])
     assert [(status.waiting, status.due_at) for status in store.lanes()] == [(0, None)]
-    assert store.next_due(lane.name) is None
 
 
 def test_what_is_due_next_is_the_earliest(store: Store, make: Maker, clock: FakeClock) -> None:
     store.put([make.message(due_in=timedelta(minutes=minutes)) for minutes in (7, 3, 5)])
-    assert store.next_due(LANE) == clock() + timedelta(minutes=3)
-    assert store.next_due(LaneName("unknown")) is None
+    assert [status.due_at for status in store.lanes()] == [clock() + timedelta(minutes=3)]
 
 
 def test_processes_that_claim_at_once_never_share_a_lane(url: str, store: Store, make: Maker, clock: FakeClock) -> None:

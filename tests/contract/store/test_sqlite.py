@@ -218,21 +218,27 @@ def test_threads_of_one_process_write_one_after_the_other(path: Path) -> None:
 
 # ---- plans
 
-HOT = {
-    f"{module.__name__.rpartition('.')[2]}.{name}": statement
-    for module, names in {
-        lanes: ("CLAIMABLE", "OURS", "RENEW", "RELEASE", "NEXT_DUE", "USAGE"),
-        due: ("OPEN", "DUE", "TOGETHER", "MESSAGES", "UNRESOLVED", "OF_ATTEMPTS"),
-        attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
-        housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
-        looking: ("STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
-    }.items()
-    for name in names
-    for statement in [getattr(module, name)]
-} | {
-    f"newest {state}": f"SELECT d.id, m.id {looking.FROM} WHERE d.state = '{state}' ORDER BY d.id DESC LIMIT ?"
-    for state in ("queued", "sent", "failed")
-}
+HOT = (
+    {
+        f"{module.__name__.rpartition('.')[2]}.{name}": statement
+        for module, names in {
+            lanes: ("CLAIMABLE", "OURS", "RENEW", "RELEASE", "STATUS", "USAGE"),
+            due: ("OPEN", "DUE", "TOGETHER", "MESSAGES", "UNRESOLVED", "OF_ATTEMPTS"),
+            attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
+            housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
+            looking: ("STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
+        }.items()
+        for name in names
+        for statement in [getattr(module, name)]
+    }
+    | {
+        "lanes.history": lanes.history(3),
+    }
+    | {
+        f"newest {state}": f"SELECT d.id, m.id {looking.FROM} WHERE d.state = '{state}' ORDER BY d.id DESC LIMIT ?"
+        for state in ("queued", "sent", "failed")
+    }
+)
 LARGE = ("deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "events")
 
 

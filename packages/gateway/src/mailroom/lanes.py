@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
-from mailroom.ports import Clock, Store
+from mailroom.ports import Clock, Store, Usage
 from mailroom_core.flow import Response
 from mailroom_core.model import LaneName
 from mailroom_core.policy.pace import Cost, Limits, Pace, Unit, Window
@@ -141,19 +141,14 @@ def past_of(store: Store, lane: LaneName, now: datetime) -> list[tuple[datetime,
     """What left through the lane in the last day, in buckets that count at their end, oldest first. Blocking."""
     edges = [now - timedelta(hours=hours) for hours in range(24, 0, -1)]
     edges += [now - timedelta(minutes=minutes) for minutes in range(10, -1, -1)]
-    past: list[tuple[datetime, Cost]] = []
-    newer = [store.usage(lane, edge) for edge in edges]
-    for end, at_start, at_end in zip(edges[1:], newer, newer[1:], strict=False):
-        if attempts := at_start.attempts - at_end.attempts:
-            size = at_start.size - at_end.size
-            past.append((end, _left(attempts, at_start.recipients - at_end.recipients, size)))
-    return past
+    buckets = zip(edges[1:], store.usage_history(lane, edges), strict=True)
+    return [(end, _left(usage)) for end, usage in buckets if usage.attempts]
 
 
-def _left(attempts: int, recipients: int, size: int) -> Cost:
+def _left(usage: Usage) -> Cost:
     """Two requests a mail and one for each three MiB; everything is encoded in base64 once more."""
-    requests = 2 * attempts + size // (3 * MiB)
-    return {Unit.MESSAGES: attempts, Unit.RECIPIENTS: recipients, Unit.REQUESTS: requests, Unit.BYTES: size * 4 // 3}
+    requests = 2 * usage.attempts + usage.size // (3 * MiB)
+    return {Unit.MESSAGES: usage.attempts, Unit.RECIPIENTS: usage.recipients, Unit.REQUESTS: requests, Unit.BYTES: usage.size * 4 // 3}
 
 
 def _mail(recipients: int) -> Cost:

@@ -323,11 +323,14 @@ class Store(Protocol):
         """Lift the hold; the lifetime of what waits grows by the time that the lane was held."""
 
     def defer_lane(self, lane: LaneName, epoch: int, until: datetime) -> None:
-        """Nothing of it is due before `until` (the provider said so); survives a restart."""
+        """Nothing of it is due before `until` (the provider said so), or a longer pause wished before; survives a restart."""
 
     def lanes(self) -> list[LaneStatus]: ...
 
     def usage(self, lane: LaneName, since: datetime) -> Usage: ...
+
+    def usage_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
+        """What left between each two neighbours of `edges`, oldest first: one less than there are edges."""
 
     # -- attempts
     def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
@@ -335,8 +338,6 @@ class Store(Protocol):
 
         `limit` counts messages; a message's due deliveries come together. With the raw bytes where they lie in the row.
         """
-
-    def next_due(self, lane: LaneName) -> datetime | None: ...
 
     def unresolved(self, lane: Lane, *, limit: int) -> list[tuple[Attempt, Work]]:
         """Attempts of earlier epochs whose deadline has passed, and unsure ones whose deliveries are due for a look."""

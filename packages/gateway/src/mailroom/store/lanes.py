@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from mailroom.ports import Lane, LaneStatus, Usage
-from mailroom.store.database import Tx
+from mailroom.store.database import Row, Tx
 from mailroom.store.values import micros, moment, span
 from mailroom_core.model import LaneName
 
@@ -33,11 +34,10 @@ END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution 
 HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
-DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ?"
+DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
 STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
 WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
     UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
-NEXT_DUE = f"SELECT {NEXT}, l.defer_until FROM lanes l WHERE l.name = ? AND l.held_at IS NULL"  # noqa: S608  # NEXT is ours
 USAGE = "SELECT count(*), COALESCE(sum(recipients), 0), COALESCE(sum(size), 0) FROM attempts WHERE lane = ? AND started_at >= ?"
 
 
@@ -86,7 +86,8 @@ def free_lane(tx: Tx, lane: LaneName) -> None:
 
 
 def defer_lane(tx: Tx, lane: LaneName, epoch: int, until: datetime) -> None:
-    tx.run(DEFER, micros(until), lane, epoch)
+    """See `Store.defer_lane`. A longer pause that was wished before stays."""
+    tx.run(DEFER, micros(until), lane, epoch, micros(until))
 
 
 def lanes(tx: Tx) -> list[LaneStatus]:
@@ -105,7 +106,21 @@ def usage(tx: Tx, lane: LaneName, since: datetime) -> Usage:
     return Usage(row[0], int(row[1]), int(row[2]))
 
 
-def next_due(tx: Tx, lane: LaneName) -> datetime | None:
-    """See `Store.next_due`; never before the end of a pause that the provider asked for."""
-    row = tx.one(NEXT_DUE, lane)
-    return None if row is None or row[0] is None else moment(max(row[0], row[1]))
+def usage_history(tx: Tx, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
+    """See `Store.usage_history`."""
+    pairs = list(pairwise(map(micros, edges)))
+    if not pairs:
+        return []
+    found = {low: Usage(count, int(recipients), int(size)) for low, count, recipients, size in _history(tx, lane, pairs)}
+    return [found.get(low, Usage(0, 0, 0)) for low, _ in pairs]
+
+
+def _history(tx: Tx, lane: LaneName, pairs: Sequence[tuple[int, int]]) -> Sequence[Row]:
+    return tx.rows(history(len(pairs)), *(edge for pair in pairs for edge in pair), lane)
+
+
+def history(spans: int) -> str:
+    """One look into the index for each span of time; CROSS JOIN, so that SQLite begins with the spans."""
+    return f"""WITH spans (low, high) AS (VALUES {", ".join(["(?, ?)"] * spans)})
+        SELECT s.low, count(*), sum(a.recipients), sum(a.size) FROM spans s CROSS JOIN attempts a
+        WHERE a.lane = ? AND a.started_at >= s.low AND a.started_at < s.high GROUP BY s.low"""  # noqa: S608  # only their number

@@ -93,14 +93,14 @@ class SqlStore:
         with self._read() as tx:
             return lanes.usage(tx, lane, since)
 
+    def usage_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
+        with self._read() as tx:
+            return lanes.usage_history(tx, lane, edges)
+
     # -- attempts
     def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
         with self._read() as tx:
             return due.due(tx, lane, limit, kind)
-
-    def next_due(self, lane: LaneName) -> datetime | None:
-        with self._read() as tx:
-            return lanes.next_due(tx, lane)
 
     def unresolved(self, lane: Lane, *, limit: int) -> list[tuple[Attempt, Work]]:
         with self._read() as tx:
