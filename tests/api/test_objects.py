@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from mailroom.settings import Settings
+from mailroom.wiring import open_parts
 from tests.api.conftest import MARY, Api, eventually, problem
 
 
@@ -104,3 +106,26 @@ def test_a_new_server_is_used_at_once(api: Api) -> None:
     api.arrived(number)
     api["objects"].delete("/servers/special")
     assert MARY in api["reader"].get(f"/messages/{api.send()}").text
+
+
+def test_a_password_is_kept_for_its_host_alone(api: Api) -> None:
+    table = {"from_filter": ["nowhere.example"], "smarthost": {"host": "one.example", "user": "mary"}}
+    secret = api.gateway.data / "mailroom.db"
+    assert api["objects"].put("/servers/relay", json=table).status_code == 200
+    assert api["objects"].post("/servers/relay/password", json={"password": "secret-4711"}).status_code == 204
+    assert b"secret-4711" not in secret.read_bytes()
+
+    def kept() -> bool:
+        parts = open_parts(Settings(data=api.gateway.data))
+        try:
+            return parts.vault.open("server:relay") == {"password": "secret-4711"}
+        finally:
+            parts.close()
+
+    api["objects"].put("/servers/relay", json={**table, "priority": 7})
+    assert kept()
+    api["objects"].put("/servers/relay", json={**table, "smarthost": {"host": "two.example", "user": "mary"}})
+    assert not kept()
+    assert api["objects"].delete("/servers/relay").status_code == 204
+    assert "no smarthost" in problem(api["objects"].post("/servers/sink/password", json={"password": "x"}), 422)
+    assert "x\r" not in problem(api["objects"].post("/servers/sink/password", json={"password": "x\r"}), 422)

@@ -419,6 +419,7 @@ def _web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: 
             look=parts.directory.look,
             accept=made,
             notify=wakeup.notify,
+            seal=parts.vault.seal,
             clock=utc_now,
             key=credential_key(parts),
             spool=spool,

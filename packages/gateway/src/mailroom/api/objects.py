@@ -13,7 +13,8 @@ from mailroom.api.guard import MayReadObjects, MayWriteObjects
 from mailroom.api.mail import Line
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
-from mailroom.objects import Application, Directory, Object, Suppression, Token
+from mailroom.holds import free_after_sign_in
+from mailroom.objects import Application, Directory, Object, OutgoingServer, SmarthostRoute, Suppression, Token
 from mailroom.vault import credentials
 from mailroom_core.errors import ConfigError
 from mailroom_core.policy.addresses import is_deliverable, normalize
@@ -29,6 +30,14 @@ class Credential(BaseModel):
 
     user: str
     password: str
+
+
+class Password(BaseModel):
+    """Kept in the vault, and never shown."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    password: Annotated[Line, StringConstraints(min_length=1, max_length=1000)]
 
 
 class Reason(BaseModel):
@@ -120,6 +129,8 @@ def _add_routes(kind: str) -> None:
         before = tables.dangling(others.values())
         if new := [each for each in tables.dangling({**others, (kind, name): made}.values()) if each not in before]:
             raise ConfigError(new[0])
+        if _elsewhere(others.get((kind, name)), made):
+            office.seal(f"server:{name}", None)
         _apply(office, token, [made], [])
         return _whole(made)
 
@@ -148,6 +159,26 @@ def new_credential(token: MayWriteObjects, office: TheOffice, name: Name) -> Cre
     password = credentials.generate()
     _apply(office, token, [replace(application, key=credentials.digest(office.key, password))], [])
     return Credential(user=name, password=password)
+
+
+def _elsewhere(old: Object | None, new: Object) -> bool:
+    """Whether a server would show its password to another host than the one that it was given for."""
+    if not isinstance(old, OutgoingServer) or not isinstance(new, OutgoingServer) or not isinstance(old.route, SmarthostRoute):
+        return False
+    place = (old.route.host, old.route.port, old.route.security, old.route.user)
+    return not isinstance(new.route, SmarthostRoute) or place != (new.route.host, new.route.port, new.route.security, new.route.user)
+
+
+@router.post("/servers/{name:path}/password", status_code=204)
+def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: Password) -> None:
+    """The password of a smarthost with a user. A change of its host, port, security or user drops it."""
+    server = _known(office, "server", name)
+    if not isinstance(server.route, SmarthostRoute) or not server.route.user:
+        raise Problem(422, f"{name!r} is no smarthost with a user; PUT one first")
+    office.seal(f"server:{name}", {"password": given.password})
+    _apply(office, token, [server], [])  # so that the running gateway signs in anew
+    free_after_sign_in(office.store, lambda lane: lane == f"smarthost:{name}")
+    office.notify()
 
 
 for _kind in PLURALS:

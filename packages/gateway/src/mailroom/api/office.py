@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +27,8 @@ class Office:
     """Blocking: read the directory again if it has changed."""
     accept: Callable[[Submission], Awaitable[MessageId]]
     notify: Callable[[], None]
+    seal: Callable[[str, Mapping[str, str] | None], None]
+    """Blocking: keep a secret under a name, or drop it."""
     clock: Clock
     key: bytes
     """Of the stored hashes of tokens and credentials."""
