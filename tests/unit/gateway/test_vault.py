@@ -18,7 +18,7 @@ from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
 from mailroom.vault.vault import SealedVault
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
-from mailroom_core.oauth.microsoft import Grant
+from mailroom_core.oauth.microsoft import Grant, Secret
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 OFFICE = Account(name="office", client_id="c", tenant="t")
@@ -115,6 +115,58 @@ async def test_an_account_that_was_never_connected_says_so(house: House) -> None
 
 def test_the_database_alone_opens_nothing(house: House) -> None:
     files = [path for path in house.path.parent.iterdir() if path.name.startswith("db")]
+@pytest.mark.anyio
+async def test_after_a_new_sign_in_elsewhere_the_old_token_is_not_used_any_more(house: House) -> None:
+    assert await house.one.token("office") == "access-0"
+    await house.vault("connect").connected("office", Grant("other-rights", timedelta(seconds=3599), "refresh-0"))
+    house.one.forget()
+    assert await house.one.token("office") == "other-rights"
+    assert house.login.refreshes == 0
+
+
+@pytest.mark.anyio
+async def test_a_sign_in_is_kept_when_the_refresh_that_is_under_way_has_ended(house: House) -> None:
+    house.login.pause = asyncio.Event()
+    refresh = asyncio.create_task(house.one.token("office", refused="access-0"))
+    other = house.vault("connect")
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(_leased, house):
+            await asyncio.sleep(0)
+        sign_in = asyncio.create_task(other.connected("office", Grant("signed-in", timedelta(seconds=3599), "new"), {"secret": "s"}))
+        await asyncio.sleep(0)
+        house.login.pause.set()
+        assert await refresh == "access-1"
+        await sign_in
+    kept = other.open("account:office")
+    assert kept is not None
+    assert (kept["access_token"], kept["refresh_token"]) == ("signed-in", "new")
+    assert other.open("app:office") == {"secret": "s"}
+
+
+def _leased(house: House) -> bool:
+    """Whether somebody refreshes right now."""
+    store = open_store(house.path, clock=lambda: house.now)
+    try:
+        if store.lease("token:office", "asker", timedelta(seconds=60)):
+            store.unlease("token:office", "asker")
+            return False
+        return True
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize("token", ["", "two words", "line\r\nend", "caf\u00e9"])
+def test_a_token_that_can_not_stand_in_a_header_is_not_kept(house: House, token: str) -> None:
+    with pytest.raises(VaultError, match="sign in again"):
+        house.one.keep("office", Grant(token, timedelta(seconds=3599), "refresh-9"))
+
+
+def test_a_proof_is_tried_before_it_is_kept(house: House) -> None:
+    house.one.seal("app:office", {"secret": "works"})
+    assert house.one.app(OFFICE, {"secret": "new"}).proof == Secret("new")
+    assert house.one.app(OFFICE).proof == Secret("works")
+
+
     assert files
     for path in files:
         assert b"refresh-0" not in path.read_bytes()

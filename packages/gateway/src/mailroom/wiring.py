@@ -258,6 +258,7 @@ class Ways:
         for smarthost in self._smarthosts.values():
             task = asyncio.create_task(smarthost.close())
             self._closing.add(task)
+        self._parts.vault.forget()
             task.add_done_callback(self._closing.discard)
         self._smarthosts.clear()
 

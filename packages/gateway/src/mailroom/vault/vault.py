@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -31,6 +33,7 @@ FRESH = timedelta(seconds=10)
 LEASE = timedelta(seconds=60)
 WAIT = timedelta(seconds=20)
 """How long one process waits for another one's refresh."""
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
 def cloud_of(account: Account) -> microsoft.Cloud:
@@ -88,9 +91,9 @@ class SealedVault:
                 return token
             return await self._refresh_once(account, refused)
 
-    def app(self, account: Account) -> App:
-        """The app registration with its proof, if it has one."""
-        registration = self.open(f"app:{account.name}") or {}
+    def app(self, account: Account, proof: Mapping[str, str] | None = None) -> App:
+        """The app registration with its proof, if it has one; `proof` is one that is not kept yet."""
+        registration = proof or self.open(f"app:{account.name}") or {}
         app = App(account.client_id, account.tenant, cloud=cloud_of(account))
         if secret := registration.get("secret"):
             return replace(app, proof=Secret(secret))
@@ -98,8 +101,21 @@ class SealedVault:
             return replace(app, proof=Assertion(lambda: sign_assertion(app, pem, now=self._clock(), unique=str(uuid4()))))
         return app
 
+    async def connected(self, account: str, grant: Grant, proof: Mapping[str, str] | None = None) -> None:
+        """Keep what a sign-in gave, and with what, when nobody is refreshing the grant of before, who would write over it."""
+        async with self._alone(account):
+            if proof:
+                await asyncio.to_thread(self.seal, f"app:{account}", proof)
+            await asyncio.to_thread(self.keep, account, grant)
+
+    def forget(self) -> None:
+        """Objects have changed: an account may have been connected anew, with other rights. What is stored is read again."""
+        self._tokens.clear()
+
     def keep(self, account: str, grant: Grant) -> None:
-        """Store a grant. The refresh token stays what it was if none came with it."""
+        """Store a grant. The refresh token stays what it was if none came with it. Raises VaultError."""
+        if not _VISIBLE.fullmatch(grant.access_token):
+            raise VaultError(f"the token for {account!r} holds characters that can't stand in a request; sign in again")
         name = f"account:{account}"
         expires = self._clock() + grant.expires_in
         old = self.open(name) or {}
@@ -126,17 +142,21 @@ class SealedVault:
         return self._cached(account, refused)
 
     async def _refresh_once(self, account: str, refused: str) -> str:
+        async with self._alone(account):
+            if token := await asyncio.to_thread(self._stored, account, refused):
+                return token
+            return await self._refresh(account)
+
+    @asynccontextmanager
+    async def _alone(self, account: str) -> AsyncIterator[None]:
+        """Nobody else, on no machine, changes the grant meanwhile. Raises VaultError."""
         deadline = self._clock() + WAIT
         while not await asyncio.to_thread(self._store.lease, f"token:{account}", self._owner, LEASE):
             if self._clock() > deadline:
                 raise VaultError(f"another process has been refreshing the token of {account!r} for {WAIT.seconds} s", transient=True)
             await asyncio.sleep(0.2)
-            if token := await asyncio.to_thread(self._stored, account, refused):
-                return token
         try:
-            if token := await asyncio.to_thread(self._stored, account, refused):
-                return token
-            return await self._refresh(account)
+            yield
         finally:
             await asyncio.to_thread(self._store.unlease, f"token:{account}", self._owner)
 
