@@ -71,9 +71,10 @@ class Http:
 
 
 def _why(problem: Exception, request: Request) -> str:
-    """Without the path: an upload URL carries its own token."""
-    host = httpx2.URL(request.url).host
-    return f"{type(problem).__name__} at {host}: {problem}".removesuffix(": ")
+    """Without the path: an upload URL carries its own token. Only where nothing was connected does the problem's own text tell more;
+    elsewhere it may quote a header, and with it the token."""
+    told = f"{type(problem).__name__} at {httpx2.URL(request.url).host}"
+    return f"{told}: {problem}".removesuffix(": ") if isinstance(problem, httpx2.ConnectError) else told
 
 
 async def _chunks(chunks: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]:
