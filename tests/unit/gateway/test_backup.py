@@ -77,6 +77,7 @@ def test_a_restored_queue_is_held(house: House) -> None:
     assert house.restore(house.backup(with_key=True)) == 1
     assert house.held() == {LANE: RESTORED}
     assert (house.new.data / "blobs" / "00" / "1.eml").read_bytes() == b"large"
+    assert (house.new.data / DATABASE).stat().st_mode & 0o777 == 0o600
     assert not (house.new.data / "restoring").exists()
 
 

@@ -11,10 +11,13 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from mailroom import serve
 from mailroom.cli import main
 from mailroom.cli.context import Context, counted, show
+from mailroom.cli.running import counters
 from mailroom.settings import Settings
 from mailroom.wiring import open_parts
+from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
 
 ROW = {
@@ -124,6 +127,21 @@ def test_what_is_unsure_may_be_retried_over_graph(tmp_path: Path) -> None:
     run(tmp_path, "apply", str(objects))
     assert run(tmp_path, "server", "add-graph", "m365", "--account", "office", "--on-unsure", "retry").exit_code == 0
     assert 'on_unsure = "retry"' in run(tmp_path, "export").stdout
+
+
+# ---- running --------------------------------------------------------------------------------------------------------
+
+
+def test_data_and_metrics_are_for_the_owner_only(tmp_path: Path) -> None:
+    folder = counters(tmp_path / "data", 7)
+    assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent, tmp_path / "data")] == [0o700] * 3
+
+
+def test_a_second_gateway_says_that_it_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(serve, "LOCK_WAIT", 0.0)
+    with serve.one_gateway(tmp_path), pytest.raises(ConfigError, match="stop it first"), serve.one_gateway(tmp_path):
+        pass
+    assert capsys.readouterr().err.count("waiting up to 0 seconds") == 1
 
 
 # ---- mail -----------------------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from mailroom.objects import Account
+from mailroom.settings import Settings
 from mailroom.store.open import open_store
 from mailroom.vault import credentials
 from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
 from mailroom.vault.vault import SealedVault
+from mailroom.wiring import open_parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
 from mailroom_core.oauth.microsoft import Grant, Secret
@@ -54,7 +56,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.now = NOW
         self.login = Login()
-        self.ring = KeyRing(folder / "vault.key")
+        self.ring = KeyRing(folder / "vault.key", first=True)
         self.path = folder / "db"
         self.one = self.vault("one")
         self.one.keep("office", Grant("access-0", timedelta(seconds=3599), "refresh-0"))
@@ -113,8 +115,6 @@ async def test_an_account_that_was_never_connected_says_so(house: House) -> None
         await house.one.token("other")
 
 
-def test_the_database_alone_opens_nothing(house: House) -> None:
-    files = [path for path in house.path.parent.iterdir() if path.name.startswith("db")]
 @pytest.mark.anyio
 async def test_after_a_new_sign_in_elsewhere_the_old_token_is_not_used_any_more(house: House) -> None:
     assert await house.one.token("office") == "access-0"
@@ -167,6 +167,8 @@ def test_a_proof_is_tried_before_it_is_kept(house: House) -> None:
     assert house.one.app(OFFICE).proof == Secret("works")
 
 
+def test_the_database_alone_opens_nothing(house: House) -> None:
+    files = [path for path in house.path.parent.iterdir() if path.name.startswith("db")]
     assert files
     for path in files:
         assert b"refresh-0" not in path.read_bytes()
@@ -197,12 +199,36 @@ def test_rotation_seals_anew_and_a_running_process_follows(house: House, tmp_pat
 
 def test_the_key_file_is_made_for_its_owner_only_and_refused_if_others_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "vault.key"
-    made = load_keys(path, {})
+    made = load_keys(path, {}, first=True)
     assert path.stat().st_mode & 0o777 == 0o600
     assert load_keys(path, {}) == made
     os.chmod(path, 0o640)
     with pytest.raises(VaultError, match="chmod 600"):
         load_keys(path, {})
+
+
+def test_a_lost_key_is_missed_and_no_other_is_made_beside_what_it_sealed(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    parts = open_parts(settings)
+    parts.vault.seal("account:office", {"access_token": "x"})
+    parts.close()
+    key = tmp_path / "vault.key"
+    kept = key.read_bytes()
+    key.unlink()
+    with pytest.raises(VaultError, match="put your copy of it back"):
+        open_parts(settings)
+    assert not key.exists()
+    key.touch(mode=0o600)
+    key.write_bytes(kept)
+    parts = open_parts(settings)
+    assert parts.vault.open("account:office") == {"access_token": "x"}
+    parts.close()
+
+
+def test_a_running_process_keeps_its_keys_when_their_file_is_lost(house: House, tmp_path: Path) -> None:
+    (tmp_path / "vault.key").unlink()
+    assert house.one.open("account:office") is not None
+    assert not (tmp_path / "vault.key").exists()
 
 
 def test_keys_may_come_from_the_environment_and_must_be_keys(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def restore(settings: Settings, source: Path, open_store: Callable[[Path], Store
     if not (unready / DATABASE).exists():
         raise ConfigError(f"{source} is no backup of Mailroom: it holds no {DATABASE}; name a file that `mailroom backup` wrote")
     waiting = _hold(open_store(unready / DATABASE))
+    (unready / DATABASE).chmod(0o600)
     _sync(unready / DATABASE)
     (unready / DATABASE).rename(settings.data / DATABASE)
     _sync(settings.data)

@@ -46,12 +46,15 @@ def one_gateway(data: Path) -> Iterator[int]:
 
 
 def _lock(handle: int, data: Path) -> None:
-    until = time.monotonic() + LOCK_WAIT
+    until, told = time.monotonic() + LOCK_WAIT, False
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except BlockingIOError:
+            if not told:
+                print(f"A gateway is running in {data}: waiting up to {LOCK_WAIT:.0f} seconds for its end.", file=sys.stderr, flush=True)
+                told = True
             if time.monotonic() > until:
                 raise ConfigError(f"a gateway is running in {data} already; stop it first, or name another directory with --data") from None
             time.sleep(0.05)

@@ -81,8 +81,12 @@ def open_parts(settings: Settings) -> Parts:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
         raise ConfigError(f"the data directory {settings.data} can't be made ({problem.strerror}); set another one with --data") from None
-    keys = KeyRing(settings.vault_key_file)
     store = open_store(settings.database_url, clock=utc_now)
+    try:
+        keys = KeyRing(settings.vault_key_file, first=not store.secrets())
+    except VaultError:
+        store.close()
+        raise
     directory = CachedDirectory(store)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
@@ -254,11 +258,11 @@ class Ways:
 
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
+        self._parts.vault.forget()
         self._ways.clear()
         for smarthost in self._smarthosts.values():
             task = asyncio.create_task(smarthost.close())
             self._closing.add(task)
-        self._parts.vault.forget()
             task.add_done_callback(self._closing.discard)
         self._smarthosts.clear()
 

@@ -16,6 +16,14 @@ def _run(main: Coroutine[None, None, None]) -> None:
     uvloop.run(main)
 
 
+def counters(data: Path, boot: int) -> Path:
+    """The folder that a boot counts into, and what is above it: for our eyes only."""
+    folder = data / "metrics" / str(boot)
+    for each in (data, folder.parent, folder):  # with `parents`, only the last one would get the mode
+        each.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
 @click.command()
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Write the addresses there once mail is accepted.")
 @click.pass_obj
@@ -28,9 +36,7 @@ def serve(context: Context, ready_file: Path | None) -> None:
     settings = context.settings()
     logs.configure(level=settings.log.level, json=settings.log.json_lines)
     # Read by prometheus_client when it is first imported, here and in the workers: all of them count into this folder.
-    folder = settings.data.absolute() / "metrics" / str(os.getpid())
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counters(settings.data.absolute(), os.getpid()))
 
     from mailroom.serve import serve as serve_until_stopped
 

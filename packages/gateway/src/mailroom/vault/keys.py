@@ -53,10 +53,18 @@ def _key_id(key: bytes) -> bytes:
     return AESGCM(key).encrypt(b"mailroom-id\0", b"", b"")[:_KEY_ID]
 
 
-def load_keys(file: Path, environment: Mapping[str, str] = os.environ) -> Keys:
-    """The ring from the environment (base64 keys, newest first, comma between), else from the file; made at first start, mode 0600."""
+def load_keys(file: Path, environment: Mapping[str, str] = os.environ, *, first: bool = False) -> Keys:
+    """The ring from the environment (base64 keys, newest first, comma between), else from the file.
+
+    At the `first` start, when nothing is sealed yet, the file is made, mode 0600. Raises VaultError.
+    """
     if text := environment.get(VARIABLE):
         return _parse(text.replace(",", "\n"), VARIABLE)
+    if not file.exists() and not first:
+        raise VaultError(
+            f"the vault key {file} is missing, and the database holds secrets that only it opens: put your copy of it back (chmod 600); "
+            f"a backup made with --with-key holds one, too. Without any copy, begin in an empty data directory"
+        )
     if not file.exists():
         _write(file, [secrets.token_bytes(32)])
     if file.stat().st_mode & 0o077:
@@ -74,14 +82,14 @@ def add_key(file: Path) -> Keys:
 class KeyRing:
     """The keys as they are now: the file is read again when it has changed."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, first: bool) -> None:
         self._file = file
-        self._keys = load_keys(file)
+        self._keys = load_keys(file, first=first)
         self._stamp = self._look()
 
     def __call__(self) -> Keys:
         stamp = self._look()
-        if stamp != self._stamp:
+        if stamp not in (0, self._stamp):
             self._keys, self._stamp = load_keys(self._file), stamp
         return self._keys
 
