@@ -113,6 +113,17 @@ def test_a_sent_draft_that_still_looks_like_one_is_not_sent_twice(world: World) 
     assert (world.count("createDraft"), world.count("send")) == (1, 2)
 
 
+@pytest.mark.parametrize("operation", ["createDraft", "send"])
+def test_where_one_recipient_is_refused_each_gets_a_mail_of_their_own(world: World, operation: str) -> None:
+    refusal = {"kind": "answer", "status": 400, "code": "ErrorInvalidRecipients"}
+    world.emulator.fault(match={"operation": operation}, action=refusal)
+    subject = unique("one by one")
+    world.submit(mail(subject, to=f"{ANNA}, {BOB}"), ANNA, BOB)
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA, BOB]
+    assert world.count("createDraft") == 3
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 def test_an_error_that_left_the_draft_where_it_was_sends_that_same_draft(world: World, status: int) -> None:
     world.emulator.fault(match={"operation": "send"}, action={"kind": "answer", "status": status})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import httpx2
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from mailroom.objects import OnUnsure, SinkRoute, SmarthostRoute
 from mailroom.ports import Transport
 from mailroom.transports.graph import Graph
+from mailroom.transports.graph_alone import MOST
 from mailroom.transports.http import Http
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
-from mailroom_core.model import Deferred, Held, Outcome, Sent
+from mailroom_core.errors import VaultError
+from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Sent
 from mailroom_core.providers.graph.mailbox import Mailbox
 from tests.contract.transports.jobs import job
 
@@ -30,13 +33,15 @@ class Tenant:
     answers: Answers
     asked: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+    token: Callable[[str], Awaitable[str]] | None = None
 
     def graph(self, *, read_write: bool, on_unsure: OnUnsure = OnUnsure.HOLD) -> Graph:
-        http = Http(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)))
+        http = Http(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), self.token)
         return Graph(Mailbox.of("https://graph.test"), http, read_write=read_write, on_unsure=on_unsure)
 
     async def remember(self, facts: Mapping[str, str]) -> None:
         self.facts.update(facts)
+        self.asked.append(f"noted {' '.join(sorted(facts))}")
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(f"{request.method} {request.url.path.removeprefix('/v1.0/me/')}")
@@ -94,3 +99,122 @@ async def test_after_a_change_of_the_route_a_person_decides_about_what_graph_may
 async def test_after_a_change_of_the_route_a_person_decides_about_what_a_smarthost_may_have_sent() -> None:
     graph = Tenant(nobody).graph(read_write=True, on_unsure=OnUnsure.RETRY)
     assert isinstance(await resolved(graph, way="smarthost"), Held)
+
+
+# ---- several recipients
+
+GOOD, OTHER, BAD = "good@example.net", "other@example.net", "bad@example.net"
+
+
+class Choosy:
+    """A mailbox that refuses every mail with `BAD` among its recipients, when it is made or when it is sent."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+        self.drafts: dict[str, bytes] = {}
+        self.sent: list[str] = []
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path.removeprefix("/v1.0/me/")
+        if request.method == "DELETE":
+            return httpx2.Response(204)
+        mime = self.drafts[path.split("/")[1]] if path.endswith("/send") else b64decode(request.content)
+        if BAD.encode() in mime and path.endswith(self.at):
+            return httpx2.Response(400, json={"error": {"code": "ErrorInvalidRecipients", "message": "no"}})
+        if path == "messages":
+            name = f"draft{len(self.drafts)}"
+            self.drafts[name] = mime
+            return httpx2.Response(201, json={"id": name, "internetMessageId": f"<{name}@graph.test>", "conversationId": "c"})
+        self.sent.append(",".join(address for address in (GOOD, OTHER, BAD) if address.encode() in mime))
+        return httpx2.Response(202)
+
+
+@pytest.mark.parametrize(("at", "read_write"), [("messages", True), ("/send", True), ("sendMail", False)])
+async def test_one_bad_recipient_stops_none_of_the_others(at: str, read_write: bool) -> None:
+    choosy = Choosy(at)
+    tenant = Tenant(choosy)
+    asked = job(GOOD, BAD, OTHER)
+    outcomes = await tenant.graph(read_write=read_write).attempt(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Failed, Sent]
+    assert choosy.sent == [GOOD, OTHER]
+
+
+async def test_of_each_that_is_tried_alone_the_draft_is_noted_before_it_is_sent() -> None:
+    choosy = Choosy("messages")
+    tenant = Tenant(choosy)
+    asked = job(BAD, GOOD, facts={"way": "draft"})
+    await tenant.graph(read_write=True).attempt(asked, tenant.remember)
+    noted = "noted 1.conversation_id 1.draft_id 1.internet_message_id 1.ready"
+    assert tenant.asked == ["POST messages", "noted alone", "POST messages", "POST messages", noted, "POST messages/draft0/send"]
+    assert b"x-mailroom-attempt: 0000000000000001-1" in b" ".join(choosy.drafts["draft0"].split())
+    facts = replace(asked.attempt, facts={"way": "draft", **tenant.facts}).facts_of(DeliveryId(2))
+    assert facts["internet_message_id"] == "<draft0@graph.test>"
+    assert facts["way"] == "draft"
+
+
+async def test_an_attempt_that_ended_between_recipients_is_looked_at_recipient_by_recipient() -> None:
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("messages/AA"):
+            return httpx2.Response(200, json={"id": "AA", "isDraft": False})
+        if request.url.path.endswith("messages/BB/send"):
+            return httpx2.Response(202)
+        if request.url.path.endswith("messages/BB"):
+            return httpx2.Response(200, json={"id": "BB", "isDraft": True})
+        return httpx2.Response(200, json={"value": []})
+
+    facts = {"way": "draft", "alone": "yes", "draft_id": "ZZ", "ready": "yes"}
+    facts |= {"0.draft_id": "AA", "0.ready": "yes", "1.draft_id": "BB", "1.ready": "yes"}
+    tenant = Tenant(answers)
+    asked = job(GOOD, OTHER, BAD, facts=facts)
+    outcomes = await tenant.graph(read_write=True).resolve(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Sent, Deferred]
+
+
+async def test_of_very_many_recipients_some_wait_for_the_next_attempt() -> None:
+    tenant = Tenant(Choosy("messages"))
+    asked = job(BAD, *(f"r{number}@example.net" for number in range(60)))
+    outcomes = await tenant.graph(read_write=True).attempt(asked, tenant.remember)
+    kinds = [type(outcomes[delivery]) for delivery in asked.recipients]
+    assert kinds == [Failed, *[Sent] * (MOST - 1), *[Deferred] * (61 - MOST)]
+
+
+async def test_what_stops_the_mailbox_stops_it_for_those_who_have_not_had_their_turn() -> None:
+    choosy = Choosy("sendMail")
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        mime = b64decode(request.content)
+        return httpx2.Response(429) if OTHER.encode() in mime and BAD.encode() not in mime else choosy(request)
+
+    tenant = Tenant(answers)
+    asked = job(BAD, OTHER, GOOD)
+    outcomes = await tenant.graph(read_write=False).attempt(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Failed, Deferred, Deferred]
+    assert choosy.sent == []
+
+
+async def test_a_token_that_ends_between_recipients_leaves_what_was_sent_as_sent() -> None:
+    choosy = Choosy("sendMail")
+    tenant = Tenant(choosy)
+
+    async def token(refused: str) -> str:
+        if choosy.sent:
+            raise VaultError("Microsoft is busy", transient=True)
+        return "secret"
+
+    tenant.token = token
+    asked = job(GOOD, OTHER, BAD)
+    outcomes = await tenant.graph(read_write=False).attempt(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Deferred, Deferred]
+
+
+async def test_what_can_be_nobodys_address_never_reaches_graph() -> None:
+    choosy = Choosy("messages")
+    tenant = Tenant(choosy)
+    asked = job("joe@[300", GOOD, "two words@example.net")
+    outcomes = await tenant.graph(read_write=True).attempt(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Failed, Sent, Failed]
+    assert choosy.sent == [GOOD]
+    alone = job("joe@[300")
+    (outcome,) = (await Tenant(nobody).graph(read_write=True).attempt(alone, tenant.remember)).values()
+    assert isinstance(outcome, Failed)
+    assert outcome.bad_address

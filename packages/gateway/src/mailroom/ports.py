@@ -182,6 +182,10 @@ class Note:
     facts: Mapping[str, str]
 
 
+ALONE = "alone"
+"""The fact that each recipient was tried by itself; what was noted of one of them then begins with its `Attempt.place`."""
+
+
 class Resolution(Enum):
     OPEN = "open"
     """Bytes may be leaving right now."""
@@ -208,6 +212,18 @@ class Attempt:
     ended_at: datetime | None
     text: str
     """The outcome in one line; empty while it is open."""
+
+    def place(self, delivery: DeliveryId) -> str:
+        """What this delivery's own facts begin with."""
+        return f"{self.delivery_ids.index(delivery)}."
+
+    def facts_of(self, delivery: DeliveryId) -> Mapping[str, str]:
+        """What was noted of one delivery, by itself or together with the others."""
+        if ALONE not in self.facts:
+            return self.facts
+        place = self.place(delivery)
+        own = {name.removeprefix(place): value for name, value in self.facts.items() if name.startswith(place)}
+        return {name: self.facts[name] for name in ("way", "through") if name in self.facts} | own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,8 +57,9 @@ def judge(
 def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules, *, look: bool) -> DeliveryResult:
     match outcome:
         case Sent(reply, remote_id):
-            remote = _remote(attempt, remote_id)
-            through, lost = attempt.facts.get("through", ""), attempt.facts.get("lost", "")
+            facts = attempt.facts_of(delivery.id)
+            remote = _remote(facts, remote_id)
+            through, lost = facts.get("through", ""), facts.get("lost", "")
             text = f"Handed over: {reply}" + (f", through {through}, as the sender has no mailbox" if through else "")
             text += f". This way out could not carry: {lost}" if lost else ""
             return _become(delivery, State.SENT, None, reply, rules, text, remote)
@@ -116,8 +117,7 @@ def _become(
     return DeliveryResult(id=delivery.id, state=state, due_at=due, reply=reply, remote=remote or Remote(), event=event)
 
 
-def _remote(attempt: Attempt, remote_id: str) -> Remote:
-    facts = attempt.facts
+def _remote(facts: Mapping[str, str], remote_id: str) -> Remote:
     return Remote(
         remote_id=remote_id or facts.get("draft_id", ""),
         internet_message_id=facts.get("internet_message_id", ""),

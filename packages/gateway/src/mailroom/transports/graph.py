@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from mailroom.objects import OnUnsure
-from mailroom.ports import Job, Remember
+from mailroom.ports import ALONE, Job, Remember
 from mailroom.transports import ways
+from mailroom.transports.graph_alone import each_alone, look_alone
 from mailroom.transports.http import Http
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
@@ -20,12 +22,15 @@ from mailroom_core.mime.graph_json import graph_mail
 from mailroom_core.mime.rewrite import for_envelope
 from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
+from mailroom_core.policy.addresses import is_deliverable
 from mailroom_core.providers.graph import large, looking, sending
 from mailroom_core.providers.graph.limits import MIME_LIMIT
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 PATIENCE = 5
 """How often one attempt sends a throttled draft, at the pace that the provider wants."""
+
+_NO_ADDRESS = Failed(Reply(553, "this is no mail address; correct it and send again", "5.1.3"), bad_address=True)
 
 
 class Graph:
@@ -42,14 +47,20 @@ class Graph:
         return ways.DRAFT if self._read_write else ways.ONCE
 
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
-        try:
-            outcome = await self._send(job, remember)
-        except MimeError as problem:
-            outcome = Failed(Reply(554, str(problem), "5.6.0"))
-        return dict.fromkeys(job.recipients, outcome)
+        """What can be nobody's address never reaches Graph, which would refuse the mail for all."""
+        refused = dict.fromkeys((d for d, address in job.recipients.items() if not is_deliverable(address)), _NO_ADDRESS)
+        job = replace(job, recipients={d: address for d, address in job.recipients.items() if d not in refused})
+        if not job.recipients:
+            return refused
+        outcome = await self._send(job, remember)
+        if isinstance(outcome, Failed) and outcome.bad_address and len(job.recipients) > 1:
+            return {**refused, **await each_alone(job, remember, self._send)}
+        return {**refused, **dict.fromkeys(job.recipients, outcome)}
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         """By the way that the attempt took: what went in one request left no draft, also if the account may look by now."""
+        if ALONE in job.attempt.facts:
+            return await look_alone(job, remember, self._resolved)
         return dict.fromkeys(job.recipients, await self._resolved(job, remember))
 
     async def _resolved(self, job: Job, remember: Remember) -> Outcome:
@@ -71,6 +82,12 @@ class Graph:
     async def close(self) -> None: ...
 
     async def _send(self, job: Job, remember: Remember) -> Outcome:
+        try:
+            return await self._sent(job, remember)
+        except MimeError as problem:
+            return Failed(Reply(554, str(problem), "5.6.0"))
+
+    async def _sent(self, job: Job, remember: Remember) -> Outcome:
         if job.source.size > MIME_LIMIT:
             return await self._large(job, remember)
         mime = _base64(await asyncio.to_thread(_rewritten, job))

@@ -33,11 +33,15 @@ class OwnOrNotification:
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         if not self._without:
             outcomes = await self._own.attempt(job, remember)
-            if not all(_says_no_mailbox(outcome) for outcome in outcomes.values()):
+            waiting = {d: job.recipients[d] for d, outcome in outcomes.items() if _says_no_mailbox(outcome)}
+            if not waiting:
                 return outcomes
             self._without = True
+            job = replace(job, recipients=waiting)
+        else:
+            outcomes = {}
         await remember({"through": self._address})
-        return await self._notification.attempt(self._as_notification(job), remember)
+        return {**outcomes, **await self._notification.attempt(self._as_notification(job), remember)}
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         way = self._notification if "through" in job.attempt.facts else self._own
