@@ -1,4 +1,4 @@
-"""`python -m bench [relay|memory|depth|drain|start ...] [--quick]`"""
+"""`python -m bench [relay|start|memory|depth|drain ...] [--quick]`"""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import relay
+from bench import memory, relay, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
 HERE = Path(__file__).parent
 MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "relay": relay.measure,
+    "start": start.measure,
+    "memory": memory.measure,
 }
 
 

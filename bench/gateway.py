@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CalledProcessError
 
-from bench.place import Place
-from demo.processes import Gateway
+from bench.place import Missing, Place
+from demo.processes import Emulator, Gateway
 
 CONFIGURATION = """\
 [web]
@@ -40,20 +42,35 @@ def configure(gateway: Gateway, objects: str) -> None:
     """Objects as `mailroom apply` takes them."""
     path = gateway.folder / "objects.toml"
     path.write_text(objects)
-    gateway.run("apply", str(path))
+    try:
+        gateway.run("apply", str(path))
+    except CalledProcessError as problem:
+        raise Missing(f"mailroom apply {path} said: {problem.stderr}") from None
 
 
-def keep_log(place: Place, gateway: Gateway) -> None:
-    """Its log, among what is kept."""
-    shutil.copy(gateway.output, place.log(gateway.folder.name))
+@contextmanager
+def running(place: Place, gateway: Gateway) -> Iterator[None]:
+    """Started, and ended afterwards; its log is kept."""
+    gateway.start()
+    try:
+        yield
+    finally:
+        gateway.stop()
+        shutil.copy(gateway.output, place.log(gateway.folder.name))
 
 
 def relay(place: Place, name: str, next_hop: int, connections: int = 20) -> Gateway:
-    """A running gateway that sends everything to `next_hop`, a port of this machine."""
+    """Not started yet: one that sends everything to `next_hop`, a port of this machine."""
     gateway = prepared(place, name)
     configure(gateway, APPLICATION + SMARTHOST.format(port=next_hop, connections=connections))
-    gateway.start()
     return gateway
+
+
+def graph(gateway: Gateway, emulator: Emulator, *, application: str = "") -> None:
+    """Connect mary's mailbox, and let an application of this machine send through it; `application` are more lines of its table."""
+    gateway.connect(emulator, "office", "mary@contoso.example", "--no-server")
+    server = '[server."Microsoft 365"]\ngraph = { account = "office" }\n'
+    configure(gateway, gateway.run("export") + APPLICATION + application + server)
 
 
 def database(gateway: Gateway) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.load import free_port, wait_for_port
@@ -53,3 +55,13 @@ class Postfix:
 
     def stop(self) -> None:
         self._control("stop")
+
+
+@contextmanager
+def running(place: Place, next_hop: int) -> Iterator[Postfix]:
+    """Started, and ended afterwards."""
+    postfix = Postfix(place, next_hop)
+    try:
+        yield postfix
+    finally:
+        postfix.stop()

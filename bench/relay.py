@@ -13,7 +13,7 @@ from bench import gateway as gateways
 from bench import load
 from bench.load import Shape, Sink
 from bench.place import Missing, Place
-from bench.postfix import Postfix
+from bench.postfix import running
 from bench.results import Goal, Result, median
 from bench.usage import cpu_seconds
 
@@ -45,18 +45,12 @@ class System:
 
 def measure(place: Place, quick: bool) -> list[Result]:
     sink = Sink(place)
-    gateway = postfix = None
     try:
         gateway = gateways.relay(place, "relay", sink.port)
-        postfix = Postfix(place, sink.port)
-        ours, theirs = System("Mailroom", gateway.port, gateway.process.pid), System("Postfix", postfix.port, postfix.pid)
-        return [result for shape in SHAPES for result in _compare(place, sink, ours, theirs, shape, quick)]
+        with gateways.running(place, gateway), running(place, sink.port) as postfix:
+            ours, theirs = System("Mailroom", gateway.port, gateway.process.pid), System("Postfix", postfix.port, postfix.pid)
+            return [result for shape in SHAPES for result in _compare(place, sink, ours, theirs, shape, quick)]
     finally:
-        if gateway is not None:
-            gateway.stop()
-            gateways.keep_log(place, gateway)
-        if postfix is not None:
-            postfix.stop()
         sink.stop()
 
 

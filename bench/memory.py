@@ -1,0 +1,120 @@
+"""The largest mail: an attachment of 150 MB, from SMTP to Sent Items in the emulated tenant, and how much memory that takes.
+
+What counts is the proportional set size of all processes of the gateway, at its highest, over what it was just before. The mail
+has 205 MB on the wire, because base64 makes four bytes of three; so SIZE and the mailbox are set to 210 MB.
+"""
+
+from __future__ import annotations
+
+import base64
+import socket
+import time
+from collections.abc import Iterator
+
+from bench import gateway as gateways
+from bench.place import Missing, Place
+from bench.results import Goal, Result
+from bench.usage import PeakPss, pss
+from demo.processes import Emulator, Gateway
+
+MB = 1_000_000
+ATTACHMENT = 150 * MB
+LARGEST = 210 * MB
+MARY = "mary@contoso.example"
+PATIENCE = 240.0
+_LINE = base64.b64encode(bytes(range(57))) + b"\r\n"
+_HEAD = f"""\
+From: {MARY}
+To: print@shop.example
+Subject: The catalogue
+Message-ID: <catalogue@contoso.example>
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary=bound
+
+--bound
+Content-Type: text/plain
+
+Here it is.
+--bound
+Content-Type: application/pdf
+Content-Transfer-Encoding: base64
+Content-Disposition: attachment; filename="catalogue.pdf"
+
+""".replace("\n", "\r\n").encode()
+_TAIL = b"--bound--\r\n"
+_SETTINGS = {"MAILROOM_SMTP_MAX_SIZE": f"{LARGEST}B"}
+
+
+def measure(place: Place, quick: bool) -> list[Result]:
+    size = 30 * MB if quick else ATTACHMENT
+    emulator = Emulator(place.folder / "emulator", "--data", str(place.folder))
+    gateway = gateways.prepared(place, "memory", environment=_SETTINGS)
+    try:
+        emulator.ask("PATCH", f"/accounts/{MARY}", json={"max_message_size": LARGEST})
+        gateways.graph(gateway, emulator, application=f"max_size = {LARGEST}\n")
+        with gateways.running(place, gateway):
+            time.sleep(2)  # until what it does at its start is over
+            return [_large_mail(emulator, gateway, size)]
+    finally:
+        emulator.stop()
+
+
+def _large_mail(emulator: Emulator, gateway: Gateway, size: int) -> Result:
+    idle = pss(gateway.process.pid)
+    start = time.monotonic()
+    with PeakPss(gateway.process.pid) as accepting:
+        submit(gateway, size)
+    accepted = time.monotonic()
+    with PeakPss(gateway.process.pid) as delivering:
+        _wait_for_copy(emulator)
+    over = max(accepting.peak, delivering.peak) - idle
+    return Result(
+        name=f"memory: attachment of {size // MB} MB, SMTP to Sent Items, over idle",
+        value=over / MB,
+        unit="MB",
+        goal=Goal.AT_MOST,
+        limit=64,
+        facts={
+            "idle_mb": round(idle / MB, 1),
+            "accepting_over_idle_mb": round((accepting.peak - idle) / MB, 1),
+            "delivering_over_idle_mb": round((delivering.peak - idle) / MB, 1),
+            "accepted_after_s": round(accepted - start, 1),
+            "in_sent_items_after_s": round(time.monotonic() - start, 1),
+        },
+    )
+
+
+def submit(gateway: Gateway, size: int) -> None:
+    """One mail with an attachment of `size` bytes. Raises Missing if it is not accepted."""
+    with socket.create_connection((gateway.host, gateway.port), 60) as connection, connection.makefile("rb") as replies:
+        _expect(replies.readline(), b"220")
+        for command in ("HELO load.bench.example", f"MAIL FROM:<{MARY}>", "RCPT TO:<print@shop.example>", "DATA"):
+            connection.sendall(command.encode() + b"\r\n")
+            _expect(replies.readline(), b"354" if command == "DATA" else b"250")
+        for piece in _mail(size):
+            connection.sendall(piece)
+        connection.sendall(b".\r\n")
+        _expect(replies.readline(), b"250")
+
+
+def _mail(size: int) -> Iterator[bytes]:
+    yield _HEAD
+    lines = size // 57
+    block = _LINE * 1000
+    for _ in range(lines // 1000):
+        yield block
+    yield _LINE * (lines % 1000)
+    yield _TAIL
+
+
+def _expect(reply: bytes, code: bytes) -> None:
+    if not reply.startswith(code):
+        raise Missing(f"the gateway said {reply!r} where {code.decode()} was expected")
+
+
+def _wait_for_copy(emulator: Emulator) -> None:
+    until = time.monotonic() + PATIENCE
+    while not emulator.folder(MARY, "sentitems"):
+        if time.monotonic() > until:
+            raise Missing(f"after {PATIENCE:.0f} s the mail is not in Sent Items; see bench/out/memory.log")
+        time.sleep(0.2)
