@@ -81,6 +81,34 @@ def test_after_a_boot_every_lane_is_free(store: Store, make: Maker) -> None:
     assert {lane.epoch for lane in store.claim("after", want=2, ttl=TTL)} == {2}
 
 
+def test_a_boot_of_one_machine_ends_only_its_own_leases(store: Store, make: Maker) -> None:
+    store.put([make.message(lane="a"), make.message(lane="b")])
+    ours = claim_one(store, "here:1:4711")
+    theirs = claim_one(store, "here:11:4711")
+    attempts = [make.begun(store, lane, store.due(lane, limit=1))[0] for lane in (ours, theirs)]
+    assert store.end_leases("here:1:") == 1
+    (again,) = store.claim("here:1:4712", want=5, ttl=TTL)
+    assert again.name == ours.name
+    assert [attempt.id for attempt, _ in store.unresolved(again, limit=5)] == [attempts[0].id]
+    assert store.renew("here:11:4711", [theirs], TTL) == {theirs.name}
+    assert store.unresolved(theirs, limit=5) == []
+
+
+def test_a_boot_of_one_machine_does_not_end_what_another_began_before_on_the_same_lane(
+    store: Store, lane: Lane, make: Maker, clock: FakeClock
+) -> None:
+    (attempt,) = make.begun(store, lane, store.due(lane, limit=1))
+    store.put([make.message()])
+    clock.go_on(minutes=1)
+    mine = claim_one(store, "here:1:4711")
+    (own,) = make.begun(store, mine, store.due(mine, limit=1))
+    store.end_leases("here:1:")
+    again = claim_one(store, "here:1:4712")
+    assert [found.id for found, _ in store.unresolved(again, limit=5)] == [own.id]
+    clock.now = attempt.deadline
+    assert {found.id for found, _ in store.unresolved(again, limit=5)} == {attempt.id, own.id}
+
+
 def test_the_lane_that_waits_longest_comes_first(store: Store, make: Maker, clock: FakeClock) -> None:
     for name in ("a", "c", "b"):
         store.put([make.message(lane=name)])

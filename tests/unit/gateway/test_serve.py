@@ -45,7 +45,7 @@ async def test_a_worker_is_started_again_though_neither_system_nor_database_help
             running.set()
         return child
 
-    def busy() -> None:
+    def busy(owners: str) -> None:
         raise StoreError("busy")
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", start)

@@ -329,8 +329,11 @@ class Store(Protocol):
 
     def release(self, owner: str, lanes: Sequence[Lane]) -> None: ...
 
-    def end_leases(self) -> int:
-        """A new boot on the one machine: every owner of before is dead. Also lets the deadlines of open attempts pass."""
+    def end_leases(self, owners: str = "") -> int:
+        """A new boot: every owner whose name begins with `owners` is dead, each and all without it. How many leases they had.
+
+        Also lets the deadlines of their open attempts pass.
+        """
 
     def hold_lane(self, lane: LaneName, reason: str) -> None:
         """Nothing of it is claimed until `free_lane`; expiry of its deliveries stands still. An empty lane may be held too."""

@@ -110,11 +110,10 @@ def _forget_counters(folder: Path) -> None:
 
 
 def _end_leases(parts: Parts) -> None:
-    """Alone on this database, and no worker runs: every owner of before is dead. Without this, leases end by themselves."""
-    if parts.settings.database:
-        return
+    """No worker runs here: every owner of before is dead, on a database that others may share those of this machine. Without this,
+    leases end by themselves."""
     try:
-        parts.store.end_leases()
+        parts.store.end_leases(parts.machine if parts.settings.database else "")
     except StoreError as problem:
         events.store_trouble(str(problem))
 

@@ -26,6 +26,7 @@ from mailroom.listen.listener import Limits, Listener, Network, TlsMode
 from mailroom.listen.submission import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
+from mailroom.machine import machine
 from mailroom.objects import Account, Application, Directory, GrantType, GraphRoute, OutgoingServer, Retention, SinkRoute, SmarthostRoute
 from mailroom.ports import Lane, NewMessage, Store, Transport, Wakeup
 from mailroom.queue.attempt import Desk
@@ -69,7 +70,9 @@ class Parts:
     vault: SealedVault
     ids: Ids
     directory: CachedDirectory
+    machine: str
     owner: str
+    """This process; begins with the machine."""
 
     def close(self) -> None:
         self.store.close()
@@ -81,6 +84,7 @@ def open_parts(settings: Settings) -> Parts:
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as problem:
         raise ConfigError(f"the data directory {settings.data} can't be made ({problem.strerror}); set another one with --data") from None
+    here = machine(settings.data)
     store = open_store(settings.database_url, clock=utc_now)
     try:
         keys = KeyRing(settings.vault_key_file, first=not store.secrets())
@@ -88,10 +92,10 @@ def open_parts(settings: Settings) -> Parts:
         store.close()
         raise
     directory = CachedDirectory(store)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    owner = f"{here}{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
     ids = Ids(store.node(), utc_now)
-    return Parts(settings, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, owner)
+    return Parts(settings, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, here, owner)
 
 
 class CachedDirectory:

@@ -29,8 +29,10 @@ CLAIM = "UPDATE lanes SET owner = ?, epoch = ?, lease_until = ? WHERE name = ?"
 OURS = "SELECT name, epoch FROM lanes WHERE name {names} AND owner = ? ORDER BY name {update}"
 RENEW = "UPDATE lanes SET lease_until = ? WHERE name = ?"
 RELEASE = "UPDATE lanes SET owner = '', lease_until = 0, released_at = ? WHERE name = ? AND owner = ? AND epoch = ?"
-END_LEASES = "UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> ''"
+END_LEASES = "UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> '' AND substr(owner, 1, ?) = ?"
 END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution = 'open' AND look_at > ?"
+# Not those that another owner began on the lane before: that one may be alive.
+THEIRS = """ AND EXISTS (SELECT 1 FROM lanes l WHERE l.name = attempts.lane AND l.epoch = attempts.epoch AND substr(l.owner, 1, ?) = ?)"""
 HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
@@ -69,11 +71,14 @@ def release(tx: Tx, owner: str, lanes: Sequence[Lane]) -> None:
     tx.many(RELEASE, [(tx.now, lane.name, owner, lane.epoch) for lane in lanes])
 
 
-def end_leases(tx: Tx) -> int:
+def end_leases(tx: Tx, owners: str) -> int:
     """See `Store.end_leases`; how many leases it were."""
-    ended = tx.run(END_LEASES)
-    tx.run(END_DEADLINES, tx.now, tx.now, tx.now)
-    return ended
+    begins = (len(owners), owners)
+    if owners:
+        tx.run(END_DEADLINES + THEIRS, tx.now, tx.now, tx.now, *begins)
+    else:
+        tx.run(END_DEADLINES, tx.now, tx.now, tx.now)
+    return tx.run(END_LEASES, *begins)
 
 
 def hold_lane(tx: Tx, lane: LaneName, reason: str) -> None:

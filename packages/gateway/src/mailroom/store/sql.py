@@ -69,9 +69,9 @@ class SqlStore:
         with self._write() as tx:
             lanes.release(tx, owner, lanes_)
 
-    def end_leases(self) -> int:
+    def end_leases(self, owners: str = "") -> int:
         with self._write() as tx:
-            return lanes.end_leases(tx)
+            return lanes.end_leases(tx, owners)
 
     def hold_lane(self, lane: LaneName, reason: str) -> None:
         with self._write() as tx:
