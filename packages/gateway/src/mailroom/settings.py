@@ -185,10 +185,9 @@ def _mistake(path: Path | None, text: str, given: Mapping[tuple[str, ...], str],
     if error["type"] == "extra_forbidden":
         message = "there is no such setting; remove it, or see docs/settings.md for its right name"
     if error["type"] == "model_type":
-        message = (
-            f"is a section; set what is in it, for example MAILROOM_{'_'.join(map(str, location)).upper()}_NAME, or write [{location[0]}]"
-        )
-    if location == ("listener",):
+        single = f"MAILROOM_{location[0].upper()}_NAME"
+        message = f"is a section; set what is in it, below [{location[0]}] in the settings file or by variables such as {single}"
+    if location[0] == "listener" and error["type"] in {"tuple_type", "model_type"}:
         message = "can only be set in the settings file, with a section [[listener]] for each port"
     if variable := given.get(location[:1]) or given.get(location[:2]):
         return f"{variable}: {message}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context
+from mailroom.cli.context import Context, counted
 
 if TYPE_CHECKING:
     from mailroom.backup import Progress
@@ -35,7 +35,7 @@ def rotate(context: Context) -> None:
         parts.vault.reseal()  # whatever an interrupted rotation left under an older key
         add_key(parts.settings.vault_key_file)
         count = parts.vault.reseal()
-    click.echo(f"{count} secrets are sealed with the new key.")
+    click.echo(f"{counted(count, 'secret is', 'secrets are')} sealed with the new key.")
 
 
 @click.command()
@@ -65,7 +65,7 @@ def restore(context: Context, file: Path) -> None:
     settings = context.settings()
     with bytes_done("Restoring") as progress:
         waiting = read(settings, file, partial(open_store, clock=utc_now), progress=progress)
-    click.echo(f"Restored. Mail waits in {waiting} lanes, and all lanes are held: mailroom status says what to do.")
+    click.echo(f"Restored. Mail waits in {counted(waiting, 'lane', 'lanes')}, and all lanes are held: mailroom status says what to do.")
 
 
 @contextmanager
