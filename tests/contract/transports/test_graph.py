@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
 
+from mailroom.lanes import LanePace
 from mailroom.objects import OnUnsure, SinkRoute, SmarthostRoute
 from mailroom.ports import Transport
 from mailroom.transports.graph import Graph
 from mailroom.transports.graph_alone import MOST
-from mailroom.transports.http import Http
+from mailroom.transports.http import Http, Pace
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom_core.errors import VaultError
-from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Sent
+from mailroom_core.flow import Response
+from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Sent, Unknown
+from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
 from tests.contract.transports.jobs import job
 
@@ -34,9 +39,10 @@ class Tenant:
     asked: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     token: Callable[[str], Awaitable[str]] | None = None
+    pace: Pace | None = None
 
     def graph(self, *, read_write: bool, on_unsure: OnUnsure = OnUnsure.HOLD) -> Graph:
-        http = Http(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), self.token)
+        http = Http(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), self.token, self.pace)
         return Graph(Mailbox.of("https://graph.test"), http, read_write=read_write, on_unsure=on_unsure)
 
     async def remember(self, facts: Mapping[str, str]) -> None:
@@ -218,3 +224,45 @@ async def test_what_can_be_nobodys_address_never_reaches_graph() -> None:
     (outcome,) = (await Tenant(nobody).graph(read_write=True).attempt(alone, tenant.remember)).values()
     assert isinstance(outcome, Failed)
     assert outcome.bad_address
+
+
+# ---- the pace
+
+
+def full() -> LanePace:
+    """A mailbox that wants no request for an hour."""
+    pace = LanePace(lambda: datetime.now(UTC), mails=MAILBOX, requests=MAILBOX)
+    pace.answered(Response(429, {"retry-after": "3600"}))
+    return pace
+
+
+@pytest.mark.parametrize("read_write", [True, False])
+async def test_what_waited_in_vain_for_its_turn_was_not_sent_and_is_tried_again(read_write: bool) -> None:
+    tenant = Tenant(nobody, pace=full())
+    (outcome,) = (await tenant.graph(read_write=read_write).attempt(job(GOOD), tenant.remember)).values()
+    assert isinstance(outcome, Deferred)
+
+
+async def test_a_draft_whose_turn_to_be_sent_does_not_come_is_left_to_the_looks_and_not_made_anew() -> None:
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        pace.answered(Response(429, {"retry-after": "3600"}))
+        return httpx2.Response(201, json={"id": "AA"})
+
+    pace = LanePace(lambda: datetime.now(UTC), mails=MAILBOX, requests=MAILBOX)
+    tenant = Tenant(answers, pace=pace)
+    (outcome,) = (await tenant.graph(read_write=True).attempt(job(GOOD), tenant.remember)).values()
+    assert isinstance(outcome, Unknown)
+    assert not outcome.looked
+    assert tenant.facts["ready"] == "yes"
+
+
+async def test_a_request_to_stop_ends_the_wait_before_anything_was_sent() -> None:
+    pace = full()
+    tenant = Tenant(nobody, pace=pace)
+    asked = job(GOOD, time_limit=timedelta(hours=9))
+    attempt = asyncio.create_task(tenant.graph(read_write=False).attempt(asked, tenant.remember))
+    await asyncio.wait({attempt}, timeout=0.05)
+    assert not attempt.done()
+    pace.stop()
+    (outcome,) = (await asyncio.wait_for(attempt, 5)).values()
+    assert isinstance(outcome, Deferred)

@@ -11,6 +11,7 @@ import pytest
 from mailroom.lanes import LATER, LanePace, Past, pace_of, past_of
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
 from mailroom.store.open import open_store
+from mailroom.transports.http import NoTurn
 from mailroom_core.flow import Response
 from mailroom_core.policy.pace import Limits, Unit
 from tests.contract.store.makers import LANE, Maker
@@ -166,8 +167,43 @@ async def test_an_upload_waits_for_its_five_minutes() -> None:
     await asyncio.wait_for(waiting, 5)
 
 
-async def _take(pace: LanePace, upload: int) -> None:
-    async with pace.request(upload):
+@pytest.mark.anyio
+async def test_who_knows_that_the_turn_comes_too_late_does_not_wait_for_it() -> None:
+    clock = Clock()
+    pace = paced(GRAPH, clock)
+    pace.answered(Response(429, {"retry-after": "600"}))
+    with pytest.raises(NoTurn):
+        async with pace.request(0, timedelta(minutes=5)):
+            raise AssertionError("started")
+    clock.pass_(minutes=6)
+    waiting = asyncio.create_task(_take(pace, 0, timedelta(minutes=5)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    pace.stop()
+    with pytest.raises(NoTurn):
+        await asyncio.wait_for(waiting, 5)
+
+
+@pytest.mark.anyio
+async def test_who_waits_behind_others_waits_no_longer_than_its_patience() -> None:
+    pace = paced(GRAPH, Clock())
+    async with pace.request(0), pace.request(0), pace.request(0):
+        patient = asyncio.create_task(_take(pace, 0))
+        await asyncio.sleep(0)
+        with pytest.raises(NoTurn):
+            await asyncio.wait_for(_take(pace, 0, timedelta(milliseconds=10)), 5)
+        assert not patient.done()
+    await asyncio.wait_for(patient, 5)
+
+
+@pytest.mark.anyio
+async def test_no_patience_is_needed_where_nobody_has_to_wait() -> None:
+    async with paced(GRAPH, Clock()).request(0, timedelta(minutes=-1)):
+        pass
+
+
+async def _take(pace: LanePace, upload: int, patience: timedelta | None = None) -> None:
+    async with pace.request(upload, patience):
         pass
 
 

@@ -16,6 +16,7 @@ from time import monotonic
 
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
 from mailroom.ports import Clock, Store, Usage
+from mailroom.transports.http import NoTurn
 from mailroom_core.flow import Response
 from mailroom_core.model import LaneName
 from mailroom_core.policy.pace import Cost, Limits, Pace, Unit, Window
@@ -26,6 +27,7 @@ SINK_AT_ONCE = 16
 LATER = timedelta(hours=1)
 """A pause that ends by an event, not by time."""
 DAY = timedelta(days=1)
+_NO_TURN = "the mailbox's limits allow no request in time, and nothing was sent"
 
 Past = Iterable[tuple[datetime, Cost]]
 
@@ -45,6 +47,7 @@ class LanePace:
         self._blocked_until: datetime | None = None
         self._queue = asyncio.Lock()
         self._ended = asyncio.Event()
+        self._stopped = False
 
     def pause(self, recipients: int) -> timedelta:
         """How long until a mail for so many recipients may start; zero is now."""
@@ -70,16 +73,28 @@ class LanePace:
         end = self._mails.eta(now + self._blocked(), mails, _mail(-(-recipients // max(mails, 1))))
         return self._clock() + (end - now)
 
+    def stop(self) -> None:
+        """The process ends: who waits for a turn waits no longer, because nothing has been sent yet."""
+        self._stopped = True
+        self._ended.set()
+
     @asynccontextmanager
-    async def request(self, upload: int) -> AsyncIterator[None]:
-        """Around one HTTP request that uploads so many bytes; waits, first come first served, until it may start."""
+    async def request(self, upload: int, patience: timedelta | None = None) -> AsyncIterator[None]:
+        """Around one HTTP request that uploads so many bytes; waits, first come first served, until it may start.
+
+        Raises NoTurn if that does not come within `patience`; as soon as that is known, so that nobody waits in vain.
+        """
         if self._requests is None:
             yield
             return
         cost = {Unit.REQUESTS: 1, Unit.BYTES: upload}
-        async with self._queue:
-            await self._wait(self._requests, cost)
-            self._requests.begin(cost)
+        until = None if patience is None else self._now() + patience
+        try:
+            async with asyncio.timeout(None if patience is None else patience.total_seconds()), self._queue:
+                await self._wait(self._requests, cost, until)
+                self._requests.begin(cost)
+        except TimeoutError:
+            raise NoTurn(_NO_TURN) from None
         try:
             yield
         finally:
@@ -93,7 +108,7 @@ class LanePace:
         if wish := retry_after(response):
             self._pause_for(wish)
 
-    async def _wait(self, pace: Pace, cost: Cost) -> None:
+    async def _wait(self, pace: Pace, cost: Cost, until: datetime | None) -> None:
         while True:
             self._ended.clear()
             now = self._now()
@@ -101,6 +116,9 @@ class LanePace:
             wait = self._blocked() or (LATER if start is None else start - now)
             if not wait:
                 return
+            in_vain = until is not None and start is not None and now + wait > until
+            if self._stopped or in_vain:
+                raise NoTurn(_NO_TURN)
             try:
                 async with asyncio.timeout(wait.total_seconds()):
                     await self._ended.wait()

@@ -86,6 +86,7 @@ class Worker:
         finally:
             for runner in self._runners.values():
                 runner.stop()
+                runner.hurry()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             renewing.cancel()
             stopping.cancel()
@@ -158,6 +159,7 @@ class LaneRunner:
         self._turn = asyncio.Event()
         self._limit = FETCH
         self._fetch_at = self._look_at = self._rested_at = monotonic()
+        self._paces: set[LanePace] = set()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
         self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
 
@@ -171,6 +173,11 @@ class LaneRunner:
         """Start nothing more."""
         self._stopped = True
         self._turn.set()
+
+    def hurry(self) -> None:
+        """The process ends: nothing that is under way waits for its turn any more."""
+        for pace in self._paces:
+            pace.stop()
 
     async def run(self) -> None:
         """Until the lane is empty for a while, held, lost or stopped; returns when nothing is under way any more."""
@@ -245,6 +252,7 @@ class LaneRunner:
         await asyncio.to_thread(self._desk.store.act, Query(message_id=work.message.id, lane=self.lane.name), Action.HOLD, by=why)
 
     def _go(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], *, recipients: int) -> None:
+        self._paces.add(way.pace)
         if recipients:
             way.pace.start(recipients)
         self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt, recipients))

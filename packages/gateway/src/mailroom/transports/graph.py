@@ -10,9 +10,10 @@ import asyncio
 import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from mailroom.objects import OnUnsure
-from mailroom.ports import ALONE, Job, Remember
+from mailroom.ports import ALONE, Clock, Job, Remember
 from mailroom.transports import ways
 from mailroom.transports.graph_alone import each_alone, look_alone
 from mailroom.transports.http import Http
@@ -36,11 +37,20 @@ _NO_ADDRESS = Failed(Reply(553, "this is no mail address; correct it and send ag
 class Graph:
     """One mailbox. `read_write` is the account's permission tier."""
 
-    def __init__(self, mailbox: Mailbox, http: Http, *, read_write: bool, on_unsure: OnUnsure) -> None:
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        http: Http,
+        *,
+        read_write: bool,
+        on_unsure: OnUnsure,
+        clock: Clock = lambda: datetime.now(UTC),
+    ) -> None:
         self._mailbox = mailbox
         self._http = http
         self._read_write = read_write
         self._on_unsure = on_unsure
+        self._clock = clock
 
     @property
     def way(self) -> str:
@@ -67,7 +77,8 @@ class Graph:
         match ways.way_of(job):
             case ways.DRAFT if self._read_write:
                 recipients = tuple(job.recipients.values())
-                return await self._run(looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients), remember)
+                flow = looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients)
+                return await self._run(flow, remember, self._http)
             case ways.DRAFT:
                 text = "No answer came, and the account may not look any more: it has lost Mail.ReadWrite"
                 return Held(Reply(0, f"{text}. Look into Sent Items, then retry it or ignore it"))
@@ -92,8 +103,8 @@ class Graph:
             return await self._large(job, remember)
         mime = _base64(await asyncio.to_thread(_rewritten, job))
         if not self._read_write:
-            return await self._run(sending.send_mime_once(self._mailbox, mime), remember)
-        return await self._drafted(sending.send_by_draft(self._mailbox, mime, job.attempt.marker), remember)
+            return await self._run(sending.send_mime_once(self._mailbox, mime), remember, self._patient(job))
+        return await self._drafted(job, sending.send_by_draft(self._mailbox, mime, job.attempt.marker), remember)
 
     async def _large(self, job: Job, remember: Remember) -> Outcome:
         if not self._read_write:
@@ -103,28 +114,38 @@ class Graph:
         mail = await asyncio.to_thread(graph_mail, job.source, envelope, rewrite_from=rewrite_from)
         if mail.lost:
             await remember({"lost": "; ".join(mail.lost)})
-        return await self._drafted(large.send_large(self._mailbox, mail.draft, mail.attachments, job.attempt.marker), remember)
+        return await self._drafted(job, large.send_large(self._mailbox, mail.draft, mail.attachments, job.attempt.marker), remember)
 
-    async def _drafted(self, flow: Flow[Outcome], remember: Remember) -> Outcome:
-        """A throttled `/send` leaves its draft behind: the same draft is sent again, when the lane's pace allows it."""
+    async def _drafted(self, job: Job, flow: Flow[Outcome], remember: Remember) -> Outcome:
+        """A throttled `/send` leaves its draft behind: the same draft is sent again, when the lane's pace allows it.
+
+        A draft that can't be sent in this attempt is left to the looks, which send the same one and never a second.
+        """
         draft: dict[str, str] = {}
+        http = self._patient(job)
 
         async def noting(facts: Mapping[str, str]) -> None:
             await remember(facts)
             draft.update(facts)
 
-        outcome = await self._run(flow, noting)
+        outcome = await self._run(flow, noting, http)
         for _ in range(PATIENCE):
             if not (isinstance(outcome, Deferred) and draft.get("ready") == "yes"):
                 return outcome
-            outcome = await self._run(sending.send_draft(self._mailbox, draft["draft_id"]), noting)
+            outcome = await self._run(sending.send_draft(self._mailbox, draft["draft_id"]), noting, http)
         return Unknown(f"the draft waits to be sent: {outcome}", looked=False) if isinstance(outcome, Deferred) else outcome
 
-    async def _run(self, flow: Flow[Outcome], remember: Remember) -> Outcome:
+    def _patient(self, job: Job) -> Http:
+        """A request may wait for its turn until half of the attempt's time is over: the rest is for what it does then."""
+        attempt = job.attempt
+        half = attempt.started_at + (attempt.deadline - attempt.started_at) / 2
+        return replace(self._http, patience=lambda: half - self._clock())
+
+    async def _run(self, flow: Flow[Outcome], remember: Remember, http: Http) -> Outcome:
         async def commit(note: Note) -> None:
             await remember(note.facts)
 
-        return await arun(flow, self._http, commit)
+        return await arun(flow, http, commit)
 
 
 def _envelope(job: Job) -> Envelope:

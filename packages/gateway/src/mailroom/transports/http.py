@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 import httpx2
@@ -19,10 +20,15 @@ from mailroom_core.flow import NoResponse, Request, Response, Streamed
 TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
 
 
-class Pace(Protocol):
-    """Decides when a request may start; `blocked` is told of every 429 and 503 with a wish."""
+class NoTurn(Exception):
+    """A request has not been started, because its turn does not come in time."""
 
-    def request(self, upload: int) -> AbstractAsyncContextManager[None]: ...
+
+class Pace(Protocol):
+    """Decides when a request may start; `answered` is told of every answer."""
+
+    def request(self, upload: int, patience: timedelta | None) -> AbstractAsyncContextManager[None]:
+        """Around a request that uploads so many bytes. Raises NoTurn if it can't start within `patience`."""
 
     def answered(self, response: Response) -> None: ...
 
@@ -35,11 +41,15 @@ def client(*, verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
 
 @dataclass(slots=True)
 class Http:
-    """One identity's requests. `token(refused)` gives an access token; None for requests without one."""
+    """One identity's requests. `token(refused)` gives an access token; None for requests without one.
+
+    `patience` says how long a request may still wait for its turn; None is for ever. What has waited in vain was not sent.
+    """
 
     client: httpx2.AsyncClient
     token: Callable[[str], Awaitable[str]] | None = None
     pace: Pace | None = None
+    patience: Callable[[], timedelta] | None = None
 
     async def __call__(self, request: Request) -> Response:
         """Raises NoResponse, and VaultError when no token can be had."""
@@ -57,13 +67,16 @@ class Http:
         if token:
             headers["authorization"] = f"Bearer {token}"
         content = _chunks(request.body.chunks) if isinstance(request.body, Streamed) else request.body
-        async with self.pace.request(length) if self.pace else nullcontext():
-            try:
+        turn = self.pace.request(length, self.patience() if self.patience else None) if self.pace else nullcontext()
+        try:
+            async with turn:
                 answer = await self.client.request(request.method, request.url, headers=headers, content=content)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol) as problem:
-                raise NoResponse(_why(problem, request), sent=False) from None
-            except httpx2.TransportError as problem:
-                raise NoResponse(_why(problem, request), sent=True) from None
+        except NoTurn as problem:
+            raise NoResponse(str(problem), sent=False) from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol) as problem:
+            raise NoResponse(_why(problem, request), sent=False) from None
+        except httpx2.TransportError as problem:
+            raise NoResponse(_why(problem, request), sent=True) from None
         response = Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
         if self.pace:
             self.pace.answered(response)
