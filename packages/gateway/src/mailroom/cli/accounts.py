@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import sys
 from dataclasses import replace
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 @click.option("--app-only", is_flag=True, help="Client credentials instead of a person's sign-in.")
 @click.option("--secret", "with_secret", is_flag=True, help="Ask for a client secret (or read it from standard input).")
 @click.option("--certificate", type=click.Path(path_type=Path, exists=True), help="PEM with certificate and RSA key instead of a secret.")
-@click.option("--send-only", is_flag=True, help="Ask for Mail.Send alone: no attachments above 2.9 MB, no looking before sending again.")
+@click.option(
+    "--send-only/--read-write",
+    default=None,
+    help="Ask for Mail.Send alone: no mail above 2.9 MB, no looking before sending again. Or for Mail.ReadWrite as well, as at first.",
+)
 @click.option("--personal", is_flag=True, help="A personal account (outlook.com): no shared mailboxes.")
-@click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default="global")
+@click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default=None)
 @click.option("--login-url", default="", help="For an emulator.")
 @click.option("--graph-url", default="", help="For an emulator.")
 @click.option("--redirect-port", default=0, help="Port of the page that takes the answer; 0 is any.")
@@ -43,9 +48,9 @@ def connect(
     app_only: bool,
     with_secret: bool,
     certificate: Path | None,
-    send_only: bool,
+    send_only: bool | None,
     personal: bool,
-    cloud: str,
+    cloud: str | None,
     login_url: str,
     graph_url: str,
     redirect_port: int,
@@ -64,26 +69,43 @@ def connect(
             client_id=client_id or known.client_id,
             tenant=tenant or known.tenant,
             grant=GrantType.APPLICATION if app_only else known.grant,
-            read_write=known.read_write and not send_only,
+            read_write=known.read_write if send_only is None else not send_only,
             shared=known.shared and not personal,
-            cloud=cloud,
+            cloud=cloud or known.cloud,
             login_url=login_url or known.login_url,
             graph_url=graph_url or known.graph_url,
         )
         if not account.client_id:
             raise click.ClickException("say which app registration to use with --client-id; docs/microsoft365.md shows how to make one")
-        _keep_proof(parts, name, with_secret, certificate)
-        signed_in = signin.sign_in(parts, account, port=redirect_port, browser=browser)
-        account = replace(account, mailbox=account.mailbox or signed_in)
-        _store(parts, account, with_server=with_server)
+        mailbox = account.mailbox or _mailbox_of_server(parts, name)
+        if account.grant is GrantType.APPLICATION and not mailbox:
+            raise click.ClickException("app-only is no mailbox by itself; name the one to send from with --mailbox ADDRESS")
+        proof = _proof(with_secret, certificate)
+        signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
+        account = replace(account, mailbox=account.mailbox or signed.mailbox)
+        rights = signin.rights_of(account, signed, mailbox)
+        asyncio.run(parts.vault.connected(name, signed.grant, proof))
+        _store(parts, replace(account, read_write=account.read_write and not signin.lacks_read_write(rights)), with_server=with_server)
+        click.echo(signin.told(account, rights))
 
 
-def _keep_proof(parts: Parts, name: str, with_secret: bool, certificate: Path | None) -> None:
+def _mailbox_of_server(parts: Parts, account: str) -> str:
+    """Where the servers of an account say which mailbox they use: one of them, or `sender`."""
+    from mailroom.objects import GraphRoute
+
+    routes = [server.route for server in parts.directory().servers.values()]
+    named = [route.mailbox for route in routes if isinstance(route, GraphRoute) and route.account == account and route.mailbox]
+    return min(named, key=lambda each: each == "sender", default="")
+
+
+def _proof(with_secret: bool, certificate: Path | None) -> dict[str, str]:
+    """What proves the app registration from now on; nothing if that stays as it is."""
     if certificate is not None:
-        parts.vault.seal(f"app:{name}", {"certificate": certificate.read_text()})
-    elif with_secret:
-        secret = getpass.getpass("Client secret (its value, not its ID): ") if sys.stdin.isatty() else sys.stdin.readline().strip()
-        parts.vault.seal(f"app:{name}", {"secret": secret})
+        return {"certificate": certificate.read_text()}
+    if with_secret:
+        prompt = "Client secret (its value, not its ID): "
+        return {"secret": getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().strip()}
+    return {}
 
 
 def _store(parts: Parts, account: Account, *, with_server: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import webbrowser
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -13,35 +15,88 @@ import click
 from mailroom.objects import Account, GrantType
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
-from mailroom.vault.vault import nothing
+from mailroom.vault.vault import cloud_of, nothing
 from mailroom.wiring import Parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import arun
+from mailroom_core.model import Held
 from mailroom_core.oauth import microsoft
+from mailroom_core.oauth.microsoft import App, Grant
 from mailroom_core.oauth.problems import TokenProblem
+from mailroom_core.oauth.scopes import Tier
+from mailroom_core.providers.graph.mailbox import Mailbox
+from mailroom_core.providers.graph.probe import Rights, probe
 
 PATIENCE = 600.0
 """Seconds; a code lives about as long."""
 _DONE = "<!doctype html><title>Mailroom</title><p>{}</p><p>You can close this window.</p>"
 
 
-def sign_in(parts: Parts, account: Account, *, port: int, browser: bool) -> str:
-    """Get and keep a grant; returns the mailbox that signed in (empty for app-only). Raises VaultError."""
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a sign-in gave; nothing of it is kept yet."""
+
+    grant: Grant
+    mailbox: str = ""
+    """Who signed in; empty for app-only."""
+
+
+def sign_in(parts: Parts, account: Account, proof: Mapping[str, str], *, port: int, browser: bool) -> Signed:
+    """Get a grant; `proof` is the app registration's new one, if there is one. Raises VaultError."""
+    app = parts.vault.app(account, proof)
     if account.grant is GrantType.APPLICATION:
-        asyncio.run(_app_only(parts, account))
-        return ""
-    return _delegated(parts, account, port, browser)
+        return asyncio.run(_app_only(app))
+    return _delegated(app, account, port, browser)
 
 
-async def _app_only(parts: Parts, account: Account) -> None:
+async def _app_only(app: App) -> Signed:
     async with client() as http:
-        grant = await arun(microsoft.client_credentials(parts.vault.app(account)), Http(http), nothing)
+        grant = await arun(microsoft.client_credentials(app), Http(http), nothing)
     if isinstance(grant, TokenProblem):
         raise VaultError(str(grant))
-    parts.vault.keep(account.name, grant)
+    return Signed(grant)
 
 
-def _delegated(parts: Parts, account: Account, port: int, browser: bool) -> str:
+def rights_of(account: Account, signed: Signed, mailbox: str) -> Rights | None:
+    """What the account may do in its mailbox, asked of Microsoft Graph; None if no mailbox is known that could be asked."""
+    if account.grant is GrantType.DELEGATED:
+        mailbox = ""  # that of who signed in
+    elif not mailbox or mailbox == "sender":
+        return None
+    return asyncio.run(_probe(Mailbox.of(cloud_of(account).graph, mailbox), signed.grant))
+
+
+async def _probe(mailbox: Mailbox, grant: Grant) -> Rights:
+    async def token(refused: str) -> str:
+        return grant.access_token
+
+    async with client() as http:
+        return await arun(probe(mailbox, grant.scope), Http(http, token), nothing)
+
+
+def lacks_read_write(rights: Rights | None) -> bool:
+    """Whether Graph refuses it for good, and not only now."""
+    return rights is not None and rights.tier is Tier.SEND and isinstance(rights.trouble, Held)
+
+
+def told(account: Account, rights: Rights | None) -> str:
+    """What the account may do, for who has connected it."""
+    again = f"mailroom connect {account.name} --read-write"
+    if rights is None:
+        return "What it may do is seen with the first mail: no mailbox is named that could be asked."
+    if rights.trouble is not None and not lacks_read_write(rights):
+        return f"What it may do could not be found out: {rights.trouble.reply}"
+    if not account.read_write:
+        return f"It sends only, as you chose. For mail above 2.9 MB, and for looking before a mail is sent again: {again}"
+    if rights.tier is Tier.READ_WRITE:
+        return "It may send, carry large mail, and look before a mail is sent again."
+    return (
+        "It may only send: mail above 2.9 MB is refused, and what got no answer waits for you. "
+        f"For more, consent to Mail.ReadWrite, then run: {again}"
+    )
+
+
+def _delegated(app: App, account: Account, port: int, browser: bool) -> Signed:
     answers: list[dict[str, str]] = []
     arrived = threading.Event()
 
@@ -67,7 +122,7 @@ def _delegated(parts: Parts, account: Account, port: int, browser: bool) -> str:
     threading.Thread(target=page.serve_forever, daemon=True).start()
     try:
         # Entra lets a registered http://localhost have any port (RFC 8252 7.3).
-        started = consent.begin(account, parts.vault.app(account), f"http://localhost:{page.server_port}")
+        started = consent.begin(account, app, f"http://localhost:{page.server_port}")
         click.echo(f"Sign in as {account.mailbox or 'the mailbox to connect'}:\n\n  {started.url}\n")
         if browser:
             webbrowser.open(started.url)
@@ -77,11 +132,10 @@ def _delegated(parts: Parts, account: Account, port: int, browser: bool) -> str:
     finally:
         page.shutdown()
         page.server_close()
-    return asyncio.run(_finish(parts, started, answers[0]))
+    return asyncio.run(_finish(started, answers[0]))
 
 
-async def _finish(parts: Parts, started: consent.Consent, answer: dict[str, str]) -> str:
+async def _finish(started: consent.Consent, answer: dict[str, str]) -> Signed:
     async with client() as http:
         grant, identity = await consent.finish(started, answer, Http(http), lambda token: Http(http, token))
-    parts.vault.keep(started.account.name, grant)
-    return started.account.mailbox or (identity.addresses[0] if identity.addresses else "")
+    return Signed(grant, started.account.mailbox or (identity.addresses[0] if identity.addresses else ""))

@@ -1,0 +1,72 @@
+"""`mailroom connect`: what an account may do is found out, and a working secret is not lost to a wrong one."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from tests.walk.conftest import MakeWorld
+from tests.walk.world import MARY, TOM, World
+
+
+@pytest.fixture(scope="module")
+def started(make_world: MakeWorld) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def world(started: World) -> World:
+    started.calm()
+    return started
+
+
+def app_only(world: World, name: str, *options: str, secret: str = "") -> str:
+    words = ["connect", name, "--app-only", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, "--no-server", *options]
+    words += ["--login-url", world.emulator.url, "--graph-url", world.emulator.url, *(["--secret"] if secret else [])]
+    return world.gateway.run(*words, stdin=f"{secret}\n")
+
+
+def sends_only(world: World, name: str) -> bool:
+    section = world.gateway.run("export").partition(f"[account.{name}]")[2].partition("\n[")[0]
+    return "read_write = false" in section
+
+
+def test_an_account_that_may_only_send_is_known_as_such_until_it_may_more(world: World) -> None:
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send"]})
+    said = app_only(world, "tom", "--mailbox", TOM, secret=CONFIDENTIAL_SECRET)
+    assert "It may only send" in said
+    assert sends_only(world, "tom")
+    assert "as you chose" in app_only(world, "tom")
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send", "Mail.ReadWrite"]})
+    said = app_only(world, "tom", "--read-write")
+    assert "look before a mail is sent again" in said
+    assert not sends_only(world, "tom")
+    assert world.arrived("") == []
+
+
+def test_trouble_of_the_provider_takes_no_right_away(world: World) -> None:
+    world.emulator.fault(match={"operation": "createDraft"}, action={"kind": "answer", "status": 503})
+    assert "could not be found out" in app_only(world, "busy", "--mailbox", TOM, secret=CONFIDENTIAL_SECRET)
+    assert not sends_only(world, "busy")
+
+
+def test_a_person_who_signs_in_for_sending_alone_can_sign_in_for_more(world: World) -> None:
+    world.gateway.connect(world.emulator, "mary", MARY, "--no-server", "--send-only")
+    assert sends_only(world, "mary")
+    world.gateway.connect(world.emulator, "mary", MARY, "--no-server", "--read-write")
+    assert not sends_only(world, "mary")
+
+
+def test_a_wrong_secret_replaces_no_working_one(world: World) -> None:
+    app_only(world, "kept", "--mailbox", TOM, secret=CONFIDENTIAL_SECRET)
+    with pytest.raises(subprocess.CalledProcessError):
+        app_only(world, "kept", secret="mistyped")
+    assert "kept is connected" in app_only(world, "kept")
+
+
+def test_app_only_without_a_mailbox_is_refused_with_what_to_do(world: World) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        app_only(world, "nobody", secret=CONFIDENTIAL_SECRET)
+    assert "--mailbox" in refused.value.stderr
