@@ -15,6 +15,7 @@ from mailroom.objects import (
     AliasDomain,
     Application,
     Directory,
+    GrantType,
     GraphRoute,
     Object,
     OnUnsure,
@@ -23,6 +24,7 @@ from mailroom.objects import (
     SinkRoute,
     SmarthostRoute,
 )
+from mailroom.tables import dangling
 from mailroom_core.errors import ConfigError
 
 letters = st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f")
@@ -125,3 +127,12 @@ def test_sizes_may_have_units(tmp_path: Path) -> None:
     path.write_text('[application.odoo]\nmax_size = "big"\n')
     with pytest.raises(ConfigError, match=r"objects\.toml:1: application 'odoo': 'big' is no size"):
         read(path)
+
+
+@pytest.mark.parametrize(("account", "server", "mistaken"), [("", "", True), ("tom@example.com", "", False), ("", "sender", False)])
+def test_an_app_only_account_needs_a_mailbox_here_or_there(account: str, server: str, mistaken: bool) -> None:
+    app = Account(name="app", grant=GrantType.APPLICATION, mailbox=account)
+    route = GraphRoute(account="app", mailbox=server)
+    found = dangling([app, OutgoingServer(name="out", route=route), Account(name="office")])
+    assert [mistake for mistake in found if "no mailbox" in mistake] == found
+    assert bool(found) is mistaken

@@ -19,6 +19,7 @@ from mailroom.objects import (
     Account,
     AliasDomain,
     Application,
+    GrantType,
     GraphRoute,
     Object,
     OutgoingServer,
@@ -135,9 +136,9 @@ def plain(value: Any) -> Any:
 
 
 def dangling(objects: Iterable[Object]) -> list[str]:
-    """Names that point nowhere."""
+    """Names that point nowhere, and servers whose account has no mailbox to send from."""
     objects = list(objects)
-    accounts = {item.name for item in objects if isinstance(item, Account)}
+    accounts = {item.name: item for item in objects if isinstance(item, Account)}
     domains = {item.name for item in objects if isinstance(item, AliasDomain)}
     found = []
     for item in objects:
@@ -145,6 +146,15 @@ def dangling(objects: Iterable[Object]) -> list[str]:
             account = item.route.account
             if account not in accounts and (account or isinstance(item.route, GraphRoute)):
                 found.append(f"server {item.name!r} names the account {account!r}, which does not exist; add [account.{account or 'NAME'}]")
+            if isinstance(item.route, GraphRoute) and not item.route.mailbox and _is_nobody(accounts.get(account)):
+                found.append(
+                    f"server {item.name!r} has no mailbox to send from: the account {account!r} is app-only; "
+                    f"give one of them a mailbox, or the server the mailbox `sender`"
+                )
         if isinstance(item, Application) and item.alias_domain and item.alias_domain not in domains:
             found.append(f"application {item.name!r} names the alias domain {item.alias_domain!r}, which does not exist")
     return found
+
+
+def _is_nobody(account: Account | None) -> bool:
+    return account is not None and account.grant is GrantType.APPLICATION and not account.mailbox

@@ -110,10 +110,10 @@ def _proof(with_secret: bool, certificate: Path | None) -> dict[str, str]:
 
 def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
     from mailroom.holds import free_after_sign_in
-    from mailroom.objects import GraphRoute, Object, OutgoingServer
+    from mailroom.objects import GrantType, GraphRoute, Object, OutgoingServer
 
     objects: list[Object] = [account]
-    if with_server and not any(s.name == account.name for s in parts.directory().servers.values()):
+    if with_server and account.name not in parts.directory().servers and (account.mailbox or account.grant is GrantType.DELEGATED):
         objects.append(OutgoingServer(name=account.name, route=GraphRoute(account=account.name)))
     parts.store.apply(objects, [], by="connect")
     freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:"))
