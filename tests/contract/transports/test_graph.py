@@ -266,3 +266,17 @@ async def test_a_request_to_stop_ends_the_wait_before_anything_was_sent() -> Non
     pace.stop()
     (outcome,) = (await asyncio.wait_for(attempt, 5)).values()
     assert isinstance(outcome, Deferred)
+
+
+async def test_a_draft_that_a_look_sends_again_counts_in_the_pace() -> None:
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(202 if request.method == "POST" else 200, json={"id": "AA", "isDraft": True})
+
+    pace = LanePace(lambda: datetime.now(UTC), mails=MAILBOX, requests=MAILBOX)
+    tenant = Tenant(answers, pace=pace)
+    asked = job(GOOD, OTHER, facts={"way": "draft", "draft_id": "AA", "ready": "yes"})
+    outcomes = await tenant.graph(read_write=True).resolve(asked, tenant.remember)
+    assert {type(outcome) for outcome in outcomes.values()} == {Sent}
+    assert tenant.asked == ["GET messages/AA", "noted sent_again", "POST messages/AA/send"]
+    assert not pace.pause(9_998)
+    assert pace.pause(9_999)

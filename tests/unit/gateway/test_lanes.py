@@ -69,6 +69,13 @@ def test_mails_per_minute_are_never_more_in_any_minute() -> None:
     assert not pace.pause(1)
 
 
+def test_what_a_look_sends_counts_for_those_after_it() -> None:
+    pace = paced(GRAPH, Clock())
+    pace.left(9_500)
+    assert not pace.pause(500)
+    assert pace.pause(501) == timedelta(days=1)
+
+
 def test_ten_thousand_recipients_a_day_and_what_left_before_counts() -> None:
     clock = Clock()
     past = [(NOW - timedelta(hours=3), _cost(9_500))]

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mailroom_core.flow import NoResponse, Response
+from mailroom_core.flow import NoResponse, Note, Response
 from mailroom_core.model import Deferred, Failed, Held, Remote, Sent, Unknown
 from mailroom_core.providers.graph.drafts import orphans
 from mailroom_core.providers.graph.looking import InSentItems, NotAnswered, Nowhere, StillDraft, look, resolve
@@ -128,7 +128,9 @@ def test_a_sent_mail_is_resolved_as_sent() -> None:
 
 def test_what_is_still_a_draft_is_sent_and_no_second_one_made() -> None:
     draft = answer(200, message("AAk=", draft=True))
-    assert isinstance(play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, answer(202))).result, Sent)
+    played = play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, answer(202)))
+    assert isinstance(played.result, Sent)
+    assert played.log[1] == Note({"sent_again": "yes"}), "noted between the look and the send"
     assert isinstance(play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, answer(504))).result, Unknown)
     assert isinstance(play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, refused(403, "ErrorSendAsDenied"))).result, Failed)
 

@@ -63,6 +63,11 @@ class LanePace:
     def end(self, recipients: int) -> None:
         self._mails.end(self._now(), _mail(recipients))
 
+    def left(self, recipients: int) -> None:
+        """A mail leaves without being asked for: it counts for those after it."""
+        self.start(recipients)
+        self.end(recipients)
+
     def block(self, until: datetime) -> None:
         """The provider wants a pause until this time of day; a longer one that it wanted before stays."""
         self._pause_for(until - self._clock())

@@ -78,7 +78,7 @@ class Graph:
             case ways.DRAFT if self._read_write:
                 recipients = tuple(job.recipients.values())
                 flow = looking.resolve(self._mailbox, job.attempt.facts, job.attempt.marker, recipients)
-                return await self._run(flow, remember, self._http)
+                return await self._run(flow, self._counting(job, remember), self._http)
             case ways.DRAFT:
                 text = "No answer came, and the account may not look any more: it has lost Mail.ReadWrite"
                 return Held(Reply(0, f"{text}. Look into Sent Items, then retry it or ignore it"))
@@ -134,6 +134,16 @@ class Graph:
                 return outcome
             outcome = await self._run(sending.send_draft(self._mailbox, draft["draft_id"]), noting, http)
         return Unknown(f"the draft waits to be sent: {outcome}", looked=False) if isinstance(outcome, Deferred) else outcome
+
+    def _counting(self, job: Job, remember: Remember) -> Remember:
+        """What a look sends counts as a mail of the lane."""
+
+        async def noting(facts: Mapping[str, str]) -> None:
+            await remember(facts)
+            if "sent_again" in facts and self._http.pace:
+                self._http.pace.left(len(job.recipients))
+
+        return noting
 
     def _patient(self, job: Job) -> Http:
         """A request may wait for its turn until half of the attempt's time is over: the rest is for what it does then."""

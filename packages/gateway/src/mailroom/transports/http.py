@@ -32,6 +32,9 @@ class Pace(Protocol):
 
     def answered(self, response: Response) -> None: ...
 
+    def left(self, recipients: int) -> None:
+        """A mail leaves without an attempt of its own: a look sends its draft again."""
+
 
 def client(*, verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
     """One per process; connections are shared and kept."""

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from mailroom_core.flow import Flow, NoResponse, ask, json_object
+from mailroom_core.flow import Flow, NoResponse, Note, ask, json_object
 from mailroom_core.model import Deferred, Held, Outcome, Remote, Reply, Sent, Unknown
 from mailroom_core.policy.addresses import normalize
 from mailroom_core.providers.graph.drafts import delete_draft, sweep
@@ -84,6 +84,7 @@ def resolve(mailbox: Mailbox, facts: Mapping[str, str], marker: str, recipients:
     `recipients` those of the envelope.
 
     `Unknown` means that nobody knows yet: ask again later. What was never sent is cleared away and may be sent anew at once.
+    Before a draft is sent again, the fact `sent_again` is committed: this send counts, and only the lane's owner may do it.
     """
     draft_id = facts.get("draft_id", "")
     if not draft_id:
@@ -108,6 +109,7 @@ def resolve(mailbox: Mailbox, facts: Mapping[str, str], marker: str, recipients:
 
 def _send_again(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
     """Throttled or not, the send before this one may still take effect: the mail must not begin anew, so it stays unknown."""
+    yield Note({"sent_again": "yes"})
     outcome = yield from send_draft(mailbox, draft_id)
     return Unknown(str(outcome.reply), looked=False) if isinstance(outcome, Deferred) else outcome
 
