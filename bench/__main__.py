@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import depth, memory, relay, start
+from bench import depth, drain, memory, relay, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
@@ -21,6 +21,7 @@ MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "start": start.measure,
     "memory": memory.measure,
     "depth": depth.measure,
+    "drain": drain.measure,
 }
 
 
