@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -21,7 +20,7 @@ from mailroom.objects import (
     Suppression,
 )
 from mailroom.ports import Store
-from tests.contract.store.makers import FakeClock, Maker
+from tests.contract.store.makers import FakeClock
 
 OBJECTS: list[Account | OutgoingServer | AliasDomain | Application] = [
     Account(name="office", grant=GrantType.APPLICATION, tenant="t", read_write=False),
@@ -129,22 +128,3 @@ def test_only_its_owner_gives_a_lease_back(store: Store) -> None:
 def test_a_store_that_can_be_written_answers_a_ping(store: Store) -> None:
     store.ping()
     store.ping()
-
-
-def test_while_it_is_held_back_nobody_writes_and_all_can_read(store: Store, reopen: Callable[[], Store], make: Maker) -> None:
-    other, done = reopen(), threading.Event()
-    message = make.message()
-
-    def put() -> None:
-        other.put([message])
-        done.set()
-
-    writer = threading.Thread(target=put)
-    with store.held_back():
-        writer.start()
-        assert not done.wait(0.2)
-        assert other.read(message.id) is None
-        assert store.read(message.id) is None
-    assert done.wait(10)
-    writer.join()
-    assert store.read(message.id) is not None

@@ -11,7 +11,7 @@ import pytest
 
 from mailroom.backup import DATABASE, backup, restore
 from mailroom.holds import RESTORED, free_after_sign_in
-from mailroom.ports import Store
+from mailroom.ports import Query, Store
 from mailroom.settings import Settings
 from mailroom.store.open import open_store
 from mailroom_core.errors import ConfigError
@@ -46,7 +46,7 @@ class House:
 
     def backup(self, *, with_key: bool = False) -> Path:
         target = self.folder / f"backup-{with_key}.tar"
-        backup(self.old, self.store, target, with_key=with_key, progress=said)
+        backup(self.old, target, with_key=with_key, progress=said)
         return target
 
     def restore(self, source: Path) -> int:
@@ -71,6 +71,16 @@ def test_a_backup_holds_the_keys_only_if_they_are_asked_for(house: House) -> Non
     for with_key, keys in ((False, set()), (True, {"vault.key", "tls.crt", "tls.key"})):
         with tarfile.open(house.backup(with_key=with_key)) as tar:
             assert set(tar.getnames()) == {DATABASE, "blobs/00/1.eml", *keys}
+
+
+def test_a_backup_waits_for_no_writer_and_holds_one_moment(house: House) -> None:
+    with open_store(house.old.data / DATABASE, clock=house.clock)._database.write() as tx:
+        tx.run("UPDATE deliveries SET recipient = 'uncommitted'")
+        source = house.backup(with_key=True)
+    house.restore(source)
+    restored = house.open(house.new.data / DATABASE)
+    assert [found.delivery.recipient for found in restored.find(Query(), limit=5)[0]] == ["anna@example.org"]
+    restored.close()
 
 
 def test_a_restored_queue_is_held(house: House) -> None:

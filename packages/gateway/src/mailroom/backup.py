@@ -1,7 +1,8 @@
 """Backup and restore of one machine's gateway: database, large messages and objects in one file.
 
-A backup is taken beside a running gateway: writing stands still while the database is copied, large messages are never changed
-and are copied afterwards. The keys of the vault and of TLS stay out unless they are asked for: with them the file opens every secret.
+A backup is taken beside a running gateway: SQLite copies one moment of the database while others write, and large messages are
+never changed, so they are copied afterwards. The keys of the vault and of TLS stay out unless they are asked for: with them the
+file opens every secret.
 
 A restored queue starts with every lane held: what has left since the backup was taken still waits in it, and nothing goes out
 twice without a person saying so.
@@ -31,7 +32,7 @@ Progress = Callable[[int, int], None]
 """Called with what is done and what there is to do, in bytes."""
 
 
-def backup(settings: Settings, store: Store, target: Path, *, with_key: bool, progress: Progress) -> None:
+def backup(settings: Settings, target: Path, *, with_key: bool, progress: Progress) -> None:
     """Write `target` (a tar file), whole or not at all. Raises ConfigError, OSError."""
     if settings.database:
         raise ConfigError(
@@ -42,8 +43,7 @@ def backup(settings: Settings, store: Store, target: Path, *, with_key: bool, pr
     part = target.with_name(target.name + ".part")
     with tempfile.TemporaryDirectory(dir=settings.data) as folder:
         copy = Path(folder) / DATABASE
-        with store.held_back():
-            _copy_database(settings.data / DATABASE, copy)
+        _copy_database(settings.data / DATABASE, copy)
         blobs = [path for path in sorted((settings.data / "blobs").rglob("*")) if path.is_file()]
         extras = _keys(settings) if with_key else {}
         total = copy.stat().st_size + sum(path.stat().st_size for path in blobs)
@@ -122,7 +122,7 @@ def _hold(store: Store) -> int:
 
 def _copy_database(source: Path, target: Path) -> None:
     with sqlite3.connect(source) as old, sqlite3.connect(target) as new:
-        old.backup(new)
+        old.backup(new)  # in one step, and so in one transaction: https://www.sqlite.org/backup.html
     old.close()
     new.close()
 

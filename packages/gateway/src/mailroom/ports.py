@@ -7,7 +7,6 @@ times uses that clock. `put`, `begin` and `settle` take batches: one call is one
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -443,9 +442,6 @@ class Store(Protocol):
 
     def ping(self) -> None:
         """Raises StoreError if nothing can be written."""
-
-    def held_back(self) -> AbstractContextManager[None]:
-        """A consistent moment for a backup: no write happens inside."""
 
     def close(self) -> None: ...
 

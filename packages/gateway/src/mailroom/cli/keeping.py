@@ -47,7 +47,7 @@ def backup(context: Context, file: Path, with_key: bool) -> None:
     from mailroom.backup import backup as write
 
     with context.parts() as parts, bytes_done("Backing up") as progress:
-        write(parts.settings, parts.store, file, with_key=with_key, progress=progress)
+        write(parts.settings, file, with_key=with_key, progress=progress)
     click.echo(f"{file} holds everything{'' if with_key else f' but the keys; keep a copy of {parts.settings.vault_key_file} elsewhere'}.")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,16 +125,3 @@ class Database:
                 yield Tx(connection, self.dialect, micros(self.clock()))
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error, OSError) as problem:
             raise store_error(problem, self.engine) from problem
-
-    @contextmanager
-    def quiet(self, lock_tables: str) -> Iterator[None]:
-        """Nobody writes inside: by the lock on SQLite, by locks on the tables on PostgreSQL. Readers go on."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(self.alone())
-                if not self.dialect.sqlite:
-                    connection = stack.enter_context(self.engine.connect())
-                    connection.exec_driver_sql(lock_tables)
-            except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error, OSError) as problem:
-                raise store_error(problem, self.engine) from problem
-            yield

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from mailroom.objects import Directory, Object, Suppression
@@ -31,8 +30,6 @@ from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
 COUNT_NODE = "UPDATE meta SET value = value + 1 WHERE name = 'node'"
 NODE = "SELECT value FROM meta WHERE name = 'node'"
 PING = "INSERT INTO meta (name, value) VALUES ('ping', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-NO_WRITES = """LOCK TABLE meta, messages, raws, deliveries, attempts, events, idempotency_keys, lanes, objects, suppressions,
-    secrets, leases IN SHARE MODE"""
 
 
 class SqlStore:
@@ -213,11 +210,6 @@ class SqlStore:
     def ping(self) -> None:
         with self._write() as tx:
             tx.run(PING, tx.now)
-
-    @contextmanager
-    def held_back(self) -> Iterator[None]:
-        with self._database.quiet(NO_WRITES):
-            yield
 
     def close(self) -> None:
         self._database.engine.dispose()
