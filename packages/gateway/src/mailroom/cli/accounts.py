@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context
+from mailroom.cli.context import Context, counted
 
 if TYPE_CHECKING:
-    from mailroom.objects import Account
+    from mailroom.objects import Account, Directory, OutgoingServer
     from mailroom.wiring import Parts
 
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 @click.option("--graph-url", default="", help="For an emulator.")
 @click.option("--redirect-port", default=0, help="Port of the page that takes the answer; 0 is any.")
 @click.option("--browser/--no-browser", default=True, help="Open the browser, or only print the address.")
-@click.option("--server/--no-server", "with_server", default=True, help="Also make an outgoing server of that name, if there is none.")
+@click.option(
+    "--server/--no-server", "with_server", default=True, help="Also make an outgoing server of that name, if none uses the account."
+)
 @click.pass_obj
 def connect(
     context: Context,
@@ -110,19 +112,33 @@ def _proof(with_secret: bool, certificate: Path | None) -> dict[str, str]:
 
 def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
     from mailroom.holds import free_after_sign_in
-    from mailroom.objects import GrantType, GraphRoute, Object, OutgoingServer
 
-    objects: list[Object] = [account]
-    if with_server and account.name not in parts.directory().servers and (account.mailbox or account.grant is GrantType.DELEGATED):
-        objects.append(OutgoingServer(name=account.name, route=GraphRoute(account=account.name)))
-    parts.store.apply(objects, [], by="connect")
+    made = _way_out(parts.directory(), account) if with_server else None
+    parts.store.apply([account, made] if made else [account], [], by="connect")
     freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:"))
     click.echo(f"{account.name} is connected{f' as {account.mailbox}' if account.mailbox else ''}.")
     if freed:
-        click.echo(f"{freed} mails that were waiting for it go on.")
+        click.echo(f"{counted(freed, 'mail that was waiting for it goes', 'mails that were waiting for it go')} on.")
     for lane in staying:
         click.echo(f"{lane.name} stays held, {lane.held}.")
+    if made:
+        click.echo(f"The outgoing server {made.name} is there; it serves {', '.join(made.from_filter) or 'every sender'}.")
     click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
+
+
+def _way_out(directory: Directory, account: Account) -> OutgoingServer | None:
+    """The first one serves every sender, each other one its own mailbox alone; None if the account has one, or could have none."""
+    from mailroom.objects import GrantType, GraphRoute, OutgoingServer, SinkRoute
+
+    servers = directory.servers.values()
+    if any(not isinstance(each.route, SinkRoute) and each.route.account == account.name for each in servers):
+        return None
+    nobodys = not account.mailbox and (servers or account.grant is GrantType.APPLICATION)
+    if nobodys or account.name in directory.servers:
+        click.echo(f"No outgoing server was made; see: mailroom server add-graph {account.name} --help", err=True)
+        return None
+    only = (account.mailbox,) if servers else ()
+    return OutgoingServer(name=account.name, from_filter=only, route=GraphRoute(account=account.name))
 
 
 COMMANDS = (connect,)
