@@ -221,7 +221,7 @@ def servers_of(directory: Directory, lane: LaneName) -> list[OutgoingServer]:
     if kind == "graph":
         name = rest.rpartition(":")[0]
         return [s for s in directory.servers.values() if isinstance(s.route, GraphRoute) and s.route.account == name]
-    return [s for s in directory.servers.values() if s.name == rest]
+    return [s for s in directory.servers.values() if not isinstance(s.route, GraphRoute) and accept.lane_of(directory, s, "") == lane]
 
 
 class Ways:
@@ -244,10 +244,14 @@ class Ways:
         epoch, way = self._ways.get((lane.name, server_name), (0, None))
         if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
             server = directory.servers.get(server_name)
-            if server is None and self._parts.directory.look():  # the process that accepts may have learnt of it before us
+            fits = server in servers_of(directory, lane.name)
+            if not fits and self._parts.directory.look():  # the process that accepts may have learnt of it before us
                 return self(lane, server_name)
             if server is None:
                 raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
+            if not fits:
+                why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
+                raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
             pace = self._pace(server, lane)
             way = Way(self._transport(server, lane.name, pace), pace)
             self._ways[lane.name, server_name] = (lane.epoch, way)
