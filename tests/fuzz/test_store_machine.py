@@ -129,9 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def end(self, data: st.DataObject, attempt: NewAttempt | Attempt, epoch: int) -> Settled:
         results = tuple(self.result(number, data.draw(st.sampled_from(ENDS))) for number in attempt.delivery_ids)
-        unsure = any(result.state is State.UNSURE for result in results)
-        settled = self.make.settled(attempt, State.SENT, epoch=epoch)
-        return replace(settled, resolution=Resolution.UNSURE if unsure else Resolution.DONE, deliveries=results)
+        return replace(self.make.settled(attempt, State.SENT, epoch=epoch), deliveries=results)
 
     def result(self, number: DeliveryId, state: State) -> DeliveryResult:
         waits = state in (State.QUEUED, State.UNSURE)

@@ -15,7 +15,6 @@ from mailroom.ports import (
     NewDelivery,
     NewMessage,
     Note,
-    Resolution,
     Settled,
     Store,
     Work,
@@ -139,7 +138,6 @@ class Maker:
             attempt_id=attempt.id,
             lane=attempt.lane,
             epoch=attempt.epoch if epoch is None else epoch,
-            resolution=Resolution.UNSURE if state is State.UNSURE else Resolution.DONE,
             text=f"became {state.value}",
             looked=looked,
             deliveries=tuple(

@@ -294,7 +294,6 @@ def test_a_settle_for_an_unknown_attempt_is_left_out(
         attempt_id=AttemptId(5),
         lane=lane.name,
         epoch=lane.epoch,
-        resolution=Resolution.DONE,
         text="",
         deliveries=(DeliveryResult(id=attempt.delivery_ids[0], state=State.FAILED, due_at=None, reply=None),),
     )

@@ -81,14 +81,12 @@ def test_each_recipient_gets_its_own_outcome() -> None:
     }
     settled = judge(attempt(), [delivery(1), delivery(2), delivery(3)], outcomes, RULES)
     assert [result.state for result in settled.deliveries] == [State.SENT, State.FAILED, State.QUEUED]
-    assert settled.resolution is Resolution.DONE
     assert [suppression.address for suppression in settled.suppress] == ["r2@example.org"]
 
 
 def test_a_recipient_without_an_outcome_is_unsure_and_never_sent_again_by_itself() -> None:
     settled = judge(attempt(), [delivery(1), delivery(2)], {DeliveryId(1): Sent(YES)}, RULES)
     assert [result.state for result in settled.deliveries] == [State.SENT, State.UNSURE]
-    assert settled.resolution is Resolution.UNSURE
 
 
 def test_what_the_provider_called_it_is_kept() -> None:
@@ -139,7 +137,6 @@ def test_an_unanswered_attempt_is_looked_up_several_times_and_then_held() -> Non
     assert second.deliveries[0].due_at == NOW + LOOKS[1]
     last = settle(Unknown("not found"), look=True, looks=2)
     assert last.deliveries[0].state is State.HELD
-    assert last.resolution is Resolution.DONE
 
 
 def test_a_look_that_got_no_answer_does_not_count() -> None:

@@ -244,7 +244,6 @@ class Settled:
     attempt_id: AttemptId
     lane: LaneName
     epoch: int
-    resolution: Resolution
     text: str
     looked: bool = False
     """Count one more look."""

@@ -1,16 +1,15 @@
-"""When a deferred mail is tried again, and when nobody tries any more.
+"""When a deferred mail is tried again.
 
-The first waits are short, because most trouble is; then they grow to four hours, and after five days the mail fails (RFC 5321
-4.5.4.1 wants 4 to 5 days). Jitter keeps a thousand mails that failed together from coming back together.
+The first waits are short, because most trouble is; then they grow to four hours, until the mail's lifetime ends (RFC 5321 4.5.4.1
+wants 4 to 5 days). Jitter keeps a thousand mails that failed together from coming back together.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60, 120, 240))
 """After the first try, the second, ...; then the last one again and again."""
-LIFETIME = timedelta(days=5)
 JITTER = 0.2
 """A wait of our own is stretched or shortened by up to this share; one that the next hop asked for is only stretched."""
 SHORTEST = timedelta(seconds=1)
@@ -22,13 +21,3 @@ def wait(tries: int, retry_after: timedelta | None, chance: float) -> timedelta:
     if retry_after is not None:
         return max(retry_after, SHORTEST) * (1 + JITTER * chance)
     return WAITS[min(max(tries, 1), len(WAITS)) - 1] * (1 + JITTER * (2 * chance - 1))
-
-
-def expiry(accepted: datetime, lifetime: timedelta = LIFETIME) -> datetime:
-    """When a mail that was accepted then fails, unless its lane is held in between."""
-    return accepted + lifetime
-
-
-def stretch(expires: datetime, *, accepted: datetime, held: datetime, freed: datetime) -> datetime:
-    """The expiry of a mail whose lane was held from `held` to `freed`: as long as a person is waited for, its lifetime stands still."""
-    return expires + max(freed - max(held, accepted), timedelta())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from mailroom.objects import Suppression
-from mailroom.ports import Attempt, Delivery, DeliveryResult, Event, Resolution, Settled
+from mailroom.ports import Attempt, Delivery, DeliveryResult, Event, Settled
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Remote, Reply, Sent, State, Unknown
 from mailroom_core.policy import retry, suppress
 
@@ -41,12 +41,10 @@ def judge(
         outcome = outcomes.get(delivery.id, Unknown("the transport gave no outcome for this recipient"))
         counted |= look and isinstance(outcome, Unknown) and outcome.looked
         results.append(_result(attempt, delivery, outcome, rules, look=look))
-    unsure = any(result.state is State.UNSURE for result in results)
     return Settled(
         attempt_id=attempt.id,
         lane=attempt.lane,
         epoch=attempt.epoch,
-        resolution=Resolution.UNSURE if unsure else Resolution.DONE,
         text="; ".join(dict.fromkeys(describe(outcome) for outcome in outcomes.values())) or "no outcome",
         looked=counted,
         deliveries=tuple(results),
