@@ -7,7 +7,7 @@ import pytest
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from mailroom_core.model import State
 from tests.walk.conftest import QUICK_LOOKS, MakeWorld
-from tests.walk.world import ANNA, BOB, MARY, TOM, World, eventually, mail, unique
+from tests.walk.world import ANNA, BOB, MARY, TOM, World, mail, unique
 
 APP = """
 [server."app"]
@@ -34,7 +34,7 @@ def test_a_revoked_grant_holds_the_lane_until_it_is_connected_again(world: World
     world.emulator.ask("POST", f"/accounts/{MARY}/revoke", json={"access_tokens": True})
     subject = unique("revoked")
     world.submit(mail(subject), ANNA)
-    reason = _held(world, MARY)
+    reason = world.held(MARY)
     world.submit(mail(subject), BOB)
     assert "Connect the account again" in reason
     assert "Connect the account again" in " ".join(world.gateway.run("status").split())
@@ -50,7 +50,7 @@ def test_an_expired_client_secret_holds_only_its_own_lane(world: World) -> None:
     world.emulator.fault(match={"operation": "createDraft", "mailbox": TOM}, action={"kind": "answer", "status": 401})
     subject, other = unique("expired secret"), unique("other lane")
     world.submit(mail(subject, sender=TOM), sender=TOM)
-    reason = _held(world, TOM)
+    reason = world.held(TOM)
     assert "secret" in reason
     world.submit(mail(other))
     world.wait_until_sent(other)
@@ -65,7 +65,7 @@ def test_a_token_that_graph_never_takes_is_refreshed_once_and_the_lane_waits_for
     world.emulator.fault(match={"operation": "createDraft"}, times=None, action={"kind": "answer", "status": 401})
     subject = unique("never taken")
     world.submit(mail(subject))
-    _held(world, MARY)
+    world.held(MARY)
     assert (world.count("token"), world.count("createDraft")) == (1, 2)
     assert world.states(subject) == {ANNA: State.QUEUED}
     world.calm()
@@ -80,25 +80,13 @@ def test_a_mail_whose_send_lost_its_answer_while_the_grant_died_is_not_sent_twic
     world.emulator.fault(match={"operation": "getMessage"}, times=None, action={"kind": "answer", "status": 401})
     subject = unique("unsure and revoked")
     world.submit(mail(subject))
-    _held(world, MARY)
+    world.held(MARY)
     assert world.states(subject) == {ANNA: State.UNSURE}
     world.emulator.ask("DELETE", "/faults")
     world.gateway.connect(world.emulator, "office", MARY, "--no-server")
     world.wait_until_sent(subject)
     assert world.arrived(subject) == [ANNA]
     assert world.count("createDraft") == 2, "one is the mail's, one showed what the account may do when it was connected"
-
-
-def _held(world: World, mailbox: str) -> str:
-    """Why the lane of a mailbox is held, once it is."""
-
-    def asked() -> str:
-        with world.store() as store:
-            return next((lane.held for lane in store.lanes() if lane.name.endswith(f":{mailbox}")), "")
-
-    reason = eventually(asked)
-    assert reason, "the lane is not held"
-    return reason
 
 
 def _connect_app(world: World, secret: str) -> None:

@@ -172,8 +172,7 @@ def _walk(world: World) -> str:
     world.emulator.fault(match={"operation": "token"}, action={"kind": "answer", "status": 400, "aadsts": 7000215})
     world.emulator.fault(match={"operation": "createDraft", "mailbox": TOM}, action={"kind": "answer", "status": 401})
     world.submit(mail(unique("canary"), sender=TOM), sender=TOM)
-    eventually(lambda: "secret" in world.gateway.run("status"))
-    return said + world.gateway.run("status") + world.gateway.run("queue", "list") + world.story("canary")
+    return said + world.held(TOM) + world.gateway.run("status") + world.gateway.run("queue", "list") + world.story("canary")
 
 
 def _tokens(world: World) -> set[str]:

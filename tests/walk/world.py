@@ -161,6 +161,17 @@ class World:
     def wait_until_sent(self, subject: str, *, patience: float = PATIENCE) -> None:
         self.wait_for(subject, State.SENT, patience=patience)
 
+    def held(self, mailbox: str) -> str:
+        """Why the lane of a mailbox is held, once it is."""
+
+        def asked() -> str:
+            with self.store() as store:
+                return next((lane.held for lane in store.lanes() if lane.name.endswith(f":{mailbox}")), "")
+
+        reason = eventually(asked)
+        assert reason, f"the lane of {mailbox} is not held"
+        return reason
+
     def story(self, subject: str) -> str:
         """All that happened to the mails with a subject, a line each."""
         lines = []

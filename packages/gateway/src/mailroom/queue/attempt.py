@@ -31,7 +31,7 @@ from mailroom.ports import (
 )
 from mailroom.queue.ledger import Ledger
 from mailroom.queue.settle import LOOKS, Rules, judge
-from mailroom_core.errors import StoreError, VaultError
+from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.mime.source import InMemory, ReadAt
 from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, Reply, Unknown
 
@@ -134,7 +134,7 @@ async def _keep(desk: Desk, settled: Settled, *, until: datetime) -> None:
         try:
             await desk.ledger.settle(settled)
         except StoreError as problem:
-            if desk.clock() >= until:
+            if isinstance(problem, StoreRefused) or desk.clock() >= until:
                 raise
             events.store_trouble(str(problem))
         else:
