@@ -52,8 +52,9 @@ format: .venv/.dev
 	@.venv/bin/ruff check --fix $(SOURCES)
 	@.venv/bin/ruff format $(SOURCES)
 
-test: .venv/.dev system  ## all tests
-	@.venv/bin/pytest $(ARGS)
+test: .venv/.dev system  ## all tests; the core is covered whole, every branch
+	@.venv/bin/pytest tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
+	@.venv/bin/pytest --ignore=tests/unit $(ARGS)
 
 test-fast: .venv/.dev  ## without the tests that start processes
 	@.venv/bin/pytest tests/unit $(ARGS)
