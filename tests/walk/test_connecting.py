@@ -23,7 +23,7 @@ def world(started: World) -> World:
 
 
 def app_only(world: World, name: str, *options: str, secret: str = "") -> str:
-    words = ["connect", name, "--app-only", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, "--no-server", *options]
+    words = ["connect", name, "--app-only", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, *options]
     words += ["--login-url", world.emulator.url, "--graph-url", world.emulator.url, *(["--secret"] if secret else [])]
     return world.gateway.run(*words, stdin=f"{secret}\n")
 
@@ -70,3 +70,8 @@ def test_app_only_without_a_mailbox_is_refused_with_what_to_do(world: World) -> 
     with pytest.raises(subprocess.CalledProcessError) as refused:
         app_only(world, "nobody", secret=CONFIDENTIAL_SECRET)
     assert "--mailbox" in refused.value.stderr
+    assert "no mailbox is named" in app_only(world, "nobody", "--no-server", secret=CONFIDENTIAL_SECRET)
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        world.gateway.run("server", "add-graph", "way", "--account", "nobody")
+    assert "no mailbox to send from" in refused.value.stderr
+    world.gateway.run("server", "add-graph", "way", "--account", "nobody", "--mailbox", "sender")

@@ -80,8 +80,11 @@ def connect(
         if not account.client_id:
             raise click.ClickException("say which app registration to use with --client-id; docs/microsoft365.md shows how to make one")
         mailbox = account.mailbox or _mailbox_of_server(parts, name)
-        if account.grant is GrantType.APPLICATION and not mailbox:
-            raise click.ClickException("app-only is no mailbox by itself; name the one to send from with --mailbox ADDRESS")
+        if account.grant is GrantType.APPLICATION and not mailbox and with_server:
+            raise click.ClickException(
+                "app-only is no mailbox by itself; name the one to send from with --mailbox ADDRESS, or say --no-server, and name it with "
+                "`mailroom server add-graph --mailbox`"
+            )
         proof = _proof(with_secret, certificate)
         signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
         account = replace(account, mailbox=account.mailbox or signed.mailbox)
