@@ -32,7 +32,7 @@ FETCH = 100
 FETCH_BYTES = 2 * 1024 * 1024
 FEWEST = 8
 EMPTY = timedelta(milliseconds=100)
-"""A lane in which nothing was due is read again after this time at the earliest, however often it is nudged."""
+"""A lane in which nothing of a kind was due is read again after this time at the earliest, however often it is nudged."""
 LOOKS_AT_ONCE = 20
 CLAIM = 64
 AFTER_A_MISTAKE = timedelta(seconds=30)
@@ -158,7 +158,8 @@ class LaneRunner:
         self._more = set(Kind)
         self._turn = asyncio.Event()
         self._limit = FETCH
-        self._fetch_at = self._look_at = self._rested_at = monotonic()
+        self._fetch_at = self._look_at = monotonic()
+        self._rested_at = dict.fromkeys(Kind, self._fetch_at)
         self._paces: set[LanePace] = set()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
         self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
@@ -211,8 +212,8 @@ class LaneRunner:
         """Read what is due of each kind that there may be more of, when little of it is left: bulk mail that waits hides no other."""
         if monotonic() >= self._fetch_at:
             self._more = set(Kind)
-        wanted = {kind for kind in self._more if len(self._waiting[kind]) < self._limit // 2}
-        if not wanted or monotonic() < self._rested_at:
+        wanted = {kind for kind in self._more if len(self._waiting[kind]) < self._limit // 2 and self._rested_at[kind] <= monotonic()}
+        if not wanted:
             return
         self._fetch_at = monotonic() + POLL.total_seconds()
         self._more -= wanted
@@ -223,7 +224,7 @@ class LaneRunner:
         if len(works) >= limit:
             self._more |= wanted
         elif not works:
-            self._rested_at = monotonic() + EMPTY.total_seconds()
+            self._rested_at |= dict.fromkeys(wanted, monotonic() + EMPTY.total_seconds())
         self._limit = _room(works)
         for work in works:
             if work.message.id not in known:  # known before: what has ended meanwhile was still queued when the store looked
@@ -292,9 +293,10 @@ class LaneRunner:
                 return
 
     async def _rest(self, pause: timedelta) -> None:
-        left = self._rested_at - monotonic()
-        if self._more and left > 0:
-            pause = min(pause, timedelta(seconds=left))
+        for kind in self._more:
+            left = self._rested_at[kind] - monotonic()
+            if left > 0:
+                pause = min(pause, timedelta(seconds=left))
         try:
             async with asyncio.timeout(min(pause, POLL).total_seconds()):
                 await self._turn.wait()
