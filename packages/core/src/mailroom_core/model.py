@@ -88,7 +88,6 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.UNSURE: "not found yet: look again later",
         State.HELD: "it can't be found out: a person decides",
         State.FAILED: "the provider refused it for good",
-        State.CANCELLED: "a person cancels it",
         State.IGNORED: "a person has dealt with it",
     },
     State.HELD: {

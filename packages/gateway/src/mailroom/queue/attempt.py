@@ -33,7 +33,7 @@ from mailroom.queue.ledger import Ledger
 from mailroom.queue.settle import LOOKS, Rules, judge
 from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.mime.source import InMemory, ReadAt
-from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, Reply, Unknown
+from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, Reply, State, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,8 @@ async def _under_deadline(
         events.attempt_broke(work.message.id, f"{type(problem).__name__} in {_where(problem)}")
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
-    settled = desk.report(settled, work)
+    if any(result.state is State.FAILED for result in settled.deliveries):
+        settled = await asyncio.to_thread(desk.report, settled, work)
     await _keep(desk, settled, until=attempt.deadline)
     events.settled(work.message.id, attempt.lane, settled.text)
     return replace(settled, outcomes=(*outcomes.values(), *heed))
