@@ -16,6 +16,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import smtplib
 import ssl
 import sys
@@ -60,6 +61,8 @@ FAULTS = (
     ("send", 0.02, {"kind": "change_ids"}),
     ("send", 0.04, {"kind": "sent_copy", "seconds": 60}),
     ("send", 0.06, {"kind": "delay", "seconds": 20}),
+    ("send", 0.01, {"kind": "answer", "status": 429, "retry_after": 0.5}),
+    ("createDraft", 0.01, {"kind": "answer", "status": 429, "retry_after": 0.5}),
     ("createDraft", 0.02, GATEWAY_TIMEOUT),
     ("createDraft", 0.02, {"kind": "answer_and_do_later", "status": 504, "seconds": 60}),
     ("createDraft", 0.02, {"kind": "drop", "when": "after"}),
@@ -84,8 +87,12 @@ Content-Transfer-Encoding: base64
 CLIENTS = 4
 PAUSE = 0.25
 """Seconds between two mails of a client, on average."""
+LICENCES = 150
+"""So many more people work in the tenant: with them grows the number of mails that may leave it in a day, here in 24 minutes."""
 WHILE_STARTING = 0.15
-"""The share of kills that come before the gateway is ready."""
+"""The share of kills that are followed by another one before the gateway is ready."""
+WORKER_FIRST = 0.25
+"""The share of kills before which the process that delivers is killed alone, and another one takes its place."""
 SETTLE = 180.0
 DONE = frozenset({State.SENT})
 
@@ -243,6 +250,8 @@ def _world(folder: Path, seed: int) -> Iterator[World]:
     world = World(folder, environment=ENVIRONMENT, emulator=("--time-scale", str(SCALE)))
     try:
         world.set_up(SERVERS)
+        for number in range(LICENCES):
+            world.emulator.ask("POST", "/accounts", json={"upn": f"user{number}@contoso.example"})
         for operation, probability, action in FAULTS:
             match = {"operation": operation}
             world.emulator.fault(match=match, times=None, probability=probability, action=action, seed=seed)
@@ -253,6 +262,10 @@ def _world(folder: Path, seed: int) -> Iterator[World]:
 
 
 def _kill_and_restart(world: World, chance: random.Random, clients: list[Client]) -> None:
+    if chance.random() < WORKER_FIRST:
+        _wait(chance.uniform(0.05, 0.6))
+        for worker in world.gateway.workers():
+            os.kill(worker, signal.SIGKILL)
     _wait(chance.uniform(0.05, 1.2))
     world.gateway.kill()
     while chance.random() < WHILE_STARTING:
