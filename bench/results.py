@@ -61,8 +61,13 @@ def table(results: Sequence[Result]) -> Table:
 
 
 def write(path: Path, results: Sequence[Result], machine: dict[str, Any]) -> None:
-    rows = [{**asdict(result), "goal": result.goal.value, "met": result.met} for result in results]
-    document = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine, "results": rows}
+    """Each row says when it was measured; rows of measurements that were not made this time stay as they were."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    rows = [{**asdict(result), "goal": result.goal.value, "met": result.met, "at": at} for result in results]
+    names = {result.name for result in results}
+    earlier: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"results": [], "at": at}
+    kept: list[dict[str, Any]] = [{"at": earlier["at"], **row} for row in earlier["results"] if row["name"] not in names]
+    document = {"at": at, "machine": machine, "results": [*kept, *rows]}
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
