@@ -189,12 +189,16 @@ def _files(message: EmailMessage) -> list[bytes]:
 
 
 def _keep_running(console: Console, emulator: Emulator, gateway: Gateway, password: str) -> None:
-    console.print("\nIt keeps running, on this machine only; Ctrl+C ends it.\n")
-    console.print(f"  Send more   swaks --server {gateway.host}:{gateway.port} -tls --auth-user erp --auth-password {password} \\")
-    console.print(f"                    --from {MARY} --to somebody@else.where")
-    console.print(f"  The queue   .venv/bin/mailroom --data {gateway.data} queue")
-    console.print(f"  Health      {gateway.web}/ready   Metrics {gateway.web}/metrics")
-    console.print(f"  The tenant  {emulator.url}/_emulator/outside   {emulator.url}/_emulator/accounts/{MARY}/folders/sentitems")
+    console.print("\nIt keeps running, on this machine only; Ctrl+C ends it.\n", soft_wrap=True)
+    console.print(
+        f"  Send more   swaks --server {gateway.host}:{gateway.port} -tls --auth-user erp --auth-password {password} \\", soft_wrap=True
+    )
+    console.print(f"                    --from {MARY} --to somebody@else.where", soft_wrap=True)
+    console.print(f"  The queue   .venv/bin/mailroom --data {gateway.data} queue", soft_wrap=True)
+    console.print(f"  Health      {gateway.web}/ready   Metrics {gateway.web}/metrics", soft_wrap=True)
+    console.print(
+        f"  The tenant  {emulator.url}/_emulator/outside   {emulator.url}/_emulator/accounts/{MARY}/folders/sentitems", soft_wrap=True
+    )
     while gateway.process.poll() is None and emulator.process.poll() is None:
         time.sleep(0.5)
     console.print("[red]A process has ended by itself; that should not happen.[/]")

@@ -74,6 +74,8 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
         front = await make_front(parts, wakeup, stop.is_set)
         refresh = essential(_refresh(parts), stop)
         _announce(front.addresses(), ready)
+        if not any(server.active for server in parts.directory().servers.values()):
+            events.no_way_out()
         events.started()
         _calm_collector()
         try:

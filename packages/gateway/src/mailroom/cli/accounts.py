@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--personal", is_flag=True, help="A personal account (outlook.com): no shared mailboxes.")
 @click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default=None)
 @click.option("--login-url", default="", help="For an emulator.")
-@click.option("--graph-url", default="", help="For an emulator.")
+@click.option("--graph-url", default="", help="For an emulator: its address; /v1.0 at its end does no harm.")
 @click.option("--redirect-port", default=0, help="Port of the page that takes the answer; 0 is any.")
 @click.option("--browser/--no-browser", default=True, help="Open the browser, or only print the address.")
 @click.option(
@@ -75,7 +75,7 @@ def connect(
             shared=known.shared and not personal,
             cloud=cloud or known.cloud,
             login_url=login_url or known.login_url,
-            graph_url=graph_url or known.graph_url,
+            graph_url=graph_url.rstrip("/").removesuffix("/v1.0") or known.graph_url,
         )
         if not account.client_id:
             raise click.ClickException("say which app registration to use with --client-id; docs/microsoft365.md shows how to make one")

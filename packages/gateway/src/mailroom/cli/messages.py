@@ -120,6 +120,7 @@ def status(context: Context, as_json: bool) -> None:
 
     with context.parts() as parts:
         counts = parts.store.counts()
+        way_out = any(server.active for server in parts.directory().servers.values())
         rows: list[dict[str, object]] = []
         for lane in parts.store.lanes():
             server = next(iter(servers_of(parts.directory(), lane.name)), None)
@@ -127,6 +128,8 @@ def status(context: Context, as_json: bool) -> None:
             rows.append({"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "done": done, "held": lane.held})
     if not as_json:
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
+        if not way_out:
+            click.echo("There is no way out yet, so every mail is refused for now: see mailroom connect and mailroom server.")
     show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")
 
 

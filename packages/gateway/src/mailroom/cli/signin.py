@@ -126,7 +126,10 @@ def _delegated(app: App, account: Account, port: int, browser: bool) -> Signed:
         click.echo(f"Sign in as {account.mailbox or 'the mailbox to connect'}:\n\n  {started.url}\n")
         if browser:
             webbrowser.open(started.url)
-        click.echo("Waiting for the answer ...", err=True)
+        click.echo(
+            "Waiting for the answer ... If the browser shows an error, press Ctrl+C and look for its code in docs/microsoft365.md.",
+            err=True,
+        )
         if not arrived.wait(PATIENCE):
             raise VaultError("nobody signed in within ten minutes; run the command again")
     finally:

@@ -162,3 +162,8 @@ def report_left_out(message: int, why: str) -> None:
 def mail_held(message: int, why: str) -> None:
     """One mail can't go on without a person; the others of its lane do."""
     _emit("warning", "mail_held", message=show_id(message), why=why)
+
+
+def no_way_out() -> None:
+    """Every mail is refused for now (451): no outgoing server is active. `mailroom connect` makes one."""
+    _emit("warning", "no_way_out", hint="run mailroom connect, or mailroom server add-smarthost")
