@@ -6,6 +6,9 @@ LONGEST = 998
 """Octets without CR LF (RFC 5321 4.5.3.1.6, RFC 5322 2.1.1); beyond it, content is neither 7bit nor 8bit but binary (RFC 2045 2.7)."""
 
 
+_MOST = LONGEST + len(b"\r")
+
+
 class LineLengths:
     """Whether there was a line that is too long, in bytes that come piece by piece."""
 
@@ -14,12 +17,11 @@ class LineLengths:
         self._open = 0
 
     def feed(self, data: bytes) -> None:
-        if self.too_long:
-            return
-        first, *others = data.split(b"\n")
-        longest = self._open + len(first)
-        self._open = longest
-        if others:
-            longest = max(longest, *map(len, others))
-            self._open = len(others[-1])
-        self.too_long = longest > LONGEST + len(b"\r")
+        """From the start of a line to the last end of a line that it may reach: the lines between are short, nobody looks at them."""
+        start, before = 0, self._open
+        while not self.too_long and len(data) - start > _MOST - before:
+            end = data.rfind(b"\n", start, start + _MOST - before + 1)
+            self.too_long = end < 0
+            start, before = end + 1, 0
+        end = data.rfind(b"\n", start)
+        self._open = before + len(data) - start if end < 0 else len(data) - end - 1
