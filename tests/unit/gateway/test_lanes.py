@@ -116,6 +116,20 @@ def test_a_wish_for_longer_than_a_day_is_one_for_a_day() -> None:
     assert pace.pause(1) == timedelta(days=1)
 
 
+def test_beside_an_emulator_that_is_ten_times_faster_a_window_is_a_minute() -> None:
+    clock = Clock()
+    pace = pace_of(GRAPH, clock, [(NOW, {Unit.REQUESTS: 9_900})], clock.steady, scale=10)
+
+    async def request(patience: timedelta) -> None:
+        async with pace.request(0, patience):
+            pass
+
+    with pytest.raises(NoTurn):
+        asyncio.run(request(timedelta(seconds=59)))
+    clock.pass_(seconds=60)
+    asyncio.run(request(timedelta(seconds=1)))
+
+
 def test_the_longer_of_two_pauses_counts() -> None:
     clock = Clock()
     pace = paced(GRAPH, clock)

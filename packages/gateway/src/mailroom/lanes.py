@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -24,6 +25,8 @@ from mailroom_core.providers.graph.errors import retry_after
 from mailroom_core.providers.graph.limits import MAILBOX, RECIPIENTS_PER_DAY
 
 SINK_AT_ONCE = 16
+MAILS_AT_ONCE = MAILBOX.concurrency + 2
+"""Of one mailbox: while a mail waits for a commit, another one uses its turn for a request."""
 LATER = timedelta(hours=1)
 """A pause that ends by an event, not by time."""
 DAY = timedelta(days=1)
@@ -143,17 +146,20 @@ class LanePace:
         return self._zero + timedelta(seconds=self._steady())
 
 
-def pace_of(server: OutgoingServer, clock: Clock, past: Past = (), steady: Callable[[], float] = monotonic) -> LanePace:
-    """The pace of a lane that this server opens."""
+def pace_of(
+    server: OutgoingServer, clock: Clock, past: Past = (), steady: Callable[[], float] = monotonic, *, scale: float = 1.0
+) -> LanePace:
+    """The pace of a lane that this server opens. At an emulator, a provider's windows may pass `scale` times faster."""
     windows = []
     if server.per_minute:
         windows.append(Window(Unit.MESSAGES, server.per_minute, timedelta(minutes=1)))
     per_day = server.recipients_per_day or (RECIPIENTS_PER_DAY if isinstance(server.route, GraphRoute) else 0)
     if per_day:
-        windows.append(Window(Unit.RECIPIENTS, per_day, DAY))
+        windows.append(Window(Unit.RECIPIENTS, per_day, DAY / scale))
     match server.route:
         case GraphRoute():
-            return LanePace(clock, mails=Limits(tuple(windows), MAILBOX.concurrency), requests=MAILBOX, past=past, steady=steady)
+            requests = replace(MAILBOX, windows=tuple(replace(window, span=window.span / scale) for window in MAILBOX.windows))
+            return LanePace(clock, mails=Limits(tuple(windows), MAILS_AT_ONCE), requests=requests, past=past, steady=steady)
         case SmarthostRoute(connections=at_once):
             return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past, steady=steady)
         case _:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
-from random import SystemRandom
+from random import Random
 from typing import TYPE_CHECKING, assert_never
 
 from mailroom import accept
@@ -262,7 +262,8 @@ class Ways:
         for (name, _), (epoch, way) in self._ways.items():
             if name == lane.name and epoch == lane.epoch:
                 return way.pace
-        return pace_of(server, utc_now, past_of(self._parts.store, lane.name, utc_now()))
+        past = past_of(self._parts.store, lane.name, utc_now())
+        return pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
 
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
@@ -346,7 +347,7 @@ def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
         blobs=parts.blobs,
         ids=parts.ids,
         clock=utc_now,
-        random=SystemRandom(),
+        random=Random(),  # noqa: S311  # jitter, no secret
         ledger=Ledger(parts.store),
         report=reporter(parts).add,
         time_limit=parts.settings.queue.time_limit,

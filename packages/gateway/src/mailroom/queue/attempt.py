@@ -120,7 +120,8 @@ async def _under_deadline(
     except Exception as problem:  # noqa: BLE001  # one of three places: a bug of ours never bounces mail
         events.attempt_broke(work.message.id, f"{type(problem).__name__} in {_where(problem)}")
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
-    settled = judge(replace(attempt, facts=facts), work.deliveries, outcomes, desk.rules(), look=look)
+    known = replace(attempt, facts=facts) if facts != attempt.facts else attempt
+    settled = judge(known, work.deliveries, outcomes, desk.rules(), look=look)
     if any(result.state is State.FAILED for result in settled.deliveries):
         settled = await asyncio.to_thread(desk.report, settled, work)
     await _keep(desk, settled, until=attempt.deadline)

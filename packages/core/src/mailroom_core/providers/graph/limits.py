@@ -17,7 +17,7 @@ MIME_LIMIT = 2_900_000
 
 MAILBOX = Limits(
     windows=(
-        Window(Unit.REQUESTS, 10_000, timedelta(minutes=10)),
+        Window(Unit.REQUESTS, 9_900, timedelta(minutes=10)),
         Window(Unit.BYTES, 150_000_000, timedelta(minutes=5)),
         Window(Unit.RECIPIENTS, RECIPIENTS_PER_DAY, timedelta(days=1)),
     ),
