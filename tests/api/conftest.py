@@ -14,7 +14,7 @@ from demo.processes import Gateway
 from mailroom.objects import Application, Object, OutgoingServer, Scope, SinkRoute, Token
 from mailroom.settings import Settings
 from mailroom.vault import credentials
-from mailroom.wiring import credential_key, open_parts
+from mailroom.wiring.parts import credential_key, open_parts
 
 T = TypeVar("T")
 MARY = "mary@contoso.example"

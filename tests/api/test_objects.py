@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mailroom.settings import Settings
-from mailroom.wiring import open_parts
+from mailroom.wiring.parts import open_parts
 from tests.api.conftest import MARY, Api, eventually, problem
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from mailroom.settings import Settings
-from mailroom.wiring import open_parts
+from mailroom.wiring.parts import open_parts
 from tests.contract.smtp_server import Script
 from tests.walk.conftest import QUICK_LOOKS, MakeWorld
 from tests.walk.sink import smtp_sink

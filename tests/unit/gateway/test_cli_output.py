@@ -16,7 +16,7 @@ from mailroom.cli import main
 from mailroom.cli.context import Context, counted, show
 from mailroom.cli.running import counters
 from mailroom.settings import Settings
-from mailroom.wiring import open_parts
+from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
 

@@ -17,7 +17,7 @@ from mailroom.store.open import open_store
 from mailroom.vault import credentials
 from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
 from mailroom.vault.vault import SealedVault
-from mailroom.wiring import open_parts
+from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
 from mailroom_core.oauth.microsoft import Grant, Secret

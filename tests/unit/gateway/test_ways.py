@@ -11,7 +11,8 @@ from mailroom.objects import Account, GraphRoute, OutgoingServer, SmarthostRoute
 from mailroom.ports import Lane
 from mailroom.settings import Settings
 from mailroom.transports.smarthost import Smarthost
-from mailroom.wiring import Parts, Ways, open_parts
+from mailroom.wiring.parts import Parts, open_parts
+from mailroom.wiring.ways import Ways
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
 

@@ -23,7 +23,10 @@ from pathlib import Path
 from mailroom.observe import events
 from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
-from mailroom.wiring import Parts, Ways, make_front, make_sweep, make_worker, open_parts
+from mailroom.wiring.front import make_front
+from mailroom.wiring.parts import Parts, open_parts
+from mailroom.wiring.ways import Ways
+from mailroom.wiring.worker import make_sweep, make_worker
 from mailroom_core.errors import ConfigError, StoreError
 
 STOP = timedelta(seconds=20)

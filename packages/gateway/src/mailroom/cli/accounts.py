@@ -15,7 +15,7 @@ from mailroom.cli.context import Context, counted
 
 if TYPE_CHECKING:
     from mailroom.objects import Account, Directory, OutgoingServer
-    from mailroom.wiring import Parts
+    from mailroom.wiring.parts import Parts
 
 
 @click.command()

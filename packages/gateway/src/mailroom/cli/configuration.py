@@ -14,7 +14,7 @@ from mailroom.cli.context import Context, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.objects import Application, OutgoingServer
-    from mailroom.wiring import Parts
+    from mailroom.wiring.parts import Parts
 
 
 @click.group()
@@ -91,7 +91,7 @@ def renew_app(context: Context, name: str) -> None:
 
 def _give_password(parts: Parts, application: Application) -> None:
     from mailroom.vault import credentials
-    from mailroom.wiring import credential_key
+    from mailroom.wiring.parts import credential_key
 
     password = credentials.generate()
     parts.store.apply([replace(application, key=credentials.digest(credential_key(parts), password))], [], by="command line")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mailroom.settings import Settings
-    from mailroom.wiring import Parts
+    from mailroom.wiring.parts import Parts
 
 _WHOLE = frozenset({"id", "accepted", "at", "next", "done", "state", "address", "lane"})
 """Columns that are worth nothing in two lines."""
@@ -54,7 +54,7 @@ class Context:
     def parts(self) -> Iterator[Parts]:
         """The store, the vault and the rest; works beside a running gateway."""
         from mailroom.observe import logs
-        from mailroom.wiring import open_parts
+        from mailroom.wiring.parts import open_parts
 
         logs.configure(level="warning")
         parts = open_parts(self.settings())

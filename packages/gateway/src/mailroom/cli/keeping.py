@@ -60,7 +60,7 @@ def restore(context: Context, file: Path) -> None:
 
     from mailroom.backup import restore as read
     from mailroom.store.open import open_store
-    from mailroom.wiring import utc_now
+    from mailroom.wiring.parts import utc_now
 
     settings = context.settings()
     with bytes_done("Restoring") as progress:

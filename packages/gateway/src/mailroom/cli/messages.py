@@ -116,7 +116,8 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
 def status(context: Context, as_json: bool) -> None:
     """Is mail leaving? Lanes, what waits in them, what needs a person."""
     from mailroom.lanes import done_at
-    from mailroom.wiring import servers_of, utc_now
+    from mailroom.wiring.parts import utc_now
+    from mailroom.wiring.ways import servers_of
 
     with context.parts() as parts:
         counts = parts.store.counts()

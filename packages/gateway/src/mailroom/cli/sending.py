@@ -14,7 +14,8 @@ import click
 from mailroom.accept import Submission
 from mailroom.objects import Application
 from mailroom.ports import Story
-from mailroom.wiring import Parts, make_accept
+from mailroom.wiring.door import make_accept
+from mailroom.wiring.parts import Parts
 from mailroom_core.model import FINAL, MessageId, State, show_id
 
 _SETTLED = FINAL | {State.HELD}

@@ -16,7 +16,7 @@ from mailroom.objects import Account, GrantType
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
 from mailroom.vault.vault import cloud_of, nothing
-from mailroom.wiring import Parts
+from mailroom.wiring.parts import Parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import arun
 from mailroom_core.model import Held

@@ -31,7 +31,7 @@ def add_token(context: Context, name: str, scopes: tuple[str, ...], application:
     """Add a token and show it, once."""
     from mailroom.objects import Scope, Token
     from mailroom.vault import credentials
-    from mailroom.wiring import credential_key
+    from mailroom.wiring.parts import credential_key
 
     wanted = tuple(dict.fromkeys(Scope(scope) for scope in scopes))
     ends = _end(expires)

@@ -1,0 +1,151 @@
+"""The way out: a transport and a pace for every lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, assert_never
+
+from mailroom import accept
+from mailroom.lanes import LanePace, pace_of, past_of
+from mailroom.objects import Account, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.ports import Lane, Transport
+from mailroom.queue.worker import Way
+from mailroom.transports.graph import Graph
+from mailroom.transports.graph_senders import OwnOrNotification
+from mailroom.transports.http import Http, client
+from mailroom.transports.sink import Sink
+from mailroom.transports.smarthost import Smarthost
+from mailroom.vault.vault import cloud_of
+from mailroom.wiring.parts import Parts, hostname, utc_now
+from mailroom_core.errors import ConfigError, VaultError
+from mailroom_core.model import LaneName
+from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.providers.graph.limits import MAILBOX
+from mailroom_core.providers.graph.mailbox import Mailbox
+
+if TYPE_CHECKING:
+    pass
+
+
+def servers_of(directory: Directory, lane: LaneName) -> list[OutgoingServer]:
+    """The outgoing servers whose mail goes by this lane."""
+    kind, _, rest = lane.partition(":")
+    if kind == "graph":
+        name = rest.rpartition(":")[0]
+        return [s for s in directory.servers.values() if isinstance(s.route, GraphRoute) and s.route.account == name]
+    return [s for s in directory.servers.values() if not isinstance(s.route, GraphRoute) and accept.lane_of(directory, s, "") == lane]
+
+
+class Ways:
+    """Transports and paces, made when a lane first needs them, and made anew when the objects change."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._client = client()
+        self._version = -1
+        self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
+        self._smarthosts: dict[str, Smarthost] = {}
+        self._notifications: dict[str, LanePace] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def __call__(self, lane: Lane, server_name: str) -> Way:
+        directory = self._parts.directory()
+        if directory.version != self._version:
+            self._version = directory.version
+            self._forget()
+        epoch, way = self._ways.get((lane.name, server_name), (0, None))
+        if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
+            server = directory.servers.get(server_name)
+            fits = server in servers_of(directory, lane.name)
+            if not fits and self._parts.directory.look():  # the process that accepts may have learnt of it before us
+                return self(lane, server_name)
+            if server is None:
+                raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
+            if not fits:
+                why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
+                raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
+            pace = self._pace(server, lane)
+            way = Way(self._transport(server, lane.name, pace), pace)
+            self._ways[lane.name, server_name] = (lane.epoch, way)
+        return way
+
+    def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
+        """Servers that share a mailbox share its lane, and so its pace."""
+        for (name, _), (epoch, way) in self._ways.items():
+            if name == lane.name and epoch == lane.epoch:
+                return way.pace
+        past = past_of(self._parts.store, lane.name, utc_now())
+        return pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
+
+    def _forget(self) -> None:
+        """Objects have changed. What is under way keeps its transport until it ends."""
+        self._parts.vault.forget()
+        self._ways.clear()
+        for smarthost in self._smarthosts.values():
+            task = asyncio.create_task(smarthost.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        self._smarthosts.clear()
+
+    def _transport(self, server: OutgoingServer, lane: LaneName, pace: LanePace) -> Transport:
+        route = server.route
+        match route:
+            case GraphRoute():
+                return self._graph(route, lane, pace)
+            case SmarthostRoute():
+                if server.name not in self._smarthosts:
+                    self._smarthosts[server.name] = self._smarthost(server, route)
+                return self._smarthosts[server.name]
+            case SinkRoute():
+                return Sink(route)
+            case _:
+                assert_never(route)
+
+    def _graph(self, route: GraphRoute, lane: LaneName, pace: LanePace) -> Transport:
+        account = self._parts.directory.account(route.account)
+        address = lane.rpartition(":")[2]
+        own = self._mailbox(account, route, address, pace)
+        if route.mailbox != "sender":
+            return own
+        domain = self._parts.directory().alias_domains.get(domain_of(address))
+        notification = accept.notification_address(domain)
+        if not notification or normalize(notification) == address:
+            return own
+        # Lanes of senders without a mailbox share one pace here.
+        if notification not in self._notifications:
+            self._notifications[notification] = LanePace(utc_now, mails=MAILBOX, requests=MAILBOX)
+        return OwnOrNotification(own, self._mailbox(account, route, notification, self._notifications[notification]), notification)
+
+    def _mailbox(self, account: Account, route: GraphRoute, address: str, pace: LanePace) -> Graph:
+        signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
+        mailbox = Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
+        http = Http(self._client, self._token(account.name), pace)
+        return Graph(mailbox, http, read_write=account.read_write, on_unsure=route.on_unsure)
+
+    def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Smarthost:
+        vault, name = self._parts.vault, f"server:{server.name}"
+
+        async def password() -> str:
+            kept = await asyncio.to_thread(vault.open, name)
+            if kept is None:
+                raise VaultError(f"the password of {route.user} for {server.name!r} is missing; run: mailroom server password")
+            return kept["password"]
+
+        mailbox = self._parts.directory.account(route.account).mailbox if route.account else ""
+        return Smarthost(
+            server.name,
+            route,
+            password=password if route.user and not route.account else None,
+            token=self._token(route.account) if route.account else None,
+            mailbox=mailbox,
+            helo=hostname(self._parts.settings),
+        )
+
+    def _token(self, account: str) -> Callable[[str], Awaitable[str]]:
+        return lambda refused: self._parts.vault.token(account, refused=refused)
+
+    async def close(self) -> None:
+        self._forget()
+        await asyncio.gather(*self._closing)
+        await self._client.aclose()

@@ -1,0 +1,63 @@
+"""The process that delivers."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+from mailroom.objects import Retention
+from mailroom.ports import Wakeup
+from mailroom.queue.attempt import Desk
+from mailroom.queue.ledger import Ledger
+from mailroom.queue.report import Reporter
+from mailroom.queue.settle import LOOKS
+from mailroom.queue.sweep import check_owner, sweep
+from mailroom.queue.worker import Worker
+from mailroom.store import nudges
+from mailroom.vault import credentials
+from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
+from mailroom.wiring.ways import Ways
+
+if TYPE_CHECKING:
+    pass
+
+
+def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
+    """Delivers."""
+    if parts.settings.database:
+        nudges.listen(parts.settings.database, wakeup.notify)  # other machines store mail as well
+    desk = Desk(
+        store=parts.store,
+        blobs=parts.blobs,
+        ids=parts.ids,
+        clock=utc_now,
+        random=Random(),  # noqa: S311  # jitter, no secret
+        ledger=Ledger(parts.store),
+        report=reporter(parts).add,
+        time_limit=parts.settings.queue.time_limit,
+        looks=parts.settings.queue.looks or LOOKS,
+    )
+    return Worker(parts.owner, desk, ways, wakeup)
+
+
+def reporter(parts: Parts) -> Reporter:
+    return Reporter(
+        directory=parts.directory,
+        blobs=parts.blobs,
+        suppressed=parts.store.suppressed,
+        ids=parts.ids,
+        clock=utc_now,
+        hostname=hostname(parts.settings),
+        lifetime=parts.settings.queue.lifetime,
+    )
+
+
+def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
+    """What time does to mail."""
+    queue = parts.settings.queue
+    retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows)
+    # The key of the credentials is made with the database and goes with it into every backup.
+    ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
+    return sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours)
