@@ -45,7 +45,7 @@ class Maker:
 
     def __init__(self, clock: Callable[[], datetime], node: int = 1) -> None:
         self.clock = clock
-        self.ids = Ids(node, clock)
+        self.ids = Ids(lambda: node, clock)
 
     def message(
         self,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -10,6 +11,7 @@ import pytest
 
 from mailroom.ports import NewMessage, Query, Store
 from mailroom.store.open import open_store
+from mailroom.store.sql import SqlStore
 from mailroom_core.errors import StoreError
 from mailroom_core.model import MessageId, Reply, State
 from tests.contract.store.makers import LANE, LIFETIME, FakeClock, Maker, states_of
@@ -177,3 +179,16 @@ def test_a_failed_deliverys_reply_is_kept(store: Store, make: Maker) -> None:
     story = store.story(message.id)
     assert story is not None
     assert story.deliveries[0].reply == reply
+
+
+def test_whoever_only_looks_waits_for_nobody_who_writes(store: Store, reopen: Callable[[], Store]) -> None:
+    """As `mailroom status` beside a busy database, or one whose writer hangs."""
+    assert isinstance(store, SqlStore)
+
+    def look() -> int:
+        other = reopen()
+        return len(other.lanes()) + sum(other.counts().values()) + other.directory_version()
+
+    with ThreadPoolExecutor(1) as another, store._database.write() as tx:
+        tx.run("UPDATE meta SET value = value + 1 WHERE name = 'node'")
+        assert another.submit(look).result(timeout=5) == 0

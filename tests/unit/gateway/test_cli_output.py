@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mailroom.cli import main
 from mailroom.cli.context import Context, counted, show
 from mailroom.cli.running import counters
 from mailroom.settings import Settings
+from mailroom.store.lock import WriteLock
 from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
@@ -158,3 +160,13 @@ def test_mail_into_a_held_lane_says_at_once_why_it_waits(tmp_path: Path) -> None
     assert "a person is asked for" in sent.stdout
     assert "mailroom queue free sink:out" in sent.stdout
     assert "1 lane goes on." in run(tmp_path, "queue", "free", "sink:out").stdout
+
+
+@pytest.mark.parametrize("words", [("status",), ("queue", "list"), ("queue", "show", "06xqfhxnc2400"), ("export",), ("app", "list")])
+def test_a_command_that_only_looks_waits_for_nobody_who_writes(tmp_path: Path, words: tuple[str, ...]) -> None:
+    run(tmp_path, "server", "add-sink", "out")
+    lock = WriteLock(tmp_path / "mailroom.db")
+    with ThreadPoolExecutor(1) as another, lock.held():
+        looked = another.submit(run, tmp_path, *words).result(timeout=10)
+    lock.close()
+    assert looked.output

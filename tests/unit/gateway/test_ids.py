@@ -17,18 +17,18 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 @given(st.lists(st.integers(min_value=-5000, max_value=5000), min_size=1, max_size=300))
 def test_a_clock_that_jumps_makes_no_id_twice_and_none_smaller(jumps: list[int]) -> None:
     clock = iter([NOW + timedelta(milliseconds=sum(jumps[:n])) for n in range(len(jumps))])
-    ids = Ids(5, lambda: next(clock))
+    ids = Ids(lambda: 5, lambda: next(clock))
     made = [ids() for _ in jumps]
     assert made == sorted(set(made))
 
 
 def test_two_nodes_never_meet_in_the_same_millisecond() -> None:
-    one, other = Ids(1, lambda: NOW), Ids(2, lambda: NOW)
+    one, other = Ids(lambda: 1, lambda: NOW), Ids(lambda: 2, lambda: NOW)
     assert not {one() for _ in range(5000)} & {other() for _ in range(5000)}
 
 
 def test_a_span_of_time_is_a_range_of_ids() -> None:
-    number = Ids(1023, lambda: NOW)()
+    number = Ids(lambda: 1023, lambda: NOW)()
     assert first_id(NOW) <= number < first_id(NOW + timedelta(milliseconds=1))
 
 

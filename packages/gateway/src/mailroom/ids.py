@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
 
@@ -16,10 +17,12 @@ def first_id(at: datetime) -> int:
 
 
 class Ids:
-    """One per process; `node` comes from `Store.node`, so that two processes, or two boots, can't make the same id."""
+    """One per process; `node` is `Store.node`, so that two processes, or two boots, can't make the same id. It is asked for the
+    first id, and blocks: a process that only looks needs no id, and waits for nobody who writes."""
 
-    def __init__(self, node: int, clock: Clock) -> None:
-        self._node = node & 1023
+    def __init__(self, node: Callable[[], int], clock: Clock) -> None:
+        self._ask = node
+        self._node: int | None = None
         self._clock = clock
         self._lock = Lock()
         self._ms = 0
@@ -28,6 +31,8 @@ class Ids:
     def __call__(self) -> int:
         """The next id. A clock that is set back changes nothing: time stands still here until it has caught up."""
         with self._lock:
+            if self._node is None:
+                self._node = self._ask() & 1023
             now = int(self._clock().timestamp() * 1000) - EPOCH_MS
             if now > self._ms:
                 self._ms, self._sequence = now, 0

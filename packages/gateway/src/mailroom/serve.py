@@ -67,6 +67,7 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
     """Run until SIGTERM or SIGINT. `arguments` start the same command line in a worker."""
     with one_gateway(settings.data) as lock:
         parts = open_parts(settings)
+        parts.ids()  # asks for this process's node now, before anybody waits for an id
         _forget_counters(settings.data / "metrics")
         _end_leases(parts)
         wakeup, parent = PipeWakeup(), os.pipe()
@@ -159,6 +160,7 @@ async def keep_worker(parts: Parts, arguments: Sequence[str], inherited: tuple[i
 async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     """A worker process, started by `serve`."""
     parts = open_parts(settings)
+    parts.ids()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

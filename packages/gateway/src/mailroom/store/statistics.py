@@ -26,10 +26,13 @@ GROWN = (
 
 
 def tell_planner(database: Database) -> None:
+    """Once for each database, by whoever opens it first; each connection reads it when it is made."""
+    with database.read() as tx:
+        there = tx.one("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'")
+        if there and {tuple(row) for row in tx.rows("SELECT tbl, idx, stat FROM sqlite_stat1")} == set(GROWN):
+            return
     with database.write() as tx:
         tx.run("ANALYZE sqlite_schema")  # makes the table if need be, and later reads it
-        known = {tuple(row) for row in tx.rows("SELECT tbl, idx, stat FROM sqlite_stat1")}
-        if known != set(GROWN):
-            tx.run("DELETE FROM sqlite_stat1")
-            tx.many("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", GROWN)
-            tx.run("ANALYZE sqlite_schema")
+        tx.run("DELETE FROM sqlite_stat1")
+        tx.many("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (?, ?, ?)", GROWN)
+        tx.run("ANALYZE sqlite_schema")

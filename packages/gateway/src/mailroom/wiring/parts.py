@@ -62,7 +62,7 @@ def open_parts(settings: Settings) -> Parts:
     directory = CachedDirectory(store)
     owner = f"{here}{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
-    ids = Ids(store.node(), utc_now)
+    ids = Ids(store.node, utc_now)
     return Parts(settings, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, here, owner)
 
 
