@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import httpx2
 import pytest
 
@@ -31,3 +34,18 @@ async def test_no_token_and_no_path_stand_in_the_reason(problem: Exception, sent
         with pytest.raises(NoResponse) as told:
             await Http(client, token)(Request("POST", f"https://graph.example/v1.0/upload?token={TOKEN}", {}, b"x"))
     assert (told.value.sent, told.value.why) == (sent, why)
+
+
+async def test_a_body_that_belongs_into_a_file_is_never_held_and_an_error_is_answered_as_always(tmp_path: Path) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            yield b"x" * 1000
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=drip()) if request.url.path == "/mail" else httpx2.Response(404, content=b"gone")
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(answer)) as client:
+        there = await Http(client)(Request("GET", "https://graph.example/mail", into=str(tmp_path / "1"), auth=False))
+        gone = await Http(client)(Request("GET", "https://graph.example/other", into=str(tmp_path / "2"), auth=False))
+    assert (there.status, there.body, (tmp_path / "1").read_bytes()) == (200, b"", b"x" * 3000)
+    assert (gone.status, gone.body, (tmp_path / "2").exists()) == (404, b"gone", False)

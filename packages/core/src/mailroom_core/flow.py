@@ -31,6 +31,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Streamed = b""
     auth: bool = True
+    into: str = ""
+    """With a path, the driver writes the body of a 2xx answer to this file, however large, and answers without a body."""
 
 
 @dataclass(frozen=True, slots=True)

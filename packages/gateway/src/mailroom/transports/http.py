@@ -7,17 +7,19 @@ request, and says of a missing response whether the other side may have seen the
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+import anyio
 import httpx2
 
 from mailroom_core.flow import NoResponse, Request, Response, Streamed
 
 TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
+CHUNK = 256 * 1024
 
 
 class NoTurn(Exception):
@@ -73,17 +75,27 @@ class Http:
         turn = self.pace.request(length, self.patience() if self.patience else None) if self.pace else nullcontext()
         try:
             async with turn:
-                answer = await self.client.request(request.method, request.url, headers=headers, content=content)
+                response = await self._exchange(request, headers, content)
         except NoTurn as problem:
             raise NoResponse(str(problem), sent=False) from None
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol) as problem:
             raise NoResponse(_why(problem, request), sent=False) from None
         except httpx2.TransportError as problem:
             raise NoResponse(_why(problem, request), sent=True) from None
-        response = Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
         if self.pace:
             self.pace.answered(response)
         return response
+
+    async def _exchange(self, request: Request, headers: Mapping[str, str], content: bytes | AsyncIterator[bytes]) -> Response:
+        async with self.client.stream(request.method, request.url, headers=headers, content=content) as answer:
+            body = b""
+            if request.into and answer.is_success:
+                async with await anyio.open_file(request.into, "wb") as file:
+                    async for chunk in answer.aiter_bytes(CHUNK):
+                        await file.write(chunk)
+            else:
+                body = await answer.aread()
+            return Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, body)
 
 
 def _why(problem: Exception, request: Request) -> str:

@@ -46,6 +46,9 @@ class Mailbox:
     def post_json(self, *segments: str, fields: Mapping[str, object]) -> Request:
         return self.post(*segments, body=json.dumps(fields).encode("ascii"))
 
+    def patch_json(self, *segments: str, fields: Mapping[str, object]) -> Request:
+        return Request("PATCH", self.url(*segments), {**IMMUTABLE, "content-type": "application/json"}, json.dumps(fields).encode("ascii"))
+
     def delete(self, *segments: str) -> Request:
         return Request("DELETE", self.url(*segments), IMMUTABLE)
 
