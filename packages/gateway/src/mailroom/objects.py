@@ -180,6 +180,21 @@ class Token:
     """Requests; 0 is no limit."""
 
 
+class Role(Enum):
+    """What a person may do in the console; each may do what those before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    """Acts on mail: retry, cancel, hold."""
+    ADMIN = "admin"
+    """Changes accounts, servers, applications and people."""
+
+    def covers(self, other: Role) -> bool:
+        """Whether this one may do what the other may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
 Object = Account | OutgoingServer | AliasDomain | Application | Suppression | Token
 
 OBJECT_KINDS: dict[str, type[Object]] = {

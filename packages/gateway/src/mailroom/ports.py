@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mailroom.objects import Directory, Object, Suppression
+from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, Outcome, Remote, Reply, State
 
@@ -303,6 +304,10 @@ class Action(Enum):
 
 class Store(Protocol):
     """Messages, deliveries, attempts, lanes, objects and sealed secrets."""
+
+    @property
+    def users(self) -> Users:
+        """People who sign in to the console."""
 
     # -- way in
     def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:

@@ -136,3 +136,37 @@ TAGS = (
     "ALTER TABLE messages ADD COLUMN tags TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE idempotency_keys ADD COLUMN digest TEXT NOT NULL DEFAULT ''",
 )
+
+USERS = (
+    """CREATE TABLE users (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL,
+        active SMALLINT NOT NULL,
+        password TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        managed SMALLINT NOT NULL,
+        second_factor SMALLINT NOT NULL,
+        recovery TEXT NOT NULL,
+        step BIGINT NOT NULL DEFAULT 0,
+        changed_at BIGINT NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX users_subject ON users (subject) WHERE subject <> ''",
+    """CREATE TABLE sessions (
+        key TEXT PRIMARY KEY,
+        user_name TEXT NOT NULL,
+        created_at BIGINT NOT NULL,
+        seen_at BIGINT NOT NULL,
+        agent TEXT NOT NULL,
+        address TEXT NOT NULL
+    )""",
+    "CREATE INDEX sessions_user ON sessions (user_name)",
+    """CREATE TABLE links (
+        key TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        user_name TEXT NOT NULL,
+        data TEXT NOT NULL,
+        expires_at BIGINT NOT NULL
+    )""",
+    "CREATE INDEX links_user ON links (user_name, kind)",
+    "CREATE TABLE sign_in_attempts (what TEXT PRIMARY KEY, began_at BIGINT NOT NULL, count BIGINT NOT NULL)",
+)

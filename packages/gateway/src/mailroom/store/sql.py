@@ -25,6 +25,7 @@ from mailroom.ports import (
 )
 from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking
 from mailroom.store.database import Database
+from mailroom.store.people import SqlUsers
 from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
 
 COUNT_NODE = "UPDATE meta SET value = value + 1 WHERE name = 'node'"
@@ -40,6 +41,7 @@ class SqlStore:
         self._write = database.write
         self._read = database.read
         self._on_close = on_close
+        self.users = SqlUsers(database)
 
     # -- way in
     def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
