@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from mailroom.lanes import LanePace
 from mailroom.ports import Action, Job, NewMessage, Query, Remember, Store
 from mailroom.queue.attempt import Desk
 from mailroom.queue.ledger import Ledger
-from mailroom.queue.worker import Way, Worker
+from mailroom.queue.worker import LEASE, Way, Worker
 from mailroom.store.open import open_store
 from mailroom.wakeup import PipeWakeup
 from mailroom_core.errors import ConfigError, StoreError, VaultError
@@ -243,6 +244,33 @@ async def test_an_answer_is_kept_though_the_store_is_busy_when_it_comes(tmp_path
         busy = False
         await house.until(lambda: house.states() == [State.SENT])
     assert house.transport.sent == ["one"]
+
+
+async def test_a_lane_goes_on_as_soon_as_the_database_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for the end of a lease whose owner works no more."""
+    house = House(tmp_path, Fake())
+    gone, refused = True, list[str]()
+
+    def unless_gone(name: str) -> None:
+        real = getattr(house.store, name)
+
+        def method(*given: Any, **named: Any) -> Any:
+            if gone:
+                refused.append(name)
+                raise StoreError("the database is gone")
+            return real(*given, **named)
+
+        monkeypatch.setattr(house.store, name, method)
+
+    for name in ("record", "release"):
+        unless_gone(name)
+    async with house.running():
+        house.put("one", "two")
+        await house.until(lambda: {"record", "release"} <= set(refused))
+        gone = False
+        async with asyncio.timeout(LEASE.total_seconds() / 3):
+            await house.until(lambda: set(house.states()) == {State.SENT})
+    assert sorted(house.transport.sent) == ["one", "two"]
 
 
 async def test_a_pause_that_the_provider_wants_stops_the_whole_lane(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ class Worker:
     wakeup: Wakeup
     _runners: dict[LaneName, LaneRunner] = field(default_factory=dict)
     _tasks: dict[LaneName, asyncio.Task[None]] = field(default_factory=dict)
+    _owed: dict[LaneName, Lane] = field(default_factory=dict)
+    """Nobody runs these any more, and the store could not take them back yet."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns when `stop` is set and what was under way has ended."""
@@ -92,6 +94,8 @@ class Worker:
             stopping.cancel()
 
     async def _claim(self) -> None:
+        if not await self._give_back():
+            return  # the database is in trouble
         try:
             lanes = await asyncio.to_thread(self.desk.store.claim, self.name, want=CLAIM, ttl=LEASE, but=tuple(self._runners))
         except StoreError as problem:
@@ -110,17 +114,36 @@ class Worker:
             events.store_trouble(str(problem))
         except MailroomError as problem:
             events.worker_broke(lane.name, str(problem))
-            await asyncio.to_thread(self.desk.store.hold_lane, lane.name, str(problem))
+            await self._hold(lane, str(problem))
         except Exception as problem:  # noqa: BLE001  # one lane: a mistake of ours there must neither stop the others nor go unseen
             events.worker_broke(lane.name, f"{type(problem).__name__}: {problem}")
             await asyncio.sleep(AFTER_A_MISTAKE.total_seconds())
         finally:
             if self._runners.get(lane.name) is runner:
                 del self._runners[lane.name], self._tasks[lane.name]
-            try:
-                await asyncio.to_thread(self.desk.store.release, self.name, [lane])
-            except StoreError as problem:
-                events.store_trouble(str(problem))
+            self._owed[lane.name] = lane
+            await self._give_back()
+
+    async def _hold(self, lane: Lane, why: str) -> None:
+        try:
+            await asyncio.to_thread(self.desk.store.hold_lane, lane.name, why)
+        except StoreError as problem:  # whoever takes the lane next comes to the same end
+            events.store_trouble(str(problem))
+
+    async def _give_back(self) -> bool:
+        """Release the lanes that nobody runs any more, at once or when the database is back; whether it took them."""
+        lanes = list(self._owed.values())
+        if not lanes:
+            return True
+        try:
+            await asyncio.to_thread(self.desk.store.release, self.name, lanes)
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+            return False
+        for lane in lanes:
+            if self._owed.get(lane.name) == lane:
+                del self._owed[lane.name]
+        return True
 
     async def _renew(self) -> None:
         while True:
