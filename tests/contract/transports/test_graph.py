@@ -43,7 +43,7 @@ class Tenant:
 
     def graph(self, *, read_write: bool, on_unsure: OnUnsure = OnUnsure.HOLD) -> Graph:
         http = Http(httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer)), self.token, self.pace)
-        return Graph(Mailbox.of("https://graph.test"), http, read_write=read_write, on_unsure=on_unsure)
+        return Graph(Mailbox.of("https://graph.test"), http, account="office", read_write=read_write, on_unsure=on_unsure)
 
     async def remember(self, facts: Mapping[str, str]) -> None:
         self.facts.update(facts)

@@ -100,13 +100,25 @@ async def test_the_new_refresh_token_is_stored_before_the_new_access_token_is_us
 @pytest.mark.anyio
 async def test_a_dead_grant_says_what_to_do_and_trouble_of_theirs_is_transient(house: House) -> None:
     house.login.valid = "revoked"
-    with pytest.raises(VaultError, match="office") as dead:
+    with pytest.raises(VaultError, match=r"run: mailroom connect office$") as dead:
         await house.one.token("office", refused="access-0")
     assert not dead.value.transient
     house.login.answer = Response(503, {}, b"")
     with pytest.raises(VaultError) as busy:
         await house.one.token("office", refused="access-0")
     assert busy.value.transient
+    assert "mailroom connect" not in str(busy.value)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("code", "command"), [("7000222", "then run: mailroom connect office --secret"), ("53003", "then run: mailroom connect office")]
+)
+async def test_what_an_administrator_mends_ends_with_a_command_as_well(house: House, code: str, command: str) -> None:
+    house.login.answer = Response(400, {}, json.dumps({"error": "invalid_client", "error_description": f"AADSTS{code}: no"}).encode())
+    with pytest.raises(VaultError) as refused:
+        await house.one.token("office", refused="access-0")
+    assert str(refused.value).endswith(command)
 
 
 @pytest.mark.anyio

@@ -22,6 +22,7 @@ from mailroom_core.providers.graph.errors import (
     may_have_acted,
     no_answer,
     retry_after,
+    wants_sign_in,
 )
 from tests.unit.scripted import answer
 
@@ -236,3 +237,16 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_gives_an_outcome(value: object) -> None:
     assert kind_of(judge(answer(400, value)))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, "UnknownError", True),
+        (403, "ErrorAccessDenied", True),
+        (403, "ErrorQuotaExceeded", False),
+        (404, "ErrorInvalidUser", False),
+    ],
+)
+def test_it_is_known_where_a_sign_in_is_part_of_the_way_out(status: int, code: str, expected: bool) -> None:
+    assert wants_sign_in(judge(said(status, code)).reply) is expected

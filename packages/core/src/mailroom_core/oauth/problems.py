@@ -174,7 +174,7 @@ ROWS: tuple[Row, ...] = (
         ("700024",),
         _CONFIG,
         "What we sign with our certificate is not valid at Microsoft's time; mostly this machine's clock is wrong",
-        "Check this machine's clock and keep it right (timedatectl set-ntp true), then free the lane",
+        "Check this machine's clock and keep it right (timedatectl set-ntp true)",
         _CLOCK,
     ),
     Row(

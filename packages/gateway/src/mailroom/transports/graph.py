@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
 from mailroom_core.policy.addresses import is_deliverable
 from mailroom_core.providers.graph import large, looking, sending
+from mailroom_core.providers.graph.errors import wants_sign_in
 from mailroom_core.providers.graph.limits import MIME_LIMIT
 from mailroom_core.providers.graph.mailbox import Mailbox
 
@@ -42,12 +44,14 @@ class Graph:
         mailbox: Mailbox,
         http: Http,
         *,
+        account: str,
         read_write: bool,
         on_unsure: OnUnsure,
         clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
         self._mailbox = mailbox
         self._http = http
+        self._again = f"mailroom connect {shlex.quote(account)}"
         self._read_write = read_write
         self._on_unsure = on_unsure
         self._clock = clock
@@ -109,7 +113,7 @@ class Graph:
     async def _large(self, job: Job, remember: Remember) -> Outcome:
         if not self._read_write:
             text = f"Above {MIME_LIMIT} bytes Microsoft Graph needs Mail.ReadWrite, and the mail has {job.source.size}"
-            return Held(Reply(0, f"{text}. Connect the account with it, then retry"))
+            return Held(Reply(0, f"{text}. Run: {self._again} --read-write, then retry the mail"))
         envelope, rewrite_from = _envelope(job), job.message.rewrite_from
         mail = await asyncio.to_thread(graph_mail, job.source, envelope, rewrite_from=rewrite_from)
         if mail.lost:
@@ -155,7 +159,10 @@ class Graph:
         async def commit(note: Note) -> None:
             await remember(note.facts)
 
-        return await arun(flow, http, commit)
+        outcome = await arun(flow, http, commit)
+        if isinstance(outcome, Held) and wants_sign_in(outcome.reply):
+            return replace(outcome, reply=replace(outcome.reply, text=f"{outcome.reply.text}; the command is: {self._again}"))
+        return outcome
 
 
 def _envelope(job: Job) -> Envelope:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,8 @@ FRESH = timedelta(seconds=10)
 LEASE = timedelta(seconds=60)
 WAIT = timedelta(seconds=20)
 """How long one process waits for another one's refresh."""
+_SECRET = frozenset({"AADSTS7000215", "AADSTS7000222", "AADSTS7000218"})
+"""A new client secret ends these."""
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
 
@@ -173,10 +176,22 @@ class SealedVault:
         grant = await arun(flow, self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
-            raise VaultError(f"account {name!r}: {grant}", transient=grant.kind is ProblemKind.TRANSIENT)
+            raise VaultError(f"account {name!r}: {grant}{_command(name, grant)}", transient=grant.kind is ProblemKind.TRANSIENT)
         await asyncio.to_thread(self.keep, name, grant)
         events.token_refreshed(name)
         return grant.access_token
+
+
+def _command(account: str, problem: TokenProblem) -> str:
+    """What a person runs in the end; nothing if it passes by itself."""
+    run = f"run: mailroom connect {shlex.quote(account)}"
+    match problem.kind:
+        case ProblemKind.TRANSIENT:
+            return ""
+        case ProblemKind.RECONNECT:
+            return f"; {run}"
+        case _:
+            return f"; then {run}{' --secret' if problem.code in _SECRET else ''}"
 
 
 async def nothing(note: Note) -> None:

@@ -121,7 +121,7 @@ class Ways:
         signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
         mailbox = Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
         http = Http(self._client, self._token(account.name), pace)
-        return Graph(mailbox, http, read_write=account.read_write, on_unsure=route.on_unsure)
+        return Graph(mailbox, http, account=account.name, read_write=account.read_write, on_unsure=route.on_unsure)
 
     def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Smarthost:
         vault, name = self._parts.vault, f"server:{server.name}"

@@ -227,6 +227,11 @@ def may_have_acted(response: Response) -> bool:
     return row.may_have_acted and not (response.status == 503 and retry_after(response) is not None)
 
 
+def wants_sign_in(reply: Reply) -> bool:
+    """Whether the way out begins with a new sign-in, or with other permissions."""
+    return reply.code == 401 or reply.name in ("InvalidAuthenticationToken", "ErrorAccessDenied")
+
+
 def no_answer(problem: NoResponse) -> Deferred:
     """The outcome of a lost request that can't have sent anything."""
     return Deferred(Reply(0, f"No answer from Graph ({problem.why}); it is tried again. If it lasts, check network, proxy and DNS"))
