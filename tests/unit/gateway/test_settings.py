@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import click
 import pytest
 
-from mailroom.settings import Settings, load
+from mailroom.cli import main
+from mailroom.settings import ELSEWHERE, Settings, load
+from mailroom.vault import keys
 from mailroom_core.errors import ConfigError
 
 
@@ -53,6 +56,39 @@ def test_a_mistake_in_the_environment_names_the_variable_and_no_line(tmp_path: P
         load(path, {"MAILROOM_WEB_PORT": "many", "MAILROOM_QUEUE_LIFETIME": "5", "MAILROOM_QUEUE_LOOKS": "5s, soon"})
     lines = str(problem.value).splitlines()
     assert [line.split(":")[0] for line in lines] == ["MAILROOM_WEB_PORT", "MAILROOM_QUEUE_LIFETIME", "MAILROOM_QUEUE_LOOKS"]
+
+
+def test_a_variable_with_a_typo_is_told_with_the_others_and_what_was_probably_meant() -> None:
+    with pytest.raises(ConfigError) as problem:
+        load(None, {"MAILROOM_WEB_PROT": "1", "MAILROOM_COLOUR": "red", "MAILROOM_LISTENER_PORT": "25", "MAILROOM_WEB_PORT": "many"})
+    told = dict(line.split(": ", 1) for line in str(problem.value).splitlines())
+    assert set(told) == {"MAILROOM_WEB_PROT", "MAILROOM_COLOUR", "MAILROOM_LISTENER_PORT", "MAILROOM_WEB_PORT"}
+    assert "perhaps MAILROOM_WEB_PORT is meant" in told["MAILROOM_WEB_PROT"]
+    assert "docs/settings.md" in told["MAILROOM_COLOUR"]
+    assert "[[listener]]" in told["MAILROOM_LISTENER_PORT"]
+
+
+def _variables_of(command: click.Command) -> set[str]:
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    own = {str(parameter.envvar) for parameter in command.params if parameter.envvar}
+    return own.union(*(_variables_of(each) for each in below))
+
+
+def test_the_variables_of_commands_and_of_the_vault_are_no_typos() -> None:
+    assert {*_variables_of(main), keys.VARIABLE} == ELSEWHERE
+    assert load(None, dict.fromkeys(ELSEWHERE, "something")) == Settings()
+
+
+def test_what_kubernetes_sets_beside_a_service_of_our_name_is_no_typo() -> None:
+    given = {
+        "MAILROOM_SERVICE_HOST": "10.0.0.1",
+        "MAILROOM_SERVICE_PORT": "2525",
+        "MAILROOM_SERVICE_PORT_SMTP": "2525",
+        "MAILROOM_PORT": "tcp://10.0.0.1:2525",
+        "MAILROOM_PORT_2525_TCP": "tcp://10.0.0.1:2525",
+        "MAILROOM_PORT_2525_TCP_ADDR": "10.0.0.1",
+    }
+    assert load(None, given) == Settings()
 
 
 @pytest.mark.parametrize("name", ["SMTP", "LISTENER"])

@@ -6,10 +6,11 @@ reported at once, each with its line or its variable.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -20,6 +21,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from mailroom_core.errors import ConfigError
 
 _SPANS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+PREFIX = "MAILROOM_"
+ELSEWHERE = frozenset({"MAILROOM_CONFIG", "MAILROOM_VAULT_KEY", "MAILROOM_URL", "MAILROOM_TOKEN_FILE", "MAILROOM_DOMAIN"})
+"""Variables of ours that are no settings: options of commands, and the vault's key."""
+_SERVICE_LINK = re.compile(r"_SERVICE_(HOST|PORT)[_=]|_PORT_\d+_(TCP|UDP|SCTP)[_=]|_PORT=(tcp|udp|sctp)://")
+"""What Kubernetes sets by itself in every container beside a service called mailroom."""
+_LISTENER = "can only be set in the settings file, with a section [[listener]] for each port"
 _SIZES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -158,27 +165,52 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Sett
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError(f"{path}: not valid TOML: {problem}") from None
     given = _overlay(document, environment)
+    unknown = _unknown(environment)
     try:
-        return Settings.model_validate(document)
+        settings = Settings.model_validate(document)
     except ValidationError as problem:
-        raise ConfigError("\n".join(_mistake(path, text, given, error) for error in problem.errors())) from None
+        raise ConfigError("\n".join([*(_mistake(path, text, given, error) for error in problem.errors()), *unknown])) from None
+    if unknown:
+        raise ConfigError("\n".join(unknown))
+    return settings
+
+
+def _variables() -> dict[str, tuple[str, ...]]:
+    """Variable -> where its setting lies; also whole sections, which can't be set by one."""
+    places: list[tuple[str, ...]] = []
+    for name, field in Settings.model_fields.items():
+        places.append((name,))
+        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section):
+            places += [(name, inner) for inner in field.annotation.model_fields]
+    return {f"{PREFIX}{'_'.join(place).upper()}": place for place in places}
 
 
 def _overlay(document: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
     """Puts the environment over the document; returns which variable has set what."""
     given: dict[tuple[str, ...], str] = {}
-    for name, field in Settings.model_fields.items():
-        variable = f"MAILROOM_{name.upper()}"
-        if variable in environment:
-            document[name], given[name,] = environment[variable], variable
-        section = field.annotation
-        if not (isinstance(section, type) and issubclass(section, _Section)):
+    for variable, place in _variables().items():
+        if variable not in environment:
             continue
-        for inner in section.model_fields:
-            variable = f"MAILROOM_{name.upper()}_{inner.upper()}"
-            if variable in environment and isinstance(document.setdefault(name, {}), dict):
-                document[name][inner], given[name, inner] = environment[variable], variable
+        *section, name = place
+        target = document.setdefault(section[0], {}) if section else document
+        if isinstance(target, dict):
+            target[name], given[place] = environment[variable], variable
     return given
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    """The variables that look like ours and set nothing, each with what was probably meant."""
+    known = {*_variables(), *ELSEWHERE}
+    named = [name for name, value in environment.items() if name.startswith(PREFIX) and not _SERVICE_LINK.search(f"{name}={value}")]
+    return [f"{name}: {_meant(name, known)}" for name in named if name not in known]
+
+
+def _meant(variable: str, known: Collection[str]) -> str:
+    if variable.startswith(f"{PREFIX}LISTENER_"):
+        return _LISTENER
+    near = difflib.get_close_matches(variable.removeprefix(PREFIX), [name.removeprefix(PREFIX) for name in known], n=1)
+    right = f"perhaps {PREFIX}{near[0]} is meant" if near else "see docs/settings.md for its right name"
+    return f"there is no such setting; {right}, else remove the variable"
 
 
 def _mistake(path: Path | None, text: str, given: Mapping[tuple[str, ...], str], error: Any) -> str:
@@ -190,7 +222,7 @@ def _mistake(path: Path | None, text: str, given: Mapping[tuple[str, ...], str],
         single = f"MAILROOM_{location[0].upper()}_NAME"
         message = f"is a section; set what is in it, below [{location[0]}] in the settings file or by variables such as {single}"
     if location[0] == "listener" and error["type"] in {"tuple_type", "model_type"}:
-        message = "can only be set in the settings file, with a section [[listener]] for each port"
+        message = _LISTENER
     if variable := given.get(location[:1]) or given.get(location[:2]):
         return f"{variable}: {message}"
     line = line_of(text, location)
