@@ -206,6 +206,17 @@ OBJECT_KINDS: dict[str, type[Object]] = {
     "token": Token,
 }
 
+ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
+
+CHOICES: dict[str, tuple[str, dict[str, type]]] = {"server": ("route", dict(ROUTES))}
+"""Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
+
+
+def chosen(kind: str, thing: Object) -> tuple[str, str]:
+    """The field of a kind that is a choice, and the word for what was chosen; both empty for a kind without."""
+    field_name, words = CHOICES.get(kind, ("", {}))
+    return field_name, next((word for word, of in words.items() if isinstance(getattr(thing, field_name), of)), "")
+
 
 def object_kind(thing: Object) -> str:
     """What kind of thing it is, as the store, the object file and the console say it."""

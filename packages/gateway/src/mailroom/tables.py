@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mailroom.objects import (
+    CHOICES,
     Account,
     AliasDomain,
     Application,
@@ -23,9 +24,9 @@ from mailroom.objects import (
     GraphRoute,
     Object,
     OutgoingServer,
-    Route,
-    SinkRoute,
     SmarthostRoute,
+    chosen,
+    object_kind,
 )
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import Kind
@@ -37,7 +38,6 @@ KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application]] = {
     "server": OutgoingServer,
     "application": Application,
 }
-ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
 NOT_IN_TABLE = {"name", "key"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _MOST = 2**53
@@ -48,12 +48,13 @@ def read(kind: str, name: str, table: dict[str, Any]) -> Object:
     """The object of a table. Raises ConfigError, and pydantic's ValidationError for values of a wrong type."""
     if not name.strip():
         raise ConfigError("needs a name")
-    values = {key: value for key, value in table.items() if key not in ROUTES or kind != "server"}
-    if kind == "server":
-        routes = [key for key in table if key in ROUTES]
-        if len(routes) != 1:
-            raise ConfigError(f"needs one of the tables {', '.join(ROUTES)}; it has {len(routes)}")
-        values["route"] = _made(ROUTES[routes[0]], table[routes[0]])
+    field_name, words = CHOICES.get(kind, ("", {}))
+    values = {key: value for key, value in table.items() if key not in words}
+    if words:
+        given = [key for key in table if key in words]
+        if len(given) != 1:
+            raise ConfigError(f"needs one of the tables {', '.join(words)}; it has {len(given)}")
+        values[field_name] = _made(words[given[0]], table[given[0]])
     made: Object = _made(KINDS[kind], values, name=name)
     if mistakes := list(_mistakes(made)):
         raise ConfigError("; ".join(mistakes))
@@ -114,18 +115,13 @@ def _application(item: Application) -> Iterable[str]:
 
 def write(item: Object) -> dict[str, Any]:
     """The table of an object, with what differs from the default."""
-    table: dict[str, Any] = {}
-    for key, value in _changed(item).items():
-        if key == "route":
-            table[next(word for word, cls in ROUTES.items() if isinstance(value, cls))] = _changed(value)
-        else:
-            table[key] = value
-    return table
+    field_name, word = chosen(object_kind(item), item)
+    return {word if key == field_name else key: _changed(value) if key == field_name else value for key, value in _changed(item).items()}
 
 
 def _changed(item: Any) -> dict[str, Any]:
     values = {field.name: (getattr(item, field.name), field.default) for field in fields(item) if field.name not in NOT_IN_TABLE}
-    return {name: value if name == "route" else plain(value) for name, (value, default) in values.items() if value != default}
+    return {name: plain(value) for name, (value, default) in values.items() if value != default}
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,17 @@ from mailroom.api.mail import Line
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
 from mailroom.holds import free_after_sign_in
-from mailroom.objects import Application, Directory, Object, OutgoingServer, SmarthostRoute, Suppression, Token
+from mailroom.objects import (
+    CHOICES,
+    Application,
+    Directory,
+    Object,
+    OutgoingServer,
+    SmarthostRoute,
+    Suppression,
+    Token,
+    chosen,
+)
 from mailroom.vault import credentials
 from mailroom_core.errors import ConfigError
 from mailroom_core.policy.addresses import is_deliverable, normalize
@@ -62,24 +72,25 @@ def shapes() -> list[type[BaseModel]]:
 def _shape(kind: str) -> type[BaseModel]:
     of = tables.KINDS[kind]
     types = get_type_hints(of)
+    choice, words = CHOICES.get(kind, ("", {}))
     wanted: dict[str, Any] = {
-        each.name: (types[each.name], each.default) for each in fields(of) if each.name not in {*tables.NOT_IN_TABLE, "route"}
+        each.name: (types[each.name], each.default) for each in fields(of) if each.name not in {*tables.NOT_IN_TABLE, choice}
     }
-    if kind == "server":
-        wanted |= {word: (route | None, None) for word, route in tables.ROUTES.items()}
+    wanted |= {word: (one | None, None) for word, one in words.items()}
     made: type[BaseModel] = create_model(of.__name__, __doc__=of.__doc__, **wanted)
     return made
 
 
-def _whole(item: Any) -> Table:
+def _whole(item: Any, kind: str = "") -> Table:
     """The table of an object with its name and its defaults; whether it has a credential, and never which."""
     table: Table = {}
+    choice, word = chosen(kind, item)
     for each in fields(item):
         value = getattr(item, each.name)
         if each.name == "key":
             table["credential"] = bool(value)
-        elif each.name == "route":
-            table[next(word for word, of in tables.ROUTES.items() if isinstance(value, of))] = _whole(value)
+        elif each.name == choice:
+            table[word] = _whole(value)
         else:
             table[each.name] = tables.plain(value)
     return table
@@ -115,10 +126,10 @@ def _add_routes(kind: str) -> None:
 
     def list_all(token: MayReadObjects, office: TheOffice) -> list[Table]:
         office.look()
-        return [_whole(item) for _, item in sorted(_of(office.directory(), kind).items())]
+        return [_whole(item, kind) for _, item in sorted(_of(office.directory(), kind).items())]
 
     def get(token: MayReadObjects, office: TheOffice, name: Name) -> Table:
-        return _whole(_known(office, kind, name))
+        return _whole(_known(office, kind, name), kind)
 
     def put(token: MayWriteObjects, office: TheOffice, name: Name, table: Table) -> Table:
         made = tables.read(kind, name, table)
@@ -132,7 +143,7 @@ def _add_routes(kind: str) -> None:
         if _elsewhere(others.get((kind, name)), made):
             office.seal(f"server:{name}", None)
         _apply(office, token, [made], [])
-        return _whole(made)
+        return _whole(made, kind)
 
     def delete(token: MayWriteObjects, office: TheOffice, name: Name) -> None:
         _known(office, kind, name)

@@ -9,27 +9,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from mailroom.objects import (
+    CHOICES,
     OBJECT_KINDS,
     Account,
     AliasDomain,
     Application,
     Directory,
-    GraphRoute,
     Object,
     OutgoingServer,
-    SinkRoute,
-    SmarthostRoute,
     Suppression,
     Token,
+    chosen,
     object_kind,
 )
 from mailroom.store.database import Tx
 from mailroom_core.errors import StoreError
 from mailroom_core.policy.addresses import normalize
 
-ROUTES: dict[str, type] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
-"""The document says which route it holds."""
-ADAPTERS: dict[type, TypeAdapter[Any]] = {of: TypeAdapter(of) for of in (*OBJECT_KINDS.values(), *ROUTES.values())}
+_CHOSEN = [of for _, words in CHOICES.values() for of in words.values()]
+ADAPTERS: dict[type, TypeAdapter[Any]] = {of: TypeAdapter(of) for of in (*OBJECT_KINDS.values(), *_CHOSEN)}
 
 VERSION = "SELECT value FROM meta WHERE name = 'directory'"
 NEW_VERSION = "UPDATE meta SET value = value + 1 WHERE name = 'directory'"
@@ -80,10 +78,11 @@ def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: 
 
 
 def dump(thing: Object) -> str:
-    """The document of an object."""
+    """The document of an object; a choice says which one it is."""
     body = ADAPTERS[type(thing)].dump_python(thing, mode="json")
-    if isinstance(thing, OutgoingServer):
-        body["route"]["type"] = next(name for name, of in ROUTES.items() if isinstance(thing.route, of))
+    field_name, word = chosen(object_kind(thing), thing)
+    if word:
+        body[field_name]["type"] = word
     return json.dumps(body)
 
 
@@ -91,9 +90,10 @@ def load(kind: str, name: str, document: str) -> Object:
     """The object of a document. Raises StoreError if this version of Mailroom can't read it."""
     try:
         body = json.loads(document)
-        if kind == "server":
-            route = body.pop("route")
-            body["route"] = ADAPTERS[ROUTES[route.pop("type")]].validate_python(route)
+        if kind in CHOICES:
+            field_name, words = CHOICES[kind]
+            choice = body.pop(field_name)
+            body[field_name] = ADAPTERS[words[choice.pop("type")]].validate_python(choice)
         thing: Object = ADAPTERS[OBJECT_KINDS[kind]].validate_python(body)
     except (KeyError, ValidationError) as problem:
         raise StoreError(f"the {kind} {name!r} in the database can't be read: {problem}; apply your object file again") from problem
