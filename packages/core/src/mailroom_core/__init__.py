@@ -3,5 +3,5 @@
 Nothing here does I/O, looks at a clock, draws random numbers or writes a log: all of that comes in as arguments, so that the
 gateway, the Odoo add-on and the tests drive the same code. Imports go one way only:
 
-    providers > oauth > flow > policy | mime > model > errors
+    providers > oauth > flow > policy | mime > inbound > model > errors
 """

@@ -8,7 +8,8 @@ What must stay true here:
 - Nothing inside of a signed or encrypted part is ever touched.
 
 Reading: `headers` splits a head (`words`, `charsets` and `params` decode its values), `index` finds the parts, `decode` reads them,
-`body` picks the text that people read, `sealed` knows what is signed. Writing: `complete` (what an accepted mail lacks), `rewrite`
+`body` picks the text that people read, `sealed` knows what is signed. Of a received mail, `incoming` reads what a router needs,
+`texts` what people read (`html_text` and `quoted` are its tools). Writing: `complete` (what an accepted mail lacks), `rewrite`
 (for the next hop; `recipients` and `pieces` are its tools), `graph_json` (for Graph above its MIME limit), `dsn` (reports).
 `source` has the shapes of bytes at hand and bytes elsewhere.
 """
