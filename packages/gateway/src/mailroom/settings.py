@@ -67,6 +67,7 @@ Span = Annotated[timedelta, BeforeValidator(span)]
 Spans = Annotated[tuple[Span, ...], BeforeValidator(several)]
 Size = Annotated[int, BeforeValidator(size)]
 Network = Annotated[str, BeforeValidator(network)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(several)]
 
 
 class _Section(BaseModel):
@@ -106,6 +107,17 @@ class TlsSettings(_Section):
 class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8020, ge=0, le=65535)
+    trusted_proxies: Networks = ()
+    """What these say of the client's address and of TLS (X-Forwarded-For, X-Forwarded-Proto) is believed."""
+
+
+class SigninSettings(_Section):
+    """People in the console."""
+
+    idle: Span = timedelta(hours=8)
+    """A session that nobody uses for so long ends."""
+    lifetime: Span = timedelta(days=7)
+    """So does every session after this time."""
 
 
 class QueueSettings(_Section):
@@ -139,6 +151,7 @@ class Settings(_Section):
     smtp: SmtpSettings = SmtpSettings()
     tls: TlsSettings = TlsSettings()
     web: WebSettings = WebSettings()
+    signin: SigninSettings = SigninSettings()
     queue: QueueSettings = QueueSettings()
     log: LogSettings = LogSettings()
     listener: tuple[ListenerSettings, ...] = (ListenerSettings(),)

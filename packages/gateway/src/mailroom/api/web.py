@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from mailroom.observe import events
@@ -26,14 +26,15 @@ PATIENCE = 10
 class Web:
     """A running web server."""
 
-    def __init__(self, make: Callable[[], ASGIApp], host: str, port: int) -> None:
-        """`make` runs in a thread. Raises ConfigError if the port can't be had."""
+    def __init__(self, make: Callable[[], ASGIApp], host: str, port: int, *, proxies: Sequence[str] = ()) -> None:
+        """`make` runs in a thread; what `proxies` (networks) say of a client is believed. Raises ConfigError if the port can't be had."""
         try:
             self._socket = socket.create_server((host, port), backlog=1024)
         except OSError as problem:
             text = f"Can't listen on {host} port {port} for the web ({problem.strerror}); choose another port, or stop what uses it"
             raise ConfigError(text) from problem
         self._make = make
+        self._proxies = list(proxies)
         self._server: uvicorn.Server | None = None
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(_tell)
@@ -44,7 +45,7 @@ class Web:
         return f"http://{host}:{port}"
 
     async def _run(self) -> None:
-        self._server = await asyncio.to_thread(_server, self._make)
+        self._server = await asyncio.to_thread(_server, self._make, self._proxies)
         await self._server.serve([self._socket])
 
     async def stop(self) -> None:
@@ -61,7 +62,7 @@ def _tell(ended: asyncio.Task[None]) -> None:
         events.web_broke(repr(problem))
 
 
-def _server(make: Callable[[], ASGIApp]) -> uvicorn.Server:
+def _server(make: Callable[[], ASGIApp], proxies: list[str]) -> uvicorn.Server:
     """Blocking, and slow: the imports are."""
     import uvicorn
 
@@ -73,7 +74,14 @@ def _server(make: Callable[[], ASGIApp]) -> uvicorn.Server:
             yield
 
     config = uvicorn.Config(
-        make(), log_config=None, access_log=False, lifespan="off", server_header=False, timeout_graceful_shutdown=PATIENCE
+        make(),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
+        timeout_graceful_shutdown=PATIENCE,
     )
     config.load()
     return Server(config)

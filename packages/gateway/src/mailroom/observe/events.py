@@ -167,3 +167,28 @@ def mail_held(message: int, why: str) -> None:
 def no_way_out() -> None:
     """Every mail is refused for now (451): no outgoing server is active. `mailroom connect` makes one."""
     _emit("warning", "no_way_out", hint="run mailroom connect, or mailroom server add-smarthost")
+
+
+def signed_in(user: str, client: str) -> None:
+    """A person has a session in the console."""
+    _emit("info", "signed_in", user=user, client=client)
+
+
+def sign_in_failed(user: str, client: str, why: str) -> None:
+    """A person was not let in; `user` is empty if there is none of that name, because people type passwords there."""
+    _emit("warning", "sign_in_failed", user=user, client=client, why=why)
+
+
+def session_ended(user: str, by: str) -> None:
+    """A person signed out, or somebody ended a session."""
+    _emit("info", "session_ended", user=user, by=by)
+
+
+def user_changed(user: str, by: str, what: str) -> None:
+    """A person may do something else than before."""
+    _emit("info", "user_changed", user=user, by=by, what=what)
+
+
+def set_up_needed(file: str) -> None:
+    """Nobody can sign in to the console yet: the file holds the link that makes the first administrator."""
+    _emit("warning", "set_up_needed", file=file, hint="open the link in this file in a browser")
