@@ -19,7 +19,7 @@ from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from docs import diagram
 from mailroom import objectfile
 from mailroom.cli import main
-from mailroom.objects import OBJECT_KINDS, Account, AliasDomain, Application, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.objects import OBJECT_KINDS, Account, AliasDomain, Application, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute, Webhook
 from mailroom.observe import events
 from mailroom.settings import ListenerSettings, Settings, load
 from mailroom_core.oauth.microsoft import GLOBAL
@@ -109,12 +109,13 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "### `[account.NAME]`": (Account, "[account.x]\n", ""),
     '### `[alias_domain."DOMAIN"]`': (AliasDomain, "[alias_domain.x]\n", ""),
     "### `[application.NAME]`": (Application, "[application.x]\n", ""),
+    "### `[webhook.NAME]`": (Webhook, "[webhook.x]\n", ""),
     "### `[server.NAME]`": (OutgoingServer, "[server.x]\n", "[server.x.sink]\n"),
     "#### `graph = { ... }`": (GraphRoute, "[account.x]\n[server.x]\n[server.x.graph]\n", ""),
     "#### `smarthost = { ... }`": (SmarthostRoute, "[server.x]\n[server.x.smarthost]\n", ""),
     "#### `sink = { ... }`": (SinkRoute, "[server.x]\n[server.x.sink]\n", ""),
 }
-REQUIRED = {"account": '"x"', "host": '"relay.example"'}
+REQUIRED = {"account": '"x"', "host": '"relay.example"', "url": '"https://shop.example/hook"'}
 NOT_IN_FILE = {"name", "key", "route"}
 
 

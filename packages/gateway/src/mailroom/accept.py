@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+from mailroom.notices import facts_of
 from mailroom.objects import AliasDomain, Application, Directory, GraphRoute, OutgoingServer, SmarthostRoute, Suppression
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, Store
@@ -97,13 +98,15 @@ def write(store: Store, batch: Sequence[NewMessage]) -> Mapping[MessageId, Messa
 
 def _without_suppressed(message: NewMessage, suppressed: Mapping[str, Suppression]) -> NewMessage:
     """A suppressed recipient is accepted and fails visibly, without a DSN: a sender must not be able to find out by trying."""
-    deliveries = []
+    deliveries, failures = [], []
     for delivery in message.deliveries:
         if found := suppressed.get(normalize(delivery.recipient)):
             reply = Reply(550, f"this address gets no more mail from here: {found.reason}", "5.1.1")
+            text = f"Failed at once: {reply}"
+            failures.append(Event(at=message.accepted_at, name="failed", text=text, delivery_id=delivery.id, data=facts_of(reply)))
             delivery = replace(delivery, state=State.FAILED, reply=reply)
         deliveries.append(delivery)
-    return replace(message, deliveries=tuple(deliveries))
+    return replace(message, deliveries=tuple(deliveries), events=(*message.events, *failures)) if failures else message
 
 
 class Accept:

@@ -129,6 +129,7 @@ def _by_kind(directory: Directory) -> dict[str, dict[str, Any]]:
         "alias_domain": dict(directory.alias_domains),
         "server": dict(directory.servers),
         "application": dict(directory.applications),
+        "webhook": dict(directory.webhooks),
     }
 
 

@@ -195,7 +195,34 @@ class Role(Enum):
         return ranks.index(self) >= ranks.index(other)
 
 
-Object = Account | OutgoingServer | AliasDomain | Application | Suppression | Token
+class WebhookEvent(Enum):
+    """What a webhook may want to hear of."""
+
+    ACCEPTED = "accepted"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    HELD = "held"
+    FAILED = "failed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    ACCOUNT_NEEDS_ATTENTION = "account.needs_attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A program that is told what happens. Its secret lies in the vault as `webhook:<name>`."""
+
+    name: str
+    url: str
+    """`https://...`; `http://...` only within `webhooks.private_networks`."""
+    events: tuple[WebhookEvent, ...] = tuple(WebhookEvent)
+    application: str = ""
+    """Only about this one's mail, and then nothing about accounts; empty: everything."""
+    active: bool = True
+    """Nothing is kept for one that is not, and what waits for it stays."""
+
+
+Object = Account | OutgoingServer | AliasDomain | Application | Suppression | Token | Webhook
 
 OBJECT_KINDS: dict[str, type[Object]] = {
     "account": Account,
@@ -204,6 +231,7 @@ OBJECT_KINDS: dict[str, type[Object]] = {
     "application": Application,
     "suppression": Suppression,
     "token": Token,
+    "webhook": Webhook,
 }
 
 ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
@@ -233,6 +261,7 @@ class Directory:
     alias_domains: dict[str, AliasDomain] = field(default_factory=dict)
     applications: dict[str, Application] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -338,8 +338,11 @@ class Store(Protocol):
         Also lets the deadlines of their open attempts pass.
         """
 
-    def hold_lane(self, lane: LaneName, reason: str) -> None:
-        """Nothing of it is claimed until `free_lane`; expiry of its deliveries stands still. An empty lane may be held too."""
+    def hold_lane(self, lane: LaneName, reason: str, *, account: str = "") -> None:
+        """Nothing of it is claimed until `free_lane`; expiry of its deliveries stands still. An empty lane may be held too.
+
+        With an account, or a server that signs in by itself, webhooks are told that it needs a person, unless the lane is held already.
+        """
 
     def free_lane(self, lane: LaneName) -> None:
         """Lift the hold; the lifetime of what waits grows by the time that the lane was held."""

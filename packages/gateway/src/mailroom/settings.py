@@ -132,6 +132,13 @@ class QueueSettings(_Section):
     """For measuring with an emulator whose limits pass so many times faster; anything but 1 breaks Microsoft's limits."""
 
 
+class WebhooksSettings(_Section):
+    private_networks: Annotated[tuple[Network, ...], BeforeValidator(several)] = ()
+    """Private, loopback and link-local addresses that webhooks may be sent to, also by http."""
+    keep: Span = timedelta(days=30)
+    """How long what a webhook was told stays, with each try."""
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     json_lines: bool | None = None
@@ -153,6 +160,7 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     signin: SigninSettings = SigninSettings()
     queue: QueueSettings = QueueSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     log: LogSettings = LogSettings()
     listener: tuple[ListenerSettings, ...] = (ListenerSettings(),)
 

@@ -12,6 +12,7 @@ from dataclasses import fields
 from enum import Enum
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
@@ -25,6 +26,8 @@ from mailroom.objects import (
     Object,
     OutgoingServer,
     SmarthostRoute,
+    Webhook,
+    WebhookEvent,
     chosen,
     object_kind,
 )
@@ -32,11 +35,12 @@ from mailroom_core.errors import ConfigError
 from mailroom_core.model import Kind
 from mailroom_core.policy.addresses import is_deliverable
 
-KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application]] = {
+KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application | Webhook]] = {
     "account": Account,
     "alias_domain": AliasDomain,
     "server": OutgoingServer,
     "application": Application,
+    "webhook": Webhook,
 }
 NOT_IN_TABLE = {"name", "key"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -94,8 +98,25 @@ def _mistakes(item: Any) -> Iterable[str]:
                 yield f"port: {item.port} is none; ports are 1 to 65535"
             if not 0 < item.connections <= 100:
                 yield "connections: 1 to 100"
+        case Webhook():
+            yield from _webhook(item)
         case _:
             pass
+
+
+def _webhook(item: Webhook) -> Iterable[str]:
+    try:
+        url = urlsplit(item.url)
+        port = url.port
+    except ValueError:
+        yield f"url: {item.url!r} is none; write https://host/path"
+        return
+    if url.scheme not in ("https", "http") or not url.hostname or port == 0 or not item.url.isascii() or " " in item.url:
+        yield f"url: {item.url!r} is none that can be called; write https://host/path"
+    if url.username is not None or url.password is not None or url.fragment:
+        yield "url: has a user, a password or a fragment inside; the signature shows who calls, so leave them out"
+    if not item.events:
+        yield f"events: name at least one; there are {', '.join(event.value for event in WebhookEvent)}"
 
 
 def _application(item: Application) -> Iterable[str]:
@@ -128,7 +149,7 @@ def plain(value: Any) -> Any:
     """A value as JSON and TOML have it."""
     if isinstance(value, Enum):
         return value.value
-    return list(value) if isinstance(value, tuple) else value
+    return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
 def dangling(objects: Iterable[Object]) -> list[str]:
@@ -136,6 +157,7 @@ def dangling(objects: Iterable[Object]) -> list[str]:
     objects = list(objects)
     accounts = {item.name: item for item in objects if isinstance(item, Account)}
     domains = {item.name for item in objects if isinstance(item, AliasDomain)}
+    applications = {item.name for item in objects if isinstance(item, Application)}
     found = []
     for item in objects:
         if isinstance(item, OutgoingServer) and isinstance(item.route, GraphRoute | SmarthostRoute):
@@ -149,6 +171,8 @@ def dangling(objects: Iterable[Object]) -> list[str]:
                 )
         if isinstance(item, Application) and item.alias_domain and item.alias_domain not in domains:
             found.append(f"application {item.name!r} names the alias domain {item.alias_domain!r}, which does not exist")
+        if isinstance(item, Webhook) and item.application and item.application not in applications:
+            found.append(f"webhook {item.name!r} names the application {item.application!r}, which does not exist")
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from mailroom.notices import facts_of
 from mailroom.objects import Suppression
 from mailroom.ports import Attempt, Delivery, DeliveryResult, Event, Settled
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Remote, Reply, Sent, State, Unknown
@@ -111,7 +112,8 @@ def _become(
     remote: Remote | None = None,
 ) -> DeliveryResult:
     name = "deferred" if state is State.QUEUED else state.value
-    event = Event(at=rules.now, name=name, text=text, delivery_id=delivery.id)
+    said = {} if state is State.SENT else facts_of(reply)  # a mail that was sent has no later reply
+    event = Event(at=rules.now, name=name, text=text, delivery_id=delivery.id, data=said)
     return DeliveryResult(id=delivery.id, state=state, due_at=due, reply=reply, remote=remote or Remote(), event=event)
 
 

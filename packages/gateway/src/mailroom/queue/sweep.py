@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mailroom.ids import first_id
+from mailroom.notices import facts_of
 from mailroom.objects import Retention
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, NewMessage, Store, Work
@@ -72,7 +73,7 @@ def _end_alone(store: Store, results: Sequence[DeliveryResult], replies: Sequenc
 def _too_old(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> DeliveryResult:
     text = f"Given up: its lifetime is over. The last answer was: {last}" if last else "Given up: its lifetime is over"
     reply = Reply(last.code if last else 0, last.text if last else "its lifetime is over", "4.4.7", last.name if last else "")
-    event = Event(at=clock(), name="failed", text=text, delivery_id=delivery_id)
+    event = Event(at=clock(), name="failed", text=text, delivery_id=delivery_id, data=facts_of(reply))
     return DeliveryResult(id=delivery_id, state=State.FAILED, due_at=None, reply=reply, event=event)
 
 

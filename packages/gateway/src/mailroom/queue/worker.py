@@ -170,6 +170,11 @@ def _room(works: Sequence[Work]) -> int:
     return max(FEWEST, min(FETCH, FETCH_BYTES // max(average, 1)))
 
 
+def _account_of(lane: LaneName) -> str:
+    """Who signs in for a lane: an account, or a server by itself."""
+    return lane.split(":")[1] if ":" in lane else lane
+
+
 class LaneRunner:
     """Runs one lane while we own it: first what is unresolved, then what is due, at the lane's pace."""
 
@@ -306,7 +311,8 @@ class LaneRunner:
             if isinstance(outcome, Held) and outcome.lane:
                 events.lane_held(self.lane.name, str(outcome.reply))
                 self.stop()
-                await asyncio.to_thread(self._desk.store.hold_lane, self.lane.name, str(outcome.reply))
+                account = _account_of(self.lane.name)
+                await asyncio.to_thread(self._desk.store.hold_lane, self.lane.name, str(outcome.reply), account=account)
                 return
             if isinstance(outcome, Deferred) and outcome.lane:
                 until = self._desk.clock() + (outcome.retry_after or LANE_PAUSE)

@@ -19,9 +19,11 @@ from mailroom.objects import (
     OutgoingServer,
     Suppression,
     Token,
+    Webhook,
     chosen,
     object_kind,
 )
+from mailroom.store import following
 from mailroom.store.database import Tx
 from mailroom_core.errors import StoreError
 from mailroom_core.policy.addresses import normalize
@@ -52,6 +54,7 @@ def directory(tx: Tx) -> Directory:
         alias_domains={o.name: o for o in objects if isinstance(o, AliasDomain)},
         applications={o.name: o for o in objects if isinstance(o, Application)},
         tokens={o.name: o for o in objects if isinstance(o, Token)},
+        webhooks={o.name: o for o in objects if isinstance(o, Webhook)},
     )
 
 
@@ -74,6 +77,9 @@ def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: 
         else:
             tx.run(PUT, object_kind(thing), thing.name, dump(thing), tx.now, by)
     tx.run(NEW_VERSION)
+    gone = [name for kind, name in remove if kind == "webhook"]
+    if gone or any(isinstance(thing, Webhook) for thing in put):
+        following.follow(tx, [name for name in gone if name not in {t.name for t in put if isinstance(t, Webhook)}])
     return directory_version(tx)
 
 

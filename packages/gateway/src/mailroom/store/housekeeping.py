@@ -12,6 +12,7 @@ from mailroom.store.accepting import EVENTS, event_rows, put
 from mailroom.store.attempts import RESULT, check_transition, result_row
 from mailroom.store.database import Tx
 from mailroom.store.due import works
+from mailroom.store.following import step_back
 from mailroom.store.values import DELIVERY, delivery_of, micros
 from mailroom_core.model import FINAL, State
 
@@ -29,8 +30,11 @@ OLD = f"""NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.message_id = m.id
 RAWS = f"""SELECT m.id FROM raws r JOIN messages m ON m.id = r.message_id WHERE r.message_id < ? AND {OLD}
     ORDER BY r.message_id LIMIT ?"""  # noqa: S608  # ours
 BLOBS = f"SELECT m.id FROM messages m WHERE m.blob <> '' AND m.id < ? AND {OLD} LIMIT ?"  # noqa: S608  # ours
-ROWS = f"SELECT m.id FROM messages m WHERE m.id < ? AND {OLD} ORDER BY m.id LIMIT ?"  # noqa: S608  # ours
+# A webhook has to hear of it first; without one there is no cursor, and nothing is newer.
+HEARD = "NOT EXISTS (SELECT 1 FROM events e WHERE e.message_id = m.id AND e.id > (SELECT value FROM meta WHERE name = 'webhooks'))"
+ROWS = f"SELECT m.id FROM messages m WHERE m.id < ? AND {OLD} AND {HEARD} ORDER BY m.id LIMIT ?"  # noqa: S608  # ours
 STILL_OLD = f"SELECT m.id, m.blob FROM messages m WHERE m.id {{ids}} AND {OLD}"  # noqa: S608  # ours
+AND_HEARD = f"{STILL_OLD} AND {HEARD}"
 LOCK = "SELECT id FROM deliveries WHERE message_id {ids} ORDER BY id {update}"
 DROP_RAWS = "DELETE FROM raws WHERE message_id {ids}"
 DROP_BLOBS = "UPDATE messages SET blob = '' WHERE id {ids}"
@@ -90,11 +94,12 @@ def forget(tx: Tx, what: Forgettable, raw_before: datetime, rows_before: datetim
     """The names of blobs that nothing refers to any more. Looks again at each message: a person may have acted meanwhile."""
     tx.by(LOCK, sorted({*what.raws, *what.blobs, *what.rows}))
     blobs = tx.by(STILL_OLD, what.blobs, micros(raw_before))
-    rows = tx.by(STILL_OLD, what.rows, micros(rows_before))
+    rows = tx.by(AND_HEARD, what.rows, micros(rows_before))
     tx.change(DROP_RAWS, [row[0] for row in tx.by(STILL_OLD, what.raws, micros(raw_before))])
     tx.change(DROP_BLOBS, [row[0] for row in blobs])
     for statement in DROP_ROWS:
         tx.change(statement, [row[0] for row in rows])
+    step_back(tx)
     names = sorted({row[1] for row in (*blobs, *rows)} - {""})
     still = referred(tx, names)
     return [name for name in names if name not in still]

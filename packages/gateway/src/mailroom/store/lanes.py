@@ -6,9 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from mailroom.notices import NOTICING
 from mailroom.ports import Lane, LaneStatus, Usage
+from mailroom.store.accepting import EVENTS
 from mailroom.store.database import Row, Tx
-from mailroom.store.values import micros, moment, span
+from mailroom.store.values import dump_map, micros, moment, span
 from mailroom_core.model import LaneName
 
 NEXT = """(SELECT min(at) FROM (
@@ -30,11 +32,13 @@ OURS = "SELECT name, epoch FROM lanes WHERE name {names} AND owner = ? ORDER BY 
 RENEW = "UPDATE lanes SET lease_until = ? WHERE name = ?"
 RELEASE = "UPDATE lanes SET owner = '', lease_until = 0, released_at = ? WHERE name = ? AND owner = ? AND epoch = ?"
 END_LEASES = "UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> '' AND substr(owner, 1, ?) = ?"
+END_NOTICING = "DELETE FROM leases WHERE name = ? AND substr(owner, 1, ?) = ?"
 END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution = 'open' AND look_at > ?"
 # Not those that another owner began on the lane before: that one may be alive.
 THEIRS = """ AND EXISTS (SELECT 1 FROM lanes l WHERE l.name = attempts.lane AND l.epoch = attempts.epoch AND substr(l.owner, 1, ?) = ?)"""
 HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
+HELD = "SELECT 1 FROM lanes WHERE name = ? AND held_at IS NOT NULL"
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
 STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
@@ -78,11 +82,14 @@ def end_leases(tx: Tx, owners: str) -> int:
         tx.run(END_DEADLINES + THEIRS, tx.now, tx.now, tx.now, *begins)
     else:
         tx.run(END_DEADLINES, tx.now, tx.now, tx.now)
+    tx.run(END_NOTICING, NOTICING, *begins)
     return tx.run(END_LEASES, *begins)
 
 
-def hold_lane(tx: Tx, lane: LaneName, reason: str) -> None:
+def hold_lane(tx: Tx, lane: LaneName, reason: str, account: str) -> None:
     """See `Store.hold_lane`. Held already: only the reason changes."""
+    if account and tx.one(HELD, lane) is None:
+        tx.run(EVENTS, 0, None, tx.now, "account.needs_attention", reason, dump_map({"account": account, "lane": lane}))
     tx.run(HOLD, lane, reason, tx.now)
 
 

@@ -170,3 +170,35 @@ USERS = (
     "CREATE INDEX links_user ON links (user_name, kind)",
     "CREATE TABLE sign_in_attempts (what TEXT PRIMARY KEY, began_at BIGINT NOT NULL, count BIGINT NOT NULL)",
 )
+
+NOTICES = (
+    """CREATE TABLE notices (
+        id {id} PRIMARY KEY,
+        webhook TEXT NOT NULL,
+        event TEXT NOT NULL,
+        message_id BIGINT NOT NULL,
+        body TEXT NOT NULL,
+        state TEXT NOT NULL,
+        due_at BIGINT,
+        tries INTEGER NOT NULL DEFAULT 0,
+        CONSTRAINT notice_due_while_waiting CHECK ((due_at IS NOT NULL) = (state = 'waiting'))
+    )""",
+    "CREATE INDEX notices_due ON notices (webhook, due_at, id, state) WHERE state = 'waiting'",
+    "CREATE INDEX notices_given_up ON notices (webhook, id, state) WHERE state = 'given up'",
+    "CREATE INDEX notices_log ON notices (webhook, id)",
+    """CREATE TABLE notice_tries (
+        id {serial},
+        notice_id BIGINT NOT NULL,
+        at BIGINT NOT NULL,
+        took BIGINT NOT NULL,
+        status INTEGER NOT NULL,
+        answer TEXT NOT NULL
+    )""",
+    "CREATE INDEX notice_tries_notice ON notice_tries (notice_id)",
+    """CREATE TABLE webhook_targets (
+        webhook TEXT PRIMARY KEY,
+        told_at BIGINT,
+        failing_since BIGINT,
+        paused_until BIGINT NOT NULL DEFAULT 0
+    )""",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from mailroom.notices import Health, NewNotice, News, Notice, NoticeId, NoticeState, NoticeStory, Tried
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports import (
     Action,
@@ -23,7 +24,7 @@ from mailroom.ports import (
     Usage,
     Work,
 )
-from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking
+from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking, telling
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
 from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
@@ -72,9 +73,9 @@ class SqlStore:
         with self._write() as tx:
             return lanes.end_leases(tx, owners)
 
-    def hold_lane(self, lane: LaneName, reason: str) -> None:
+    def hold_lane(self, lane: LaneName, reason: str, *, account: str = "") -> None:
         with self._write() as tx:
-            lanes.hold_lane(tx, lane, reason)
+            lanes.hold_lane(tx, lane, reason, account)
 
     def free_lane(self, lane: LaneName) -> None:
         with self._write() as tx:
@@ -159,6 +160,43 @@ class SqlStore:
     def referred(self, blobs: Sequence[str]) -> set[str]:
         with self._read() as tx:
             return housekeeping.referred(tx, blobs)
+
+    # -- notices
+    def happenings(self, *, limit: int) -> News | None:
+        with self._read() as tx:
+            return telling.happenings(tx, limit)
+
+    def enqueue(self, news: News, notices: Sequence[NewNotice]) -> bool:
+        with self._write() as tx:
+            return telling.enqueue(tx, news, notices)
+
+    def due_notices(self, webhook: str, *, limit: int) -> list[Notice]:
+        with self._read() as tx:
+            return telling.due(tx, webhook, limit)
+
+    def record_tries(self, batch: Sequence[Tried], *, give_up: datetime) -> list[str]:
+        with self._write() as tx:
+            return telling.record(tx, batch, give_up)
+
+    def notices(self, webhook: str, *, state: NoticeState | None = None, limit: int, after: str = "") -> tuple[list[Notice], str]:
+        with self._read() as tx:
+            return telling.log(tx, webhook, state, limit, after)
+
+    def notice(self, number: NoticeId) -> NoticeStory | None:
+        with self._read() as tx:
+            return telling.story(tx, number)
+
+    def replay(self, webhook: str, *, notice: NoticeId | None = None, since: datetime | None = None) -> int:
+        with self._write() as tx:
+            return telling.replay(tx, webhook, notice, since)
+
+    def health(self) -> dict[str, Health]:
+        with self._read() as tx:
+            return telling.health(tx)
+
+    def forget_notices(self, before: datetime, *, limit: int) -> int:
+        with self._write() as tx:
+            return telling.forget(tx, before, limit)
 
     # -- objects and secrets
     def directory(self) -> Directory:
