@@ -1,0 +1,165 @@
+"""The nouns of routing: how a mail came, what had to be looked up, what was decided and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+
+from mailroom_core.model import Envelope
+from mailroom_core.policy.aliases import Alias, Target
+from mailroom_core.policy.answers import Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The limits, as people set them."""
+
+    loop_count: int = 20
+    """Mails of one sender in the window that open something of one kind, or are added to one thing; one more is a loop."""
+    loop_window: timedelta = timedelta(minutes=120)
+    exempt: tuple[str, ...] = ()
+    """Senders without that limit: addresses, domains."""
+    most_hops: int = 50
+    most_answers: int = 3
+    """Automatic answers of ours to one address in the window."""
+    mark: str = ""
+    """Of this installation, in what it writes and forwards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """How a mail came. With an envelope (MX, pipe) only its recipients count; else those that the head names."""
+
+    envelope: Envelope | None = None
+    in_session: bool = False
+    """The client waits for our reply, so that a mail can be refused without writing one."""
+    fallback: Target | None = None
+    """Of the incoming server."""
+    conversation: str = ""
+    """The provider's id of the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A mail that we have sent or handed over, found by one of its ids."""
+
+    target: Target
+    thread: str
+    answer: bool = False
+    """It is an automatic answer of ours."""
+    gone: bool = False
+    """What it belonged to does not exist any more."""
+    message_id: str = ""
+    """Its Message-ID as its author knows it, which the destination must find in In-Reply-To."""
+    correspondents: frozenset[str] = frozenset()
+    """Normalised addresses that have a part in its conversation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What has to be looked up for one mail."""
+
+    ids: tuple[str, ...]
+    """Message-IDs, ours and the provider's."""
+    conversations: tuple[str, ...]
+    """Ids of the conversation: the provider's, and what Thread-Index says."""
+    sender: str
+    """Normalised; empty if there is none."""
+    aliases: tuple[Alias, ...]
+    """Those that may take it: does the sender follow their threads or parents?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """The answers. What is left out is unknown, or never happened."""
+
+    known: Mapping[str, Known] = field(default_factory=dict)
+    """By Message-ID."""
+    conversation: Known | None = None
+    sender_known: bool = False
+    follows: frozenset[str] = frozenset()
+    """Threads that the sender follows."""
+    opened: Mapping[Target, int] = field(default_factory=dict)
+    """Mails of this sender within the window that opened something there."""
+    added: Mapping[str, int] = field(default_factory=dict)
+    """Mails of this sender within the window that were added to one thread."""
+    answers: int = 0
+    """Automatic answers of ours to this sender within the window."""
+
+
+class Verdict(Enum):
+    """What becomes of it; the value is for people."""
+
+    BOUNCE = "it reports that mail of ours did not arrive"
+    REPLY = "it is added to what it answers"
+    ALIAS = "it goes where its alias says"
+    FALLBACK = "it goes where the incoming server says"
+    ANSWERED = "its sender gets an answer, and nothing else happens"
+    REFUSED = "it is refused"
+    LOOP = "it goes round in circles, so nothing happens"
+    IGNORED = "it is kept, and nothing has to happen"
+    QUARANTINED = "it waits in quarantine for a person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One hand-over. Without a thread, something new is opened."""
+
+    target: Target
+    thread: str = ""
+    alias: Alias | None = None
+    known: Known | None = None
+    """What it answers."""
+    automatic: bool = False
+    """It is an automatic answer: a note for those who read, no reason to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule, and what it said of the mail."""
+
+    rule: str
+    said: str
+    decided: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    verdict: Verdict
+    why: str
+    """In words for a person."""
+    routes: tuple[Route, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    """Mails of ours; in a session that ends with a refusal, what we say there."""
+    withheld: str = ""
+    """Why an answer that the rules ask for is not written."""
+    steps: tuple[Step, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The way to the decision, a line each, for commands and pages."""
+        width = max((len(step.rule) for step in self.steps), default=0)
+        shown = [f"{'*' if step.decided else ' '} {step.rule:<{width}}  {step.said}" for step in self.steps]
+        shown.append(f"So {self.verdict.value}: {self.why}.")
+        for route in self.routes:
+            what = f"added to {route.thread}" if route.thread else "opens something new"
+            through = f" through {route.alias.address}" if route.alias else ""
+            note = ", as an automatic answer" if route.automatic else ""
+            shown.append(f"  to {route.target}{through}: {what}{note}")
+        shown += [f"  answer to {each.to}: {each.code} {each.enhanced} {each.text}" for each in self.answers]
+        if self.withheld:
+            shown.append(f"  no answer is written, because {self.withheld}")
+        return shown
+
+
+def dedupe_key(message_id: str, content: str, route: Route) -> str:
+    """By what a second copy is known: the same Message-ID, the same content (`mime.incoming.digest`), the same way. Empty without
+    a Message-ID: such mail is never taken for a copy.
+    """
+    if not message_id:
+        return ""
+    alias = route.alias.address if route.alias else ""
+    parts = (message_id, content, route.target.destination, route.target.kind, route.thread, alias)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
