@@ -129,3 +129,8 @@ def test_a_password_is_kept_for_its_host_alone(api: Api) -> None:
     assert api["objects"].delete("/servers/relay").status_code == 204
     assert "no smarthost" in problem(api["objects"].post("/servers/sink/password", json={"password": "x"}), 422)
     assert "x\r" not in problem(api["objects"].post("/servers/sink/password", json={"password": "x\r"}), 422)
+
+
+def test_what_a_sign_in_has_found_out_about_an_account_stays(api: Api) -> None:
+    for table, expected in (({"client_id": "x", "read_write": False}, False), ({"client_id": "y"}, False), ({"read_write": True}, True)):
+        assert api["objects"].put("/accounts/found out", json=table).json()["read_write"] is expected

@@ -75,3 +75,17 @@ def test_app_only_without_a_mailbox_is_refused_with_what_to_do(world: World) -> 
         world.gateway.run("server", "add-graph", "way", "--account", "nobody")
     assert "no mailbox to send from" in refused.value.stderr
     world.gateway.run("server", "add-graph", "way", "--account", "nobody", "--mailbox", "sender")
+
+
+def test_an_account_can_be_led_back_from_app_only_to_a_persons_sign_in(world: World) -> None:
+    """Also with another app registration, which knows nothing of the first one's secret."""
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send"]})
+    app_only(world, "back", "--mailbox", TOM, "--no-server", secret=CONFIDENTIAL_SECRET)
+    assert sends_only(world, "back")
+    world.gateway.connect(world.emulator, "back", TOM, "--no-server", "--delegated")
+    exported = world.gateway.run("export").partition("[account.back]")[2].partition("\n[")[0]
+    assert 'grant = "application"' not in exported
+    assert "read_write = false" not in exported
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send", "Mail.ReadWrite"]})
+    said = app_only(world, "back", "--no-server", secret=CONFIDENTIAL_SECRET)
+    assert "look before a mail is sent again" in said

@@ -26,6 +26,7 @@ from mailroom.objects import (
 )
 from mailroom.tables import dangling
 from mailroom_core.errors import ConfigError
+from mailroom_core.providers.graph.limits import MIME_LIMIT
 
 letters = st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f")
 names = st.text(letters, min_size=1, max_size=20).filter(str.strip)
@@ -136,3 +137,27 @@ def test_an_app_only_account_needs_a_mailbox_here_or_there(account: str, server:
     found = dangling([app, OutgoingServer(name="out", route=route), Account(name="office")])
     assert [mistake for mistake in found if "no mailbox" in mistake] == found
     assert bool(found) is mistaken
+
+
+def test_what_a_sign_in_has_found_out_stays_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    directory = directory_of([Account(name="office", client_id="x", read_write=False), Account(name="whole", client_id="x")])
+    path = tmp_path / "objects.toml"
+    path.write_text('[account.office]\nclient_id = "x"\n[account.whole]\nclient_id = "x"\n[account.new]\nclient_id = "x"\n')
+    changes, put, _ = plan(directory, read(path, directory))
+    assert [(change.what, change.name) for change in changes] == [("add", "new")]
+    assert put == [Account(name="new", client_id="x")]
+    path.write_text('[account.office]\nclient_id = "x"\nread_write = true\n[account.whole]\nclient_id = "x"\nread_write = false\n')
+    changes, _, _ = plan(directory, read(path, directory))
+    assert [change.fields for change in changes] == [("read_write: False -> True",), ("read_write: True -> False",)]
+
+
+@pytest.mark.parametrize(
+    ("read_write", "max_size", "mistaken"),
+    [(False, MIME_LIMIT + 1, True), (False, MIME_LIMIT, False), (False, 0, False), (True, MIME_LIMIT + 1, False)],
+)
+def test_a_server_promises_no_large_mail_that_its_account_may_not_send(read_write: bool, max_size: int, mistaken: bool) -> None:
+    """What is larger is refused when it comes, whatever the server says."""
+    office = Account(name="office", mailbox="mary@example.com", read_write=read_write)
+    found = dangling([office, OutgoingServer(name="out", route=GraphRoute(account="office"), max_size=max_size)])
+    assert bool(found) is mistaken
+    assert not mistaken or "mailroom connect office --read-write" in found[0]

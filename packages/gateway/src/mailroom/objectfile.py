@@ -37,8 +37,9 @@ class Change:
     """Each changed field as `name: old -> new`."""
 
 
-def read(path: Path) -> list[Object]:
-    """All objects of the file. Raises ConfigError with every mistake and its line."""
+def read(path: Path, directory: Directory | None = None) -> list[Object]:
+    """All objects of the file, over those that are there. Raises ConfigError with every mistake and its line."""
+    present = _by_kind(directory or Directory())
     try:
         text = path.read_text("utf-8")
         document = tomllib.loads(text)
@@ -55,7 +56,7 @@ def read(path: Path) -> list[Object]:
             continue
         for name, table in section.items():
             try:
-                objects.append(tables.read(kind, name, _with_sizes(table)))
+                objects.append(tables.read(kind, name, _with_sizes(table), present[kind].get(name)))
             except ValidationError as problem:
                 for error in problem.errors():
                     line = line_of(text, (kind, name, *error["loc"])) or line_of(text, (f"{kind}.{name}",)) or 1

@@ -34,6 +34,7 @@ from mailroom.objects import (
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import Kind
 from mailroom_core.policy.addresses import is_deliverable
+from mailroom_core.providers.graph.limits import MIME_LIMIT
 
 KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application | Webhook]] = {
     "account": Account,
@@ -48,8 +49,13 @@ _MOST = 2**53
 """Numbers beyond are not the same in every language."""
 
 
-def read(kind: str, name: str, table: dict[str, Any]) -> Object:
-    """The object of a table. Raises ConfigError, and pydantic's ValidationError for values of a wrong type."""
+def read(kind: str, name: str, table: dict[str, Any], old: Object | None = None) -> Object:
+    """The object of a table; what a sign-in has found out about `old` stays, unless the table says otherwise.
+
+    Raises ConfigError, and pydantic's ValidationError for values of a wrong type.
+    """
+    if isinstance(old, Account) and isinstance(table, dict):
+        table = {"read_write": old.read_write, **table}
     if not name.strip():
         raise ConfigError("needs a name")
     field_name, words = CHOICES.get(kind, ("", {}))
@@ -153,7 +159,7 @@ def plain(value: Any) -> Any:
 
 
 def dangling(objects: Iterable[Object]) -> list[str]:
-    """Names that point nowhere, and servers whose account has no mailbox to send from."""
+    """Names that point nowhere, and servers that want more of their account than it has: a mailbox to send from, large mail."""
     objects = list(objects)
     accounts = {item.name: item for item in objects if isinstance(item, Account)}
     domains = {item.name for item in objects if isinstance(item, AliasDomain)}
@@ -169,6 +175,11 @@ def dangling(objects: Iterable[Object]) -> list[str]:
                     f"server {item.name!r} has no mailbox to send from: the account {account!r} is app-only; "
                     f"give one of them a mailbox, or the server the mailbox `sender`"
                 )
+            if isinstance(item.route, GraphRoute) and item.max_size > MIME_LIMIT and _only_sends(accounts.get(account)):
+                found.append(
+                    f"server {item.name!r} has max_size {item.max_size}, and its account {account!r} may only send: that carries at most "
+                    f"{MIME_LIMIT} bytes; leave max_size out, or run: mailroom connect {account} --read-write"
+                )
         if isinstance(item, Application) and item.alias_domain and item.alias_domain not in domains:
             found.append(f"application {item.name!r} names the alias domain {item.alias_domain!r}, which does not exist")
         if isinstance(item, Webhook) and item.application and item.application not in applications:
@@ -178,3 +189,7 @@ def dangling(objects: Iterable[Object]) -> list[str]:
 
 def _is_nobody(account: Account | None) -> bool:
     return account is not None and account.grant is GrantType.APPLICATION and not account.mailbox
+
+
+def _only_sends(account: Account | None) -> bool:
+    return account is not None and not account.read_write

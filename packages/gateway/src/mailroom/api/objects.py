@@ -132,9 +132,9 @@ def _add_routes(kind: str) -> None:
         return _whole(_known(office, kind, name), kind)
 
     def put(token: MayWriteObjects, office: TheOffice, name: Name, table: Table) -> Table:
-        made = tables.read(kind, name, table)
         office.look()
         others = _everything(office.directory())
+        made = tables.read(kind, name, table, others.get((kind, name)))
         if isinstance(made, Application) and isinstance(old := others.get((kind, name)), Application):
             made = replace(made, key=old.key)
         before = tables.dangling(others.values())
@@ -156,7 +156,7 @@ def _add_routes(kind: str) -> None:
 
     router.add_api_route(path, list_all, description=f"Every {words}.", name=f"list {kind}")
     router.add_api_route(f"{path}/{{name:path}}", get, description=f"One {words}.", name=f"get {kind}")
-    text = f"Add or replace one {words}; what is not given has its default."
+    text = f"Add or replace one {words}; what is not given has its default (an account's `read_write`: what it was)."
     router.add_api_route(f"{path}/{{name:path}}", put, methods=["PUT"], description=text, name=f"put {kind}", openapi_extra=body)
     router.add_api_route(
         f"{path}/{{name:path}}", delete, methods=["DELETE"], status_code=204, description=f"Remove one {words}.", name=f"delete {kind}"

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option("--mailbox", default="", help="The address of the mailbox that signs in; app-only: the one to send from.")
 @click.option("--client-id", default="", help="Application (client) ID of your app registration.")
 @click.option("--tenant", default="", help="Directory (tenant) ID or domain; needed for app-only and for single-tenant registrations.")
-@click.option("--app-only", is_flag=True, help="Client credentials instead of a person's sign-in.")
+@click.option(
+    "--app-only/--delegated", default=None, help="Client credentials instead of a person's sign-in, or a person's sign-in (at first)."
+)
 @click.option("--secret", "with_secret", is_flag=True, help="Ask for a client secret (or read it from standard input).")
 @click.option("--certificate", type=click.Path(path_type=Path, exists=True), help="PEM with certificate and RSA key instead of a secret.")
 @click.option(
@@ -47,7 +49,7 @@ def connect(
     mailbox: str,
     client_id: str,
     tenant: str,
-    app_only: bool,
+    app_only: bool | None,
     with_secret: bool,
     certificate: Path | None,
     send_only: bool | None,
@@ -65,13 +67,15 @@ def connect(
 
     with context.parts() as parts:
         known = parts.directory().accounts.get(name) or Account(name=name, tenant="consumers" if personal else "common")
+        grant = known.grant if app_only is None else GrantType.APPLICATION if app_only else GrantType.DELEGATED
         account = replace(
             known,
             mailbox=mailbox or known.mailbox,
             client_id=client_id or known.client_id,
             tenant=tenant or known.tenant,
-            grant=GrantType.APPLICATION if app_only else known.grant,
-            read_write=known.read_write if send_only is None else not send_only,
+            grant=grant,
+            # What one grant may do says nothing about another one.
+            read_write=known.read_write or grant is not known.grant if send_only is None else not send_only,
             shared=known.shared and not personal,
             cloud=cloud or known.cloud,
             login_url=login_url or known.login_url,
@@ -85,7 +89,7 @@ def connect(
                 "app-only is no mailbox by itself; name the one to send from with --mailbox ADDRESS, or say --no-server, and name it with "
                 "`mailroom server add-graph --mailbox`"
             )
-        proof = _proof(with_secret, certificate)
+        proof = _proof(with_secret, certificate, other_app=account.client_id != known.client_id)
         signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
         account = replace(account, mailbox=account.mailbox or signed.mailbox)
         rights = signin.rights_of(account, signed, mailbox)
@@ -103,14 +107,14 @@ def _mailbox_of_server(parts: Parts, account: str) -> str:
     return min(named, key=lambda each: each == "sender", default="")
 
 
-def _proof(with_secret: bool, certificate: Path | None) -> dict[str, str]:
-    """What proves the app registration from now on; nothing if that stays as it is."""
+def _proof(with_secret: bool, certificate: Path | None, *, other_app: bool) -> dict[str, str] | None:
+    """What proves the app registration from now on; None if that stays as it is, empty if there is another one that needs no proof."""
     if certificate is not None:
         return {"certificate": certificate.read_text()}
     if with_secret:
         prompt = "Client secret (its value, not its ID): "
         return {"secret": getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().strip()}
-    return {}
+    return {} if other_app else None
 
 
 def _store(parts: Parts, account: Account, *, with_server: bool) -> None:

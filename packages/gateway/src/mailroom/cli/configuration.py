@@ -73,7 +73,10 @@ def _who_may(made: Application) -> str:
     """Without a password: who comes in as this application."""
     ways = [*made.networks, *(f"the certificate {each}" for each in made.certificates)]
     if not ways:
-        return f"{made.name} is there, but nobody can submit as it: it has no password, no --network and no --certificate."
+        return (
+            f"{made.name} is there, but nobody can submit as it by SMTP: it has no password, no --network and no --certificate. "
+            f"For HTTP and sendmail: mailroom token add NAME --application {made.name} --scope messages:send"
+        )
     return f"{made.name} is there, without a password: who comes from {', '.join(ways)} is it."
 
 
@@ -326,8 +329,8 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Make accounts, servers, alias domains and applications match a file."""
     from mailroom import objectfile
 
-    wanted = objectfile.read(file)
     with context.parts() as parts:
+        wanted = objectfile.read(file, parts.directory())
         changes, put, remove = objectfile.plan(parts.directory(), wanted)
         if changes and not dry_run:
             parts.store.apply(put, remove, by=f"apply {file.name}")

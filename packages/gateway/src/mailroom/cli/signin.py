@@ -41,8 +41,8 @@ class Signed:
     """Who signed in; empty for app-only."""
 
 
-def sign_in(parts: Parts, account: Account, proof: Mapping[str, str], *, port: int, browser: bool) -> Signed:
-    """Get a grant; `proof` is the app registration's new one, if there is one. Raises VaultError."""
+def sign_in(parts: Parts, account: Account, proof: Mapping[str, str] | None, *, port: int, browser: bool) -> Signed:
+    """Get a grant; `proof` is the app registration's new one; None: it stays. Raises VaultError."""
     app = parts.vault.app(account, proof)
     if account.grant is GrantType.APPLICATION:
         return asyncio.run(_app_only(app))

@@ -95,8 +95,8 @@ class SealedVault:
             return await self._refresh_once(account, refused)
 
     def app(self, account: Account, proof: Mapping[str, str] | None = None) -> App:
-        """The app registration with its proof, if it has one; `proof` is one that is not kept yet."""
-        registration = proof or self.open(f"app:{account.name}") or {}
+        """The app registration with its proof, if it has one; `proof` is one that is not kept yet, empty for none."""
+        registration = (self.open(f"app:{account.name}") or {}) if proof is None else proof
         app = App(account.client_id, account.tenant, cloud=cloud_of(account))
         if secret := registration.get("secret"):
             return replace(app, proof=Secret(secret))
@@ -107,8 +107,8 @@ class SealedVault:
     async def connected(self, account: str, grant: Grant, proof: Mapping[str, str] | None = None) -> None:
         """Keep what a sign-in gave, and with what, when nobody is refreshing the grant of before, who would write over it."""
         async with self._alone(account):
-            if proof:
-                await asyncio.to_thread(self.seal, f"app:{account}", proof)
+            if proof is not None:
+                await asyncio.to_thread(self.seal, f"app:{account}", proof or None)
             await asyncio.to_thread(self.keep, account, grant)
 
     def forget(self) -> None:
