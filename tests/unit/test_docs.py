@@ -19,7 +19,23 @@ from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from docs import diagram
 from mailroom import objectfile
 from mailroom.cli import main
-from mailroom.objects import OBJECT_KINDS, Account, AliasDomain, Application, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute, Webhook
+from mailroom.objects import (
+    CHOICES,
+    OBJECT_KINDS,
+    Account,
+    Alias,
+    AliasDomain,
+    Application,
+    Destination,
+    GraphInbox,
+    GraphRoute,
+    InboxTarget,
+    IncomingServer,
+    OutgoingServer,
+    SinkRoute,
+    SmarthostRoute,
+    Webhook,
+)
 from mailroom.observe import events
 from mailroom.settings import ListenerSettings, Settings, load
 from mailroom_core.oauth.microsoft import GLOBAL
@@ -114,9 +130,14 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "#### `graph = { ... }`": (GraphRoute, "[account.x]\n[server.x]\n[server.x.graph]\n", ""),
     "#### `smarthost = { ... }`": (SmarthostRoute, "[server.x]\n[server.x.smarthost]\n", ""),
     "#### `sink = { ... }`": (SinkRoute, "[server.x]\n[server.x.sink]\n", ""),
+    "### `[destination.NAME]`": (Destination, "[destination.x]\n", "[destination.x.inbox]\n"),
+    "#### `inbox = { ... }`": (InboxTarget, "[destination.x]\n[destination.x.inbox]\n", ""),
+    '### `[alias."ADDRESS"]`': (Alias, "[destination.x.inbox]\n[alias.'a@b.example']\n", ""),
+    "### `[incoming.NAME]`": (IncomingServer, "[account.x]\n[incoming.x]\n", "[incoming.x.graph]\naccount = 'x'\n"),
+    '#### `graph = { account = "NAME" }`': (GraphInbox, "[account.x]\n[incoming.x]\n[incoming.x.graph]\n", ""),
 }
-REQUIRED = {"account": '"x"', "host": '"relay.example"', "url": '"https://shop.example/hook"'}
-NOT_IN_FILE = {"name", "key", "route"}
+REQUIRED = {"account": '"x"', "destination": '"x"', "host": '"relay.example"', "url": '"https://shop.example/hook"'}
+NOT_IN_FILE = {"name", "key", *(name for name, _ in CHOICES.values())}
 
 
 @pytest.mark.parametrize("heading", KINDS)
@@ -148,7 +169,15 @@ def test_the_example_of_objects_can_be_applied_and_comes_out_as_it_went_in(tmp_p
     written = tmp_path / "written.toml"
     written.write_text(run("--data", data, "export").stdout)
     assert "Nothing to change" in run("--data", data, "apply", str(written)).output
-    assert {type(item) for item in objectfile.read(written)} == {Account, AliasDomain, Application, OutgoingServer}
+    assert {type(item) for item in objectfile.read(written)} == {
+        Account,
+        Alias,
+        AliasDomain,
+        Application,
+        Destination,
+        IncomingServer,
+        OutgoingServer,
+    }
 
 
 def test_the_example_of_settings_can_be_read() -> None:

@@ -9,14 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailroom_core.flow import NoResponse, Response
-from mailroom_core.model import Deferred, Failed, Held
+from mailroom_core.model import Deferred, Failed, Held, Trouble
 from mailroom_core.providers.graph.errors import (
     HOURS,
     NO_MAILBOX,
     ROWS,
     Fate,
     Row,
-    Trouble,
     error_codes,
     judge,
     may_have_acted,

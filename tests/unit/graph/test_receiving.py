@@ -8,14 +8,10 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from mailroom_core.flow import Response
-from mailroom_core.model import Deferred, Held, Remote
+from mailroom_core.model import After, Arrived, Deferred, Held, NotConvertible, NotThere, Remote
 from mailroom_core.providers.graph.receiving import (
-    After,
-    Arrived,
     Changes,
     CursorLost,
-    NotConvertible,
-    NotThere,
     acknowledge,
     changes,
     fetch,

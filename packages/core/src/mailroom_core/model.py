@@ -6,7 +6,7 @@ Times are aware UTC `datetime`, sizes are `int` bytes, message content is `bytes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NewType
 
@@ -43,6 +43,16 @@ class Kind(Enum):
 
     TRANSACTIONAL = "transactional"
     BULK = "bulk"
+
+
+class After(Enum):
+    """What becomes of a message in its mailbox when it is safe with us."""
+
+    READ = "read"
+    MOVE = "move"
+    DELETE = "delete"
+    NOTHING = "nothing"
+    """It stays as it is; for who may only read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,9 @@ class Held:
 
 Outcome = Sent | Deferred | Failed | Unknown | Held
 
+Trouble = Deferred | Failed | Held
+"""Every outcome of a request that did not do what it was for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -187,3 +200,23 @@ class Remote:
     remote_id: str = ""
     internet_message_id: str = ""
     conversation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message in a mailbox, by every name that its provider has for it."""
+
+    remote: Remote
+    received_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The message, or the folder, is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotConvertible:
+    """The provider can't make a mail of this item."""
+
+    reply: Reply

@@ -131,6 +131,9 @@ def _by_kind(directory: Directory) -> dict[str, dict[str, Any]]:
         "server": dict(directory.servers),
         "application": dict(directory.applications),
         "webhook": dict(directory.webhooks),
+        "destination": dict(directory.destinations),
+        "alias": dict(directory.aliases),
+        "incoming": dict(directory.incoming),
     }
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
+from mailroom_core.model import After
+
 MiB = 1024 * 1024
 
 
@@ -141,8 +143,88 @@ class Application:
     alias_domain: str = ""
     """Its notification address serves senders whose domain is not ours."""
     kind: str = "transactional"
+    answers: str = ""
+    """The destination of answers to its mail; empty: as any other mail."""
     max_size: int = 150 * MiB
     per_minute: int = 0
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphInbox:
+    """A mailbox at Microsoft 365, read by Graph."""
+
+    account: str
+    mailbox: str = ""
+    """Empty: the account's own."""
+    folder: str = "inbox"
+    """A well-known name, or a path such as `Inbox/Invoices`."""
+
+
+Inbox = GraphInbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncomingServer:
+    """Where mail is fetched."""
+
+    name: str
+    source: Inbox
+    after: After = After.READ
+    """What becomes of a mail there when it is safe here; `nothing` where the account may only read."""
+    move_to: str = ""
+    """The folder for `move`."""
+    destination: str = ""
+    """Takes what no alias wants; empty: it waits in quarantine."""
+    every_minutes: int = 5
+    authserv_id: str = ""
+    """The name under which this mailbox's server writes Authentication-Results; empty: nobody counts as authenticated."""
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxTarget:
+    """The built-in inbox: conversations in the console."""
+
+    followers: tuple[str, ...] = ()
+    """Addresses that get a copy of every mail of a conversation."""
+
+
+Target = InboxTarget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Who takes mail that has come in."""
+
+    name: str
+    target: Target
+    active: bool = True
+
+
+class Writers(Enum):
+    """Who may write to an alias."""
+
+    EVERYONE = "everyone"
+    KNOWN = "known"
+    """Those whom we have written to."""
+    FOLLOWERS = "followers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """An address of ours whose mail goes to a destination."""
+
+    name: str
+    """The full address."""
+    destination: str
+    writers: Writers = Writers.EVERYONE
+    authenticated: bool = False
+    """Only mail whose sender is proven."""
+    any_domain: bool = False
+    """The local part alone decides."""
+    refusal: str = ""
+    """What somebody is told who may not write to it; empty: our own words."""
     active: bool = True
 
 
@@ -222,13 +304,16 @@ class Webhook:
     """Nothing is kept for one that is not, and what waits for it stays."""
 
 
-Object = Account | OutgoingServer | AliasDomain | Application | Suppression | Token | Webhook
+Object = Account | OutgoingServer | AliasDomain | Application | Destination | Alias | IncomingServer | Suppression | Token | Webhook
 
 OBJECT_KINDS: dict[str, type[Object]] = {
     "account": Account,
     "server": OutgoingServer,
     "alias_domain": AliasDomain,
     "application": Application,
+    "destination": Destination,
+    "alias": Alias,
+    "incoming": IncomingServer,
     "suppression": Suppression,
     "token": Token,
     "webhook": Webhook,
@@ -236,7 +321,11 @@ OBJECT_KINDS: dict[str, type[Object]] = {
 
 ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
 
-CHOICES: dict[str, tuple[str, dict[str, type]]] = {"server": ("route", dict(ROUTES))}
+CHOICES: dict[str, tuple[str, dict[str, type]]] = {
+    "server": ("route", dict(ROUTES)),
+    "incoming": ("source", {"graph": GraphInbox}),
+    "destination": ("target", {"inbox": InboxTarget}),
+}
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
 
 
@@ -260,6 +349,9 @@ class Directory:
     servers: dict[str, OutgoingServer] = field(default_factory=dict)
     alias_domains: dict[str, AliasDomain] = field(default_factory=dict)
     applications: dict[str, Application] = field(default_factory=dict)
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
+    incoming: dict[str, IncomingServer] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
@@ -63,6 +64,8 @@ class NewMessage:
     digest: str = ""
     """Of what came with the idempotency key, so that another body under the same key is noticed."""
     tags: tuple[str, ...] = ()
+    source: str = ""
+    """The incoming server that it was fetched by; empty on the way out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class Message:
     size: int
     rewrite_from: str
     tags: tuple[str, ...] = ()
+    source: str = ""
     raw: bytes | None
     """The bytes where they lie in the row and were asked for."""
     blob: str
@@ -265,6 +269,45 @@ class Usage:
     size: int
 
 
+# ---- fetching -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """An incoming server, as the store knows it."""
+
+    name: str
+    lane: LaneName
+    due_at: datetime
+    """When it is looked at next."""
+    cursor: str
+    looked_at: datetime | None
+    """When a look was last finished."""
+    trouble: str
+    """Why the last look did not end well; empty if it did."""
+
+
+class Watch(Protocol):
+    """When each incoming server is looked at. A part of the store, on its clock; each method is one transaction."""
+
+    def over(self, servers: Mapping[str, LaneName]) -> None:
+        """These are looked at, and no others; new ones at once. One whose lane has changed begins anew."""
+
+    def all(self) -> list[Watched]: ...
+
+    def due(self, lane: Lane) -> list[Watched]:
+        """Those of a lane whose time has come; none for who does not own the lane any more."""
+
+    def now(self, names: Sequence[str]) -> None:
+        """Look at these as soon as their lanes allow it; during a look, once more after it."""
+
+    def keep(self, lane: Lane, name: str, cursor: str) -> None:
+        """What was before this cursor is safe. Nothing happens for who does not own the lane any more."""
+
+    def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
+        """A look has ended; if somebody wished for another one meanwhile, that one is due."""
+
+
 # ---- looking and steering -------------------------------------------------------------------------------------------
 
 
@@ -308,6 +351,14 @@ class Store(Protocol):
     @property
     def users(self) -> Users:
         """People who sign in to the console."""
+
+    @property
+    def watch(self) -> Watch:
+        """When each incoming server is looked at."""
+
+    @property
+    def conversations(self) -> Conversations:
+        """The built-in inbox."""
 
     # -- way in
     def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:

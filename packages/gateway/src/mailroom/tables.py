@@ -7,7 +7,7 @@ of the table.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from ipaddress import ip_network
@@ -19,10 +19,14 @@ from pydantic import TypeAdapter
 from mailroom.objects import (
     CHOICES,
     Account,
+    Alias,
     AliasDomain,
     Application,
+    Destination,
     GrantType,
     GraphRoute,
+    InboxTarget,
+    IncomingServer,
     Object,
     OutgoingServer,
     SmarthostRoute,
@@ -32,16 +36,19 @@ from mailroom.objects import (
     object_kind,
 )
 from mailroom_core.errors import ConfigError
-from mailroom_core.model import Kind
+from mailroom_core.model import After, Kind
 from mailroom_core.policy.addresses import is_deliverable
 from mailroom_core.providers.graph.limits import MIME_LIMIT
 
-KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application | Webhook]] = {
+KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application | Destination | Alias | IncomingServer | Webhook]] = {
     "account": Account,
     "alias_domain": AliasDomain,
     "server": OutgoingServer,
     "application": Application,
     "webhook": Webhook,
+    "destination": Destination,
+    "alias": Alias,
+    "incoming": IncomingServer,
 }
 NOT_IN_TABLE = {"name", "key"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -106,6 +113,21 @@ def _mistakes(item: Any) -> Iterable[str]:
                 yield "connections: 1 to 100"
         case Webhook():
             yield from _webhook(item)
+        case Alias():
+            if not is_deliverable(item.name):
+                yield f"{item.name!r} is no address; an alias is called by its full address"
+        case IncomingServer():
+            yield from _mistakes(item.source)
+            if item.every_minutes < 1:
+                yield "every_minutes: 1 at least"
+            if (item.after is After.MOVE) != bool(item.move_to):
+                yield 'move_to names the folder for after = "move", and nothing else'
+        case Destination():
+            yield from _mistakes(item.target)
+        case InboxTarget():
+            for address in item.followers:
+                if not is_deliverable(address):
+                    yield f"followers: {address!r} is no address"
         case _:
             pass
 
@@ -164,6 +186,7 @@ def dangling(objects: Iterable[Object]) -> list[str]:
     accounts = {item.name: item for item in objects if isinstance(item, Account)}
     domains = {item.name for item in objects if isinstance(item, AliasDomain)}
     applications = {item.name for item in objects if isinstance(item, Application)}
+    destinations = {item.name for item in objects if isinstance(item, Destination)}
     found = []
     for item in objects:
         if isinstance(item, OutgoingServer) and isinstance(item.route, GraphRoute | SmarthostRoute):
@@ -184,7 +207,28 @@ def dangling(objects: Iterable[Object]) -> list[str]:
             found.append(f"application {item.name!r} names the alias domain {item.alias_domain!r}, which does not exist")
         if isinstance(item, Webhook) and item.application and item.application not in applications:
             found.append(f"webhook {item.name!r} names the application {item.application!r}, which does not exist")
+        found += _dangling_in(item, accounts, destinations)
     return found
+
+
+def _dangling_in(item: Object, accounts: Mapping[str, Account], destinations: Collection[str]) -> Iterable[str]:
+    """The same for the way in."""
+    match item:
+        case IncomingServer():
+            kind, wanted = "incoming server", item.destination
+            account = accounts.get(item.source.account)
+            if account is None:
+                yield f"{kind} {item.name!r} names the account {item.source.account!r}, which does not exist"
+            elif not item.source.mailbox and _is_nobody(account):
+                yield f"{kind} {item.name!r} has no mailbox to read: the account {account.name!r} is app-only; give the server a mailbox"
+        case Alias():
+            kind, wanted = "alias", item.destination
+        case Application():
+            kind, wanted = "application", item.answers
+        case _:
+            return
+    if wanted and wanted not in destinations:
+        yield f"{kind} {item.name!r} names the destination {wanted!r}, which does not exist; add [destination.{wanted}]"
 
 
 def _is_nobody(account: Account | None) -> bool:

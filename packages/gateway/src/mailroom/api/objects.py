@@ -32,7 +32,15 @@ from mailroom_core.policy.addresses import is_deliverable, normalize
 router = APIRouter(tags=["Objects"])
 Name = Annotated[str, Path(max_length=120)]
 Table = dict[str, Any]
-PLURALS = {"account": "accounts", "server": "servers", "application": "applications", "alias_domain": "alias-domains"}
+PLURALS = {
+    "account": "accounts",
+    "server": "servers",
+    "application": "applications",
+    "alias_domain": "alias-domains",
+    "destination": "destinations",
+    "alias": "aliases",
+    "incoming": "incoming",
+}
 
 
 class Credential(BaseModel):

@@ -192,8 +192,3 @@ def user_changed(user: str, by: str, what: str) -> None:
 def set_up_needed(file: str) -> None:
     """Nobody can sign in to the console yet: the file holds the link that makes the first administrator."""
     _emit("warning", "set_up_needed", file=file, hint="open the link in this file in a browser")
-
-
-def provider_trouble(why: str) -> None:
-    """Nobody can sign in through the identity provider."""
-    _emit("error", "provider_trouble", why=why)

@@ -11,7 +11,7 @@ from mailroom.store.values import dump_map, dump_reply, dump_tags, micros
 from mailroom_core.model import Kind, MessageId, State
 
 MESSAGES = """INSERT INTO messages (id, accepted_at, lifetime, sender, header_from, header_message_id, subject, application, kind, size,
-    rewrite_from, blob, tags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    rewrite_from, blob, tags, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 RAWS = "INSERT INTO raws (message_id, bytes) VALUES (?, ?)"
 DELIVERIES = """INSERT INTO deliveries (id, message_id, recipient, server, lane, bulk, state, due_at, lane_expiry, reply, updated_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -82,6 +82,7 @@ def _message_row(message: NewMessage) -> tuple[object, ...]:
         message.rewrite_from,
         message.blob,
         dump_tags(message.tags),
+        message.source,
     )
 
 

@@ -13,11 +13,12 @@ from mailroom.store.database import Row, Tx
 from mailroom.store.values import dump_map, micros, moment, span
 from mailroom_core.model import LaneName
 
-NEXT = """(SELECT min(at) FROM (
-        SELECT min(due_at) AS at FROM deliveries WHERE lane = l.name AND state = 'queued' AND bulk = 0
+MAIL = """SELECT min(due_at) AS at FROM deliveries WHERE lane = l.name AND state = 'queued' AND bulk = 0
         UNION ALL SELECT min(due_at) FROM deliveries WHERE lane = l.name AND state = 'queued' AND bulk = 1
-        UNION ALL SELECT min(look_at) FROM attempts WHERE lane = l.name AND look_at IS NOT NULL) AS times)"""
-"""The earliest time that something of lane `l` is to be done: three looks into indices."""
+        UNION ALL SELECT min(look_at) FROM attempts WHERE lane = l.name AND look_at IS NOT NULL"""
+NEXT = f"(SELECT min(at) FROM ({MAIL} UNION ALL SELECT min(due_at) FROM sources WHERE lane = l.name) AS times)"  # noqa: S608  # ours
+"""The earliest time that something of lane `l` is to be done: four looks into indices."""
+NEXT_MAIL = f"(SELECT min(at) FROM ({MAIL}) AS times)"  # noqa: S608  # ours
 
 # A lane waits from when its first delivery was due or from when it was given back, whichever is later: so lanes take turns, and one
 # with an old backlog does not come first for ever.
@@ -41,7 +42,7 @@ HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
 HELD = "SELECT 1 FROM lanes WHERE name = ? AND held_at IS NOT NULL"
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
-STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT} FROM lanes l ORDER BY l.name"  # noqa: S608  # NEXT is ours
+STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT_MAIL} FROM lanes l ORDER BY l.name"  # noqa: S608  # ours
 WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
     UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
 USAGE = "SELECT count(*), COALESCE(sum(recipients), 0), COALESCE(sum(size), 0) FROM attempts WHERE lane = ? AND started_at >= ?"

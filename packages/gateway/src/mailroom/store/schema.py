@@ -202,3 +202,43 @@ NOTICES = (
         paused_until BIGINT NOT NULL DEFAULT 0
     )""",
 )
+
+INCOMING = (
+    # The incoming server that a message was fetched by; empty on the way out.
+    "ALTER TABLE messages ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX deliveries_internet_message_id ON deliveries (internet_message_id) WHERE internet_message_id <> ''",
+    """CREATE TABLE sources (
+        name TEXT PRIMARY KEY,
+        lane TEXT NOT NULL,
+        due_at BIGINT NOT NULL,
+        cursor TEXT NOT NULL DEFAULT '',
+        looked_at BIGINT,
+        trouble TEXT NOT NULL DEFAULT ''
+    )""",
+    "CREATE INDEX sources_due ON sources (lane, due_at)",
+    """CREATE TABLE conversations (
+        id {id} PRIMARY KEY,
+        destination TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        customer TEXT NOT NULL,
+        state TEXT NOT NULL,
+        assignee TEXT NOT NULL DEFAULT '',
+        opened_at BIGINT NOT NULL,
+        changed_at BIGINT NOT NULL
+    )""",
+    "CREATE INDEX conversations_changed ON conversations (state, changed_at)",
+    # message_id: none for a note. header_message_id: by which an answer finds its conversation.
+    """CREATE TABLE entries (
+        id {serial},
+        conversation_id BIGINT NOT NULL,
+        kind TEXT NOT NULL,
+        message_id BIGINT,
+        header_message_id TEXT NOT NULL,
+        author TEXT NOT NULL,
+        text TEXT NOT NULL,
+        at BIGINT NOT NULL
+    )""",
+    "CREATE INDEX entries_conversation ON entries (conversation_id, id)",
+    "CREATE UNIQUE INDEX entries_message ON entries (conversation_id, message_id) WHERE message_id IS NOT NULL",
+    "CREATE INDEX entries_header ON entries (header_message_id) WHERE header_message_id <> ''",
+)

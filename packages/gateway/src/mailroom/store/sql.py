@@ -25,8 +25,10 @@ from mailroom.ports import (
     Work,
 )
 from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking, telling
+from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
+from mailroom.store.watch import SqlWatch
 from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
 
 COUNT_NODE = "UPDATE meta SET value = value + 1 WHERE name = 'node'"
@@ -43,6 +45,8 @@ class SqlStore:
         self._read = database.read
         self._on_close = on_close
         self.users = SqlUsers(database)
+        self.watch = SqlWatch(database)
+        self.conversations = SqlConversations(database)
 
     # -- way in
     def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:

@@ -15,7 +15,7 @@ _STATES = {state.value: state for state in State}
 _KINDS = {kind.value: kind for kind in Kind}
 
 MESSAGE = """m.id, m.accepted_at, m.sender, m.header_from, m.header_message_id, m.subject, m.application, m.kind, m.size, m.rewrite_from,
-    m.blob, m.tags"""
+    m.blob, m.tags, m.source"""
 DELIVERY = """d.id, d.message_id, d.recipient, d.server, d.lane, d.state, d.due_at,
     d.lane_expiry + l.paused, l.held_at,
     d.attempts, d.reply, d.remote_id, d.internet_message_id, d.conversation_id, d.updated_at"""
@@ -57,7 +57,7 @@ def dump_tags(tags: Sequence[str]) -> str:
 
 def message_of(row: Sequence[Any], raw: bytes | None = None) -> Message:
     """From the columns `MESSAGE`."""
-    number, accepted, sender, header_from, header_message_id, subject, application, kind, size, rewrite, blob, tags = row
+    number, accepted, sender, header_from, header_message_id, subject, application, kind, size, rewrite, blob, tags, source = row
     return Message(
         id=MessageId(number),
         accepted_at=moment(accepted),
@@ -72,6 +72,7 @@ def message_of(row: Sequence[Any], raw: bytes | None = None) -> Message:
         raw=raw,
         blob=blob,
         tags=tuple(tags.split()),
+        source=source,
     )
 
 

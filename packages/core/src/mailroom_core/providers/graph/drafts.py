@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mailroom_core.flow import Flow, NoResponse, Note, Request, Streamed, ask, json_object
-from mailroom_core.model import Remote
-from mailroom_core.providers.graph.errors import Trouble, judge, may_have_acted, no_answer
+from mailroom_core.model import Remote, Trouble
+from mailroom_core.providers.graph.errors import judge, may_have_acted, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.marker import mark_json, mark_mime, marker_filter, marker_of
 from mailroom_core.providers.graph.messages import is_success, remote_of, search, unreadable

@@ -12,10 +12,7 @@ from datetime import timedelta
 from enum import Enum
 
 from mailroom_core.flow import NoResponse, Response, json_object
-from mailroom_core.model import Deferred, Failed, Held, Reply
-
-Trouble = Deferred | Failed | Held
-"""Every outcome of a request that did not do what it was for."""
+from mailroom_core.model import Deferred, Failed, Held, Reply, Trouble
 
 HOURS = timedelta(hours=2)
 """For limits that are counted over a day. A part of the budget comes back every hour, so looking again is worth it."""

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mailroom_core.flow import Flow, NoResponse, Note, ask, json_object
-from mailroom_core.model import Deferred, Held, Outcome, Remote, Reply, Sent, Unknown
+from mailroom_core.model import Deferred, Held, Outcome, Remote, Reply, Sent, Trouble, Unknown
 from mailroom_core.policy.addresses import normalize
 from mailroom_core.providers.graph.drafts import delete_draft, sweep
-from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
+from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox, quoted
 from mailroom_core.providers.graph.marker import marker_filter, marker_of
 from mailroom_core.providers.graph.messages import FIELDS, Message, recipients_of, remote_of, search, unreadable

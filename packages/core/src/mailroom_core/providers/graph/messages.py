@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mailroom_core.flow import Flow, NoResponse, Response, ask, json_object
-from mailroom_core.model import Deferred, Remote, Reply
+from mailroom_core.model import Deferred, Remote, Reply, Trouble
 from mailroom_core.policy.addresses import normalize
-from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
+from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.marker import EXPAND
 

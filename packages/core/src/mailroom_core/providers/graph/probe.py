@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailroom_core.flow import Flow, NoResponse, Request, ask, json_object
-from mailroom_core.model import Held
+from mailroom_core.model import Held, Trouble
 from mailroom_core.oauth.scopes import Tier, granted, tier_of
 from mailroom_core.providers.graph.drafts import MIME, delete_draft
-from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
+from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.marker import HEADER
 from mailroom_core.providers.graph.messages import is_success, remote_of

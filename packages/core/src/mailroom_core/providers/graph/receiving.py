@@ -4,18 +4,18 @@ Two ways to learn what is new. `unread` reads the oldest unread mail again and a
 needs no memory. `changes` follows a delta link, which the caller keeps: for who may only read. Never a following page of the first,
 because pages shift while mail is marked (microsoft-graph-docs#7569).
 
-Every flow returns a `Trouble` where Graph did not do what was asked; `NotThere` where the message is gone.
+Every flow returns a `Trouble` where Graph did not do what was asked, `NotThere` where the message is gone, and `NotConvertible` where
+Graph can't make MIME of an item (ErrorMimeContentConversionFailed; microsoft-graph-docs#2913).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
 
 from mailroom_core.flow import Flow, NoResponse, Request, Response, ask, json_object
-from mailroom_core.model import Deferred, Remote, Reply
-from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
+from mailroom_core.model import After, Arrived, Deferred, NotConvertible, NotThere, Trouble
+from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import IMMUTABLE, Mailbox, quoted
 from mailroom_core.providers.graph.messages import Message, is_success, remote_of, unreadable
 
@@ -49,14 +49,6 @@ _LOST = frozenset({"syncstatenotfound", "resyncrequired"})
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """One message of a mailbox, by every name that Graph has for it."""
-
-    remote: Remote
-    received_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
     """One page of what is new. Ask again with `cursor`: at once if there is `more`."""
 
@@ -68,28 +60,6 @@ class Changes:
 @dataclass(frozen=True, slots=True)
 class CursorLost:
     """Graph has forgotten the delta link (410): begin again without one; what is known already comes once more."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotThere:
-    """The message, or the folder, is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class NotConvertible:
-    """Graph can't make MIME of this item (ErrorMimeContentConversionFailed; microsoft-graph-docs#2913)."""
-
-    reply: Reply
-
-
-class After(Enum):
-    """What becomes of a message in the mailbox when it is safe with us."""
-
-    READ = "read"
-    MOVE = "move"
-    DELETE = "delete"
-    NOTHING = "nothing"
-    """It stays as it is; for who may only read."""
 
 
 def folder_id(mailbox: Mailbox, path: str) -> Flow[str | NotThere | Trouble]:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mailroom_core.flow import Flow, NoResponse, Request, Response, Streamed, ask, json_object
-from mailroom_core.model import Deferred, Held, Reply
-from mailroom_core.providers.graph.errors import Trouble, judge, no_answer
+from mailroom_core.model import Deferred, Held, Reply, Trouble
+from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 SMALL = 3_000_000

@@ -1,0 +1,115 @@
+"""Conversations and what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mailroom.conversations import Conversation, ConversationId, Entry, EntryKind, Stage
+from mailroom.store.database import Database, Row, Tx
+from mailroom.store.values import micros, moment
+from mailroom_core.model import MessageId
+
+CONVERSATION = "id, destination, subject, customer, state, assignee, opened_at, changed_at"
+ENTRY = "kind, at, author, text, message_id, header_message_id"
+OPEN = f"INSERT INTO conversations ({CONVERSATION}) VALUES (?, ?, ?, ?, 'open', '', ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608  # columns
+ADD = f"""INSERT INTO entries (conversation_id, {ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (conversation_id, message_id) WHERE message_id IS NOT NULL DO NOTHING"""  # noqa: S608  # columns
+TOUCH = "UPDATE conversations SET changed_at = ? WHERE id = ?"
+REOPEN = "UPDATE conversations SET state = 'open' WHERE id = ?"
+OF = "SELECT header_message_id, max(conversation_id) FROM entries WHERE header_message_id {names} GROUP BY header_message_id"
+ONE = f"SELECT {CONVERSATION} FROM conversations WHERE id = ?"  # noqa: S608  # columns
+ENTRIES = f"SELECT {ENTRY} FROM entries WHERE conversation_id = ? ORDER BY at, id"  # noqa: S608  # columns
+STAGE = "UPDATE conversations SET state = ?, changed_at = ? WHERE id = ?"
+ASSIGN = "UPDATE conversations SET assignee = ?, changed_at = ? WHERE id = ?"
+
+
+class SqlConversations:
+    """See `conversations.Conversations` for what each method promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._write = database.write
+        self._read = database.read
+
+    def add(
+        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None
+    ) -> tuple[ConversationId, bool]:
+        assert entry.message_id is not None, "a mail has an id; use `note` for what is none"
+        with self._write() as tx:
+            number = ConversationId(entry.message_id) if to is None or tx.one(ONE, to) is None else to
+            tx.run(OPEN, number, destination, subject, customer, tx.now, tx.now)
+            added = _add(tx, number, entry)
+            if added and entry.kind is EntryKind.MAIL_IN:
+                tx.run(REOPEN, number)
+            return number, added
+
+    def of(self, header_message_ids: Sequence[str]) -> dict[str, ConversationId]:
+        with self._read() as tx:
+            return {name: ConversationId(number) for name, number in tx.by(OF, list(header_message_ids))}
+
+    def all(self, *, stage: Stage | None = None, destination: str = "", limit: int, after: str = "") -> tuple[list[Conversation], str]:
+        terms, parameters = ["TRUE"], list[object]()
+        if stage is not None:
+            terms, parameters = [*terms, "state = ?"], [*parameters, stage.value]
+        if destination:
+            terms, parameters = [*terms, "destination = ?"], [*parameters, destination]
+        if after:
+            changed, number = map(int, after.split("."))
+            terms, parameters = [*terms, "(changed_at, id) < (?, ?)"], [*parameters, changed, number]
+        statement = f"SELECT {CONVERSATION} FROM conversations WHERE {' AND '.join(terms)} ORDER BY changed_at DESC, id DESC LIMIT ?"  # noqa: S608
+        with self._read() as tx:
+            rows = tx.rows(statement, *parameters, limit + 1)
+        found = [_conversation(row) for row in rows[:limit]]
+        return found, f"{micros(found[-1].changed_at)}.{found[-1].id}" if len(rows) > limit else ""
+
+    def one(self, conversation: ConversationId) -> tuple[Conversation, list[Entry]] | None:
+        with self._read() as tx:
+            row = tx.one(ONE, conversation)
+            return None if row is None else (_conversation(row), [_entry(each) for each in tx.rows(ENTRIES, conversation)])
+
+    def note(self, conversation: ConversationId, entry: Entry) -> bool:
+        with self._write() as tx:
+            return tx.one(ONE, conversation) is not None and _add(tx, conversation, entry)
+
+    def change(self, conversation: ConversationId, *, stage: Stage | None = None, assignee: str | None = None) -> bool:
+        with self._write() as tx:
+            changed = tx.one(ONE, conversation) is not None
+            if stage is not None:
+                tx.run(STAGE, stage.value, tx.now, conversation)
+            if assignee is not None:
+                tx.run(ASSIGN, assignee, tx.now, conversation)
+            return changed
+
+
+def _add(tx: Tx, conversation: ConversationId, entry: Entry) -> bool:
+    """Whether it was not there before."""
+    values = (entry.kind.value, micros(entry.at), entry.author, entry.text, entry.message_id, entry.header_message_id)
+    added = tx.run(ADD, conversation, *values) > 0
+    if added:
+        tx.run(TOUCH, tx.now, conversation)
+    return added
+
+
+def _conversation(row: Row) -> Conversation:
+    number, destination, subject, customer, state, assignee, opened_at, changed_at = row
+    return Conversation(
+        id=ConversationId(number),
+        destination=destination,
+        subject=subject,
+        customer=customer,
+        stage=Stage(state),
+        assignee=assignee,
+        opened_at=moment(opened_at),
+        changed_at=moment(changed_at),
+    )
+
+
+def _entry(row: Row) -> Entry:
+    kind, at, author, text, message_id, header_message_id = row
+    return Entry(
+        kind=EntryKind(kind),
+        at=moment(at),
+        author=author,
+        text=text,
+        message_id=None if message_id is None else MessageId(message_id),
+        header_message_id=header_message_id,
+    )

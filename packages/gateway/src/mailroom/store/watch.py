@@ -1,0 +1,87 @@
+"""When each incoming server is looked at, and how far it has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from mailroom.ports import Lane, Watched
+from mailroom.store.accepting import LANES
+from mailroom.store.database import Database, Row, Tx
+from mailroom.store.due import OPEN
+from mailroom.store.nudges import nudge
+from mailroom.store.values import micros, moment
+from mailroom_core.model import LaneName
+
+COLUMNS = "name, lane, due_at, cursor, looked_at, trouble"
+ALL = f"SELECT {COLUMNS} FROM sources ORDER BY name"  # noqa: S608  # columns
+DUE = f"SELECT {COLUMNS} FROM sources WHERE lane = ? AND due_at <= ? ORDER BY name"  # noqa: S608  # columns
+PUT = """INSERT INTO sources (name, lane, due_at) VALUES (?, ?, ?) ON CONFLICT (name)
+    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = ''"""
+REMOVE = "DELETE FROM sources WHERE name = ?"
+# A look that is under way has another due time then, and leaves it alone when it ends.
+NOW = "UPDATE sources SET due_at = CASE WHEN due_at > ? THEN ? ELSE due_at + 1 END WHERE name = ?"
+KEEP = "UPDATE sources SET cursor = ? WHERE name = ? AND lane = ?"
+LOOKED = """UPDATE sources SET looked_at = ?, trouble = ?, due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END
+    WHERE name = ? AND lane = ?"""
+OWNED = "SELECT 1 FROM lanes WHERE name = ? AND epoch = ?"
+
+
+class SqlWatch:
+    """See `ports.Watch` for what each method promises."""
+
+    def __init__(self, database: Database) -> None:
+        self._write = database.write
+        self._read = database.read
+
+    def over(self, servers: Mapping[str, LaneName]) -> None:
+        if {watched.name: watched.lane for watched in self.all()} == servers:
+            return
+        with self._write() as tx:
+            known = {row[0]: row[1] for row in tx.rows(ALL)}
+            new = {name: lane for name, lane in servers.items() if known.get(name) != lane}
+            tx.many(LANES, [(lane,) for lane in sorted(set(new.values()))])
+            tx.many(PUT, [(name, lane, tx.now) for name, lane in new.items()])
+            tx.many(REMOVE, [(name,) for name in known if name not in servers])
+            nudge(tx)
+
+    def all(self) -> list[Watched]:
+        with self._read() as tx:
+            return [_watched(row) for row in tx.rows(ALL)]
+
+    def due(self, lane: Lane) -> list[Watched]:
+        with self._read() as tx:
+            if tx.one(OPEN, lane.name, lane.epoch, tx.now) is None:
+                return []
+            return [_watched(row) for row in tx.rows(DUE, lane.name, tx.now)]
+
+    def now(self, names: Sequence[str]) -> None:
+        with self._write() as tx:
+            tx.many(NOW, [(tx.now, tx.now, name) for name in names])
+            nudge(tx)
+
+    def keep(self, lane: Lane, name: str, cursor: str) -> None:
+        with self._write() as tx:
+            if _owned(tx, lane):
+                tx.run(KEEP, cursor, name, lane.name)
+
+    def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
+        with self._write() as tx:
+            if _owned(tx, lane):
+                tx.run(LOOKED, tx.now, trouble, micros(seen.due_at), micros(next_at), seen.name, lane.name)
+
+
+def _owned(tx: Tx, lane: Lane) -> bool:
+    return tx.one(OWNED, lane.name, lane.epoch) is not None
+
+
+def _watched(row: Row) -> Watched:
+    name, lane, due_at, cursor, looked_at, trouble = row
+    return Watched(
+        name=name,
+        lane=LaneName(lane),
+        due_at=moment(due_at),
+        cursor=cursor,
+        looked_at=None if looked_at is None else moment(looked_at),
+        trouble=trouble,
+    )

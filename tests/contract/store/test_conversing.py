@@ -1,0 +1,93 @@
+"""Conversations: mail in, mail out and notes in one thread."""
+
+from __future__ import annotations
+
+from mailroom.conversations import ConversationId, Entry, EntryKind, Stage
+from mailroom.ports import Store
+from mailroom_core.model import MessageId
+from tests.contract.store.makers import FakeClock
+
+ANN = "ann@customer.example"
+
+
+def mail(clock: FakeClock, number: int, kind: EntryKind = EntryKind.MAIL_IN) -> Entry:
+    return Entry(
+        kind=kind,
+        at=clock(),
+        author=ANN,
+        text=f"words {number}",
+        message_id=MessageId(number),
+        header_message_id=f"<{number}@customer.example>",
+    )
+
+
+def opened(store: Store, clock: FakeClock, number: int = 7) -> ConversationId:
+    return store.conversations.add("desk", mail(clock, number), subject="Offer", customer=ANN)[0]
+
+
+def test_a_first_mail_opens_a_conversation_and_the_same_mail_never_a_second(store: Store, clock: FakeClock) -> None:
+    number, added = store.conversations.add("desk", mail(clock, 7), subject="Offer", customer=ANN)
+    assert (number, added) == (7, True)
+    assert store.conversations.add("desk", mail(clock, 7), subject="Offer", customer=ANN) == (number, False)
+    found = store.conversations.one(number)
+    assert found is not None
+    conversation, entries = found
+    assert (conversation.subject, conversation.customer, conversation.stage, conversation.destination) == ("Offer", ANN, Stage.OPEN, "desk")
+    assert entries == [mail(clock, 7)]
+
+
+def test_answers_find_their_conversation_by_any_of_its_mails(store: Store, clock: FakeClock) -> None:
+    number = opened(store, clock)
+    store.conversations.add("desk", mail(clock, 8, EntryKind.MAIL_OUT), subject="", customer="", to=number)
+    found = store.conversations.of(["<8@customer.example>", "<9@customer.example>", "<7@customer.example>"])
+    assert found == {"<7@customer.example>": number, "<8@customer.example>": number}
+    assert store.conversations.of([]) == {}
+
+
+def test_a_mail_for_a_conversation_that_is_gone_opens_one(store: Store, clock: FakeClock) -> None:
+    assert store.conversations.add("desk", mail(clock, 9), subject="Late", customer=ANN, to=ConversationId(1)) == (9, True)
+
+
+def test_mail_that_comes_in_opens_again_what_was_closed_and_what_goes_out_does_not(store: Store, clock: FakeClock) -> None:
+    number = opened(store, clock)
+    assert store.conversations.change(number, stage=Stage.CLOSED, assignee="mary")
+    store.conversations.add("desk", mail(clock, 8, EntryKind.MAIL_OUT), subject="", customer="", to=number)
+    assert store.conversations.all(stage=Stage.CLOSED, limit=10)[0][0].assignee == "mary"
+    store.conversations.add("desk", mail(clock, 9), subject="", customer="", to=number)
+    assert [each.id for each in store.conversations.all(stage=Stage.OPEN, limit=10)[0]] == [number]
+
+
+def test_notes_stand_among_the_mails_in_their_order(store: Store, clock: FakeClock) -> None:
+    number = opened(store, clock)
+    clock.go_on(minutes=1)
+    for text in ("call her", "call her again"):
+        assert store.conversations.note(number, Entry(kind=EntryKind.NOTE, at=clock(), author="mary", text=text))
+    found = store.conversations.one(number)
+    assert found is not None
+    assert [(entry.kind, entry.text) for entry in found[1]] == [
+        (EntryKind.MAIL_IN, "words 7"),
+        (EntryKind.NOTE, "call her"),
+        (EntryKind.NOTE, "call her again"),
+    ]
+
+
+def test_what_is_not_there_is_told(store: Store, clock: FakeClock) -> None:
+    nobody = ConversationId(1)
+    assert store.conversations.one(nobody) is None
+    assert not store.conversations.note(nobody, Entry(kind=EntryKind.NOTE, at=clock(), author="mary", text="?"))
+    assert not store.conversations.change(nobody, stage=Stage.CLOSED)
+
+
+def test_pages_go_from_the_last_change_to_the_first(store: Store, clock: FakeClock) -> None:
+    for number in range(1, 6):
+        opened(store, clock, number)
+        clock.go_on(seconds=number % 2)
+    store.conversations.note(ConversationId(2), Entry(kind=EntryKind.NOTE, at=clock(), author="mary", text="first now"))
+    seen, after = list[int](), ""
+    while True:
+        page, after = store.conversations.all(destination="desk", limit=2, after=after)
+        seen += [each.id for each in page]
+        if not after:
+            break
+    assert seen == [2, 5, 4, 3, 1]
+    assert store.conversations.all(destination="other", limit=2) == ([], "")

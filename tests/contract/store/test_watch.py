@@ -1,0 +1,85 @@
+"""When incoming servers are looked at, and how far they have been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from mailroom.ports import Lane, Store
+from mailroom_core.model import LaneName
+from tests.contract.store.makers import LANE, TTL, FakeClock
+
+OTHER = LaneName("graph:sales:info@example.com")
+LATER = timedelta(minutes=5)
+
+
+def claim(store: Store, lane: LaneName = LANE) -> Lane:
+    return next(each for each in store.claim("me", want=10, ttl=TTL) if each.name == lane)
+
+
+def test_a_new_server_is_looked_at_at_once_by_the_owner_of_its_lane(store: Store) -> None:
+    store.watch.over({"sales": LANE, "info": OTHER})
+    lane = claim(store)
+    assert [(each.name, each.cursor, each.looked_at, each.trouble) for each in store.watch.due(lane)] == [("sales", "", None, "")]
+    assert store.watch.due(Lane(LANE, lane.epoch - 1)) == []
+
+
+def test_after_a_look_the_next_one_is_due_later_and_the_lane_is_not_claimed_before(store: Store, clock: FakeClock) -> None:
+    store.watch.over({"sales": LANE})
+    lane = claim(store)
+    (seen,) = store.watch.due(lane)
+    store.watch.keep(lane, "sales", "cursor 1")
+    store.watch.looked(lane, seen, next_at=clock() + LATER, trouble="it was slow")
+    assert store.watch.due(lane) == []
+    store.release("me", [lane])
+    assert store.claim("me", want=10, ttl=TTL) == []
+    clock.go_on(minutes=5)
+    (again,) = store.watch.due(claim(store))
+    assert (again.cursor, again.looked_at, again.trouble) == ("cursor 1", seen.due_at, "it was slow")
+
+
+def test_a_wish_during_a_look_is_not_lost(store: Store, clock: FakeClock) -> None:
+    store.watch.over({"sales": LANE})
+    lane = claim(store)
+    (seen,) = store.watch.due(lane)
+    store.watch.now(["sales"])
+    store.watch.looked(lane, seen, next_at=clock() + LATER)
+    clock.go_on(seconds=1)
+    (again,) = store.watch.due(lane)
+    store.watch.looked(lane, again, next_at=clock() + LATER)
+    assert store.watch.due(lane) == []
+    store.watch.now(["sales", "nobody"])
+    assert [each.name for each in store.watch.due(lane)] == ["sales"]
+
+
+def test_who_has_lost_the_lane_writes_nothing(store: Store, clock: FakeClock) -> None:
+    store.watch.over({"sales": LANE})
+    old = claim(store)
+    (seen,) = store.watch.due(old)
+    clock.go_on(minutes=1)
+    new = claim(store)
+    store.watch.keep(old, "sales", "stale")
+    store.watch.looked(old, seen, next_at=clock() + LATER, trouble="stale")
+    (there,) = store.watch.due(new)
+    assert (there.cursor, there.trouble, there.looked_at) == ("", "", None)
+
+
+def test_a_server_that_is_gone_is_forgotten_and_one_with_another_lane_begins_anew(store: Store) -> None:
+    store.watch.over({"sales": LANE, "info": LANE})
+    lane = claim(store)
+    store.watch.keep(lane, "sales", "cursor")
+    store.watch.over({"sales": OTHER})
+    assert [(each.name, each.lane, each.cursor) for each in store.watch.all()] == [("sales", OTHER, "")]
+
+
+def test_a_held_lane_is_not_looked_at(store: Store) -> None:
+    store.watch.over({"sales": LANE})
+    store.hold_lane(LANE, "the grant is gone")
+    assert store.claim("me", want=10, ttl=TTL) == []
+
+
+def test_nothing_is_written_when_nothing_has_changed(store: Store, reopen: Callable[[], Store]) -> None:
+    store.watch.over({"sales": LANE})
+    (before,) = store.watch.all()
+    reopen().watch.over({"sales": LANE})
+    assert store.watch.all() == [before]
