@@ -26,7 +26,7 @@ from mailroom.wakeup import PipeWakeup
 from mailroom.wiring.front import make_front
 from mailroom.wiring.parts import Parts, open_parts
 from mailroom.wiring.ways import Ways
-from mailroom.wiring.worker import make_sweep, make_worker
+from mailroom.wiring.worker import make_sweep, make_teller, make_worker
 from mailroom_core.errors import ConfigError, StoreError
 
 STOP = timedelta(seconds=20)
@@ -170,13 +170,15 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     ways, wakeup = Ways(parts), PipeWakeup((wake, nudge))
     worker = make_worker(parts, ways, wakeup)
     sweeping = essential(make_sweep(parts), stop)
+    telling = asyncio.create_task(make_teller(parts).run(stop))
     _calm_collector()
     try:
         await worker.run(stop)
     finally:
+        stop.set()
         refresh.cancel()
         sweeping.cancel()
-        await asyncio.wait({refresh, sweeping})
+        await asyncio.wait({refresh, sweeping, telling})
         await ways.close()
         parts.close()
     end_of(refresh, sweeping)

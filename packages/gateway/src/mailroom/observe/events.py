@@ -192,3 +192,28 @@ def user_changed(user: str, by: str, what: str) -> None:
 def set_up_needed(file: str) -> None:
     """Nobody can sign in to the console yet: the file holds the link that makes the first administrator."""
     _emit("warning", "set_up_needed", file=file, hint="open the link in this file in a browser")
+
+
+def webhook_told(webhook: str, notice: int, event: str) -> None:
+    """A target has taken a notice."""
+    _emit("debug", "webhook_told", webhook=webhook, notice=show_id(notice), about=event)
+
+
+def webhook_deferred(webhook: str, notice: int, status: int, why: str) -> None:
+    """A target did not take a notice; it is tried again."""
+    _emit("warning", "webhook_deferred", webhook=webhook, notice=show_id(notice), status=status, why=why)
+
+
+def webhook_given_up(webhook: str, notice: int, event: str) -> None:
+    """A target has not taken a notice for days; `mailroom webhook replay` tries it again."""
+    _emit("error", "webhook_given_up", webhook=webhook, notice=show_id(notice), about=event)
+
+
+def webhook_gone(webhook: str) -> None:
+    """A target answered 410 Gone: its webhook is not active any more."""
+    _emit("error", "webhook_gone", webhook=webhook)
+
+
+def webhook_broke(webhook: str, why: str) -> None:
+    """A webhook met an error of our own; what waits for it is tried again."""
+    _emit("error", "webhook_broke", webhook=webhook, why=why)

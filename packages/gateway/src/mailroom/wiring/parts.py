@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mailroom.blobs.files import FileBlobs
 from mailroom.ids import Ids
 from mailroom.machine import machine
+from mailroom.notices import Notices
 from mailroom.objects import Account, Directory
 from mailroom.ports import Store
 from mailroom.settings import Settings
@@ -34,6 +35,7 @@ class Parts:
 
     settings: Settings
     store: Store
+    notices: Notices
     blobs: FileBlobs
     vault: SealedVault
     ids: Ids
@@ -63,7 +65,7 @@ def open_parts(settings: Settings) -> Parts:
     owner = f"{here}{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
     ids = Ids(store.node, utc_now)
-    return Parts(settings, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, here, owner)
+    return Parts(settings, store, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, here, owner)
 
 
 class CachedDirectory:

@@ -16,7 +16,10 @@ from mailroom.queue.settle import LOOKS
 from mailroom.queue.sweep import check_owner, sweep
 from mailroom.queue.worker import Worker
 from mailroom.store import nudges
+from mailroom.transports.guarded import Caller, Policy
 from mailroom.vault import credentials
+from mailroom.webhooks.teller import House as TellersHouse
+from mailroom.webhooks.teller import Teller
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
 
@@ -52,6 +55,24 @@ def reporter(parts: Parts) -> Reporter:
         hostname=hostname(parts.settings),
         lifetime=parts.settings.queue.lifetime,
     )
+
+
+def make_teller(parts: Parts) -> Teller:
+    """Tells webhooks."""
+    settings = parts.settings.webhooks
+    house = TellersHouse(
+        notices=parts.notices,
+        leases=parts.store,
+        owner=parts.owner,
+        directory=parts.directory,
+        secret=parts.vault.open,
+        caller=Caller(Policy(settings.private_networks)),
+        ids=parts.ids,
+        clock=utc_now,
+        random=Random(),  # noqa: S311  # jitter, no secret
+        keep=settings.keep,
+    )
+    return Teller(house)
 
 
 def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
