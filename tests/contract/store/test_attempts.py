@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from mailroom.objects import Suppression
-from mailroom.ports import Action, DeliveryResult, Lane, NewAttempt, NewMessage, Query, Resolution, Settled, Store, Usage
+from mailroom.ports import Action, DeliveryResult, Further, Lane, NewAttempt, NewMessage, Query, Resolution, Settled, Store, Usage
 from mailroom_core.errors import StoreError
 from mailroom_core.model import TRANSITIONS, AttemptId, LaneName, Remote, Reply, State
 from tests.contract.store.makers import LANE, START, TTL, FakeClock, Maker, claim_one, states_of
@@ -278,6 +278,23 @@ def test_the_history_of_usage_counts_between_each_two_edges(store: Store, make: 
     assert store.usage_history(LANE, edges) == [one, two, Usage(0, 0, 0), three, Usage(0, 0, 0)]
     assert store.usage_history(LANE, [START, START + timedelta(hours=2)]) == [Usage(2, 3, 200)]
     assert store.usage_history(LaneName("other"), edges) == [Usage(0, 0, 0)] * 5
+
+
+def test_what_an_attempt_sends_further_counts_when_it_leaves(store: Store, make: Maker, clock: FakeClock) -> None:
+    store.put([make.message("a@example.org", "b@example.org", raw=b"x" * 100)])
+    lane = claim_one(store)
+    (attempt,) = make.begun(store, lane, store.due(lane, limit=1))
+    clock.go_on(hours=1)
+    assert store.note(replace(make.note(attempt, {"1.turn": "yes"}), left=Further(0)))
+    assert store.note(replace(make.note(attempt, {"sent_again": "yes"}), left=Further(2)))
+    assert not store.note(replace(make.note(attempt, {"sent_again": "yes"}, epoch=99), left=Further(2)))
+    edges = [START + timedelta(hours=hours) for hours in range(3)]
+    assert store.usage_history(LANE, edges) == [Usage(1, 2, 100), Usage(2, 2, 0)]
+    assert store.usage(LANE, START) == Usage(3, 4, 100)
+    store.settle([make.settled(attempt, State.SENT)])
+    clock.go_on(days=1)
+    store.forget(raw_before=clock(), rows_before=clock(), limit=10)
+    assert store.usage(LANE, START) == Usage(0, 0, 0)
 
 
 def test_nothing_is_no_mistake(store: Store) -> None:

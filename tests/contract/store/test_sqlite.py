@@ -239,7 +239,7 @@ HOT = (
         for state in ("queued", "sent", "failed")
     }
 )
-LARGE = ("deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "events")
+LARGE = ("deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "further", "f", "events")
 
 
 @pytest.mark.parametrize("name", HOT)

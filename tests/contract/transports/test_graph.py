@@ -22,6 +22,7 @@ from mailroom.transports.smarthost import Smarthost
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Response
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Sent, Unknown
+from mailroom_core.policy.pace import Limits, Unit, Window
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
 from tests.contract.transports.jobs import job
@@ -151,11 +152,34 @@ async def test_of_each_that_is_tried_alone_the_draft_is_noted_before_it_is_sent(
     asked = job(BAD, GOOD, facts={"way": "draft"})
     await tenant.graph(read_write=True).attempt(asked, tenant.remember)
     noted = "noted 1.conversation_id 1.draft_id 1.internet_message_id 1.ready"
-    assert tenant.asked == ["POST messages", "noted alone", "POST messages", "POST messages", noted, "POST messages/draft0/send"]
+    assert tenant.asked == [
+        "POST messages",
+        "noted alone",
+        "POST messages",
+        "noted 1.turn",
+        "POST messages",
+        noted,
+        "POST messages/draft0/send",
+    ]
     assert b"x-mailroom-attempt: 0000000000000001-1" in b" ".join(choosy.drafts["draft0"].split())
     facts = replace(asked.attempt, facts={"way": "draft", **tenant.facts}).facts_of(DeliveryId(2))
     assert facts["internet_message_id"] == "<draft0@graph.test>"
     assert facts["way"] == "draft"
+
+
+async def test_each_that_is_tried_alone_counts_as_a_mail_and_waits_for_its_turn() -> None:
+    """The attempt has counted as one, which is that of the first."""
+    pace = LanePace(lambda: datetime.now(UTC), mails=Limits((Window(Unit.MESSAGES, 3, timedelta(minutes=1)),), 1))
+    choosy = Choosy("sendMail")
+    tenant = Tenant(choosy, pace=pace)
+    asked = job(GOOD, BAD, OTHER, "last@example.net")
+    pace.start(4)
+    outcomes = await tenant.graph(read_write=False).attempt(asked, tenant.remember)
+    pace.end(4)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Failed, Sent, Deferred]
+    assert choosy.sent == [GOOD, OTHER]
+    assert {name for name in tenant.facts if name.endswith("turn")} == {"1.turn", "2.turn"}
+    assert pace.pause(1) > timedelta(seconds=50)
 
 
 async def test_an_attempt_that_ended_between_recipients_is_looked_at_recipient_by_recipient() -> None:
@@ -252,7 +276,8 @@ async def test_a_draft_whose_turn_to_be_sent_does_not_come_is_left_to_the_looks_
     tenant = Tenant(answers, pace=pace)
     (outcome,) = (await tenant.graph(read_write=True).attempt(job(GOOD), tenant.remember)).values()
     assert isinstance(outcome, Unknown)
-    assert not outcome.looked
+    assert (outcome.looked, outcome.waits) == (False, True)
+    assert "no request in time" in outcome.why
     assert tenant.facts["ready"] == "yes"
 
 

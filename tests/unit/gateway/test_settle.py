@@ -89,6 +89,16 @@ def test_a_recipient_without_an_outcome_is_unsure_and_never_sent_again_by_itself
     assert [result.state for result in settled.deliveries] == [State.SENT, State.UNSURE]
 
 
+def test_a_draft_that_waits_for_its_turn_is_told_as_that_and_not_as_a_doubt() -> None:
+    settled = settle(Unknown("429 slow down", looked=False, waits=True))
+    (result,) = settled.deliveries
+    assert result.state is State.UNSURE
+    assert result.event is not None
+    assert "waits for its turn (429 slow down)" in result.event.text
+    assert "obody knows" not in result.event.text
+    assert settled.text == "waits for its turn: 429 slow down"
+
+
 def test_what_the_provider_called_it_is_kept() -> None:
     settled = settle(Sent(YES, "id-1"), facts={"internet_message_id": "<a@b>", "conversation_id": "c"})
     assert settled.deliveries[0].remote == Remote("id-1", "<a@b>", "c")

@@ -173,10 +173,12 @@ class Unknown:
     """Bytes left and no answer came back: it may have been sent.
 
     As the result of a look: not found yet. `looked` is False if the provider could not be asked; such a look does not count.
+    `waits` means that one thing is known: it lies ready at the provider and was not sent, because its turn did not come.
     """
 
     why: str
     looked: bool = True
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

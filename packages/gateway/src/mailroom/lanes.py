@@ -71,6 +71,16 @@ class LanePace:
         self.start(recipients)
         self.end(recipients)
 
+    def more(self) -> bool:
+        """Whether one more mail of an attempt that is under way may leave now; then it counts. Its recipients are counted already."""
+        now = self._now()
+        self._mails.end(now, {})  # the attempt has its place among those under way
+        may = not self._blocked() and self._mails.next_start(now, _mail(0)) == now
+        self._mails.begin({})
+        if may:
+            self.left(0)
+        return may
+
     def block(self, until: datetime) -> None:
         """The provider wants a pause until this time of day; a longer one that it wanted before stays."""
         self._pause_for(until - self._clock())

@@ -184,8 +184,22 @@ class Note:
     lane: LaneName
     epoch: int
     facts: Mapping[str, str]
+    left: Further | None = None
+    """What leaves right after it, beyond the mail that the attempt itself counts as."""
 
 
+@dataclass(frozen=True, slots=True)
+class Further:
+    """One more mail of an attempt: a look that sends its draft again, or a recipient who is tried alone."""
+
+    recipients: int
+    """Those that the attempt has not counted already."""
+
+
+SENT_AGAIN = "sent_again"
+"""The fact that a look is about to send a draft."""
+TURN = "turn"
+"""The fact that the next recipient's own mail is about to be sent."""
 ALONE = "alone"
 """The fact that each recipient was tried by itself; what was noted of one of them then begins with its `Attempt.place`."""
 

@@ -75,7 +75,7 @@ async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> S
     attempt = _new(desk, lane, work, transport.way)
     if not await desk.ledger.begin(attempt):
         return None
-    return await _under_deadline(desk, _opened(attempt), work, transport.attempt, look=False)
+    return await _under_deadline(desk, opened(attempt), work, transport.attempt, look=False)
 
 
 async def look(desk: Desk, lane: Lane, transport: Transport, attempt: Attempt, work: Work) -> Settled | None:
@@ -171,7 +171,8 @@ def _new(desk: Desk, lane: Lane, work: Work, way: str) -> NewAttempt:
     )
 
 
-def _opened(new: NewAttempt) -> Attempt:
+def opened(new: NewAttempt) -> Attempt:
+    """As it is in the store once it has begun."""
     return Attempt(
         id=new.id,
         message_id=new.message_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mailroom.batching import GroupCommit
-from mailroom.ports import Attempt, NewAttempt, Note, Settled, Store
+from mailroom.ports import SENT_AGAIN, TURN, Attempt, Further, NewAttempt, Note, Settled, Store
 from mailroom_core.errors import StoreError
 from mailroom_core.model import AttemptId, show_id
 
@@ -23,7 +23,7 @@ class Ledger:
 
     async def note(self, attempt: Attempt, facts: Mapping[str, str]) -> None:
         """Raises StoreError, also if the attempt is not ours any more: whoever works on it has to stop there."""
-        note = Note(attempt_id=attempt.id, lane=attempt.lane, epoch=attempt.epoch, facts=facts)
+        note = Note(attempt_id=attempt.id, lane=attempt.lane, epoch=attempt.epoch, facts=facts, left=_left(attempt, facts))
         if attempt.id not in await self._commit(note):
             raise StoreError(f"attempt {show_id(attempt.id)} has ended, or its lane has another owner, who finds out what became of it")
 
@@ -39,3 +39,11 @@ class Ledger:
 
     async def close(self) -> None:
         await self._commit.close()
+
+
+def _left(attempt: Attempt, facts: Mapping[str, str]) -> Further | None:
+    """What these facts announce; limits count it, also after a restart."""
+    if SENT_AGAIN in facts:
+        return Further(len(attempt.delivery_ids))
+    words = {name.rpartition(".")[2] for name in facts}
+    return Further(1) if SENT_AGAIN in words else Further(0) if TURN in words else None

@@ -96,6 +96,8 @@ def _unsure(attempt: Attempt, delivery: Delivery, unknown: Unknown, rules: Rules
         wait = rules.looks[looks] if unknown.looked or not look else max(rules.looks[looks], (rules.now - attempt.started_at) / 4)
         due = rules.now + min(wait, max(LONGEST_WAIT, rules.looks[looks]))
         text = f"Nobody knows yet whether it was sent ({why}); looking {_at(due)}"
+        if unknown.waits:
+            text = f"Lies ready at the provider and waits for its turn ({why}); it is sent from there {_at(due)}"
         result = _become(delivery, State.UNSURE, due, None, rules, text)
         return result if unknown.looked or not look else replace(result, event=None)
     text = f"Nobody knows whether it was sent ({why}). Look into the mailbox, then send it again, or ignore it"
@@ -145,7 +147,9 @@ def describe(outcome: Outcome) -> str:
             return f"failed: {reply}"
         case Held(reply, _):
             return f"held: {reply}"
-        case Unknown(why, _):
+        case Unknown(why, waits=True):
+            return f"waits for its turn: {why}"
+        case Unknown(why):
             return f"unknown: {why}"
         case _:
             assert_never(outcome)

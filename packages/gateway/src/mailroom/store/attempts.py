@@ -30,6 +30,7 @@ SUPERSEDED = """UPDATE attempts SET resolution = 'done', look_at = NULL, ended_a
     (SELECT 1 FROM deliveries d WHERE d.message_id = attempts.message_id AND d.attempt_id = attempts.id)"""
 FACTS = "SELECT id, lane, resolution, facts FROM attempts WHERE id {ids} ORDER BY id {update}"
 NOTE = "UPDATE attempts SET facts = ? WHERE id = ?"
+FURTHER = "INSERT INTO further (attempt_id, lane, at, recipients) VALUES (?, ?, ?, ?)"
 ATTEMPTS = "SELECT id, message_id, lane, delivery_ids, resolution FROM attempts WHERE id {ids}"
 RESULT = """UPDATE deliveries SET state = ?, due_at = ?, attempt_id = ?, updated_at = ?, reply = COALESCE(?, reply),
     remote_id = COALESCE(NULLIF(?, ''), remote_id), internet_message_id = COALESCE(NULLIF(?, ''), internet_message_id),
@@ -116,6 +117,8 @@ def _note(tx: Tx, lanes: _Lanes, batch: Sequence[Note]) -> set[AttemptId]:
         if lane == note.lane and _is_owner(lanes, note):
             written.setdefault(note.attempt_id, load_map(facts)).update(note.facts)
     tx.many(NOTE, [(dump_map(facts), number) for number, facts in written.items()])
+    left = [(note.attempt_id, note.lane, tx.now, note.left.recipients) for note in batch if note.left and note.attempt_id in written]
+    tx.many(FURTHER, left)
     return set(written)
 
 

@@ -41,6 +41,7 @@ DROP_BLOBS = "UPDATE messages SET blob = '' WHERE id {ids}"
 DROP_ROWS = (
     "DELETE FROM raws WHERE message_id {ids}",
     "DELETE FROM events WHERE message_id {ids}",
+    "DELETE FROM further WHERE attempt_id IN (SELECT id FROM attempts WHERE message_id {ids})",
     "DELETE FROM attempts WHERE message_id {ids}",
     "DELETE FROM deliveries WHERE message_id {ids}",
     "DELETE FROM idempotency_keys WHERE message_id {ids}",

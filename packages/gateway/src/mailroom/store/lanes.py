@@ -45,7 +45,10 @@ DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer
 STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT_MAIL} FROM lanes l ORDER BY l.name"  # noqa: S608  # ours
 WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
     UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
-USAGE = "SELECT count(*), COALESCE(sum(recipients), 0), COALESCE(sum(size), 0) FROM attempts WHERE lane = ? AND started_at >= ?"
+USAGE = """SELECT sum(mails), sum(recipients), sum(size) FROM (
+        SELECT count(*) AS mails, COALESCE(sum(recipients), 0) AS recipients, COALESCE(sum(size), 0) AS size
+        FROM attempts WHERE lane = ? AND started_at >= ?
+        UNION ALL SELECT count(*), COALESCE(sum(recipients), 0), 0 FROM further WHERE lane = ? AND at >= ?) AS sums"""
 
 
 def claimable(tx: Tx, want: int, but: Collection[LaneName]) -> bool:
@@ -114,9 +117,9 @@ def lanes(tx: Tx) -> list[LaneStatus]:
 
 
 def usage(tx: Tx, lane: LaneName, since: datetime) -> Usage:
-    row = tx.one(USAGE, lane, micros(since))
+    row = tx.one(USAGE, lane, micros(since), lane, micros(since))
     assert row is not None
-    return Usage(row[0], int(row[1]), int(row[2]))
+    return Usage(*map(int, row))
 
 
 def usage_history(tx: Tx, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
@@ -124,16 +127,19 @@ def usage_history(tx: Tx, lane: LaneName, edges: Sequence[datetime]) -> list[Usa
     pairs = list(pairwise(map(micros, edges)))
     if not pairs:
         return []
-    found = {low: Usage(count, int(recipients), int(size)) for low, count, recipients, size in _history(tx, lane, pairs)}
+    found = {low: Usage(int(count), int(recipients), int(size)) for low, count, recipients, size in _history(tx, lane, pairs)}
     return [found.get(low, Usage(0, 0, 0)) for low, _ in pairs]
 
 
 def _history(tx: Tx, lane: LaneName, pairs: Sequence[tuple[int, int]]) -> Sequence[Row]:
-    return tx.rows(history(len(pairs)), *(edge for pair in pairs for edge in pair), lane)
+    return tx.rows(history(len(pairs)), *(edge for pair in pairs for edge in pair), lane, lane)
 
 
 def history(spans: int) -> str:
     """One look into the index for each span of time; CROSS JOIN, so that SQLite begins with the spans."""
     return f"""WITH spans (low, high) AS (VALUES {", ".join(["(?, ?)"] * spans)})
-        SELECT s.low, count(*), sum(a.recipients), sum(a.size) FROM spans s CROSS JOIN attempts a
-        WHERE a.lane = ? AND a.started_at >= s.low AND a.started_at < s.high GROUP BY s.low"""  # noqa: S608  # only their number
+        SELECT low, sum(mails), sum(recipients), sum(size) FROM (
+            SELECT s.low, count(*) AS mails, sum(a.recipients) AS recipients, sum(a.size) AS size FROM spans s CROSS JOIN attempts a
+            WHERE a.lane = ? AND a.started_at >= s.low AND a.started_at < s.high GROUP BY s.low
+            UNION ALL SELECT s.low, count(*), sum(f.recipients), 0 FROM spans s CROSS JOIN further f
+            WHERE f.lane = ? AND f.at >= s.low AND f.at < s.high GROUP BY s.low) AS sums GROUP BY low"""  # noqa: S608  # only their number

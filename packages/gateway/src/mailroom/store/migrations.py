@@ -8,7 +8,14 @@ from mailroom.store import schema
 from mailroom.store.database import Database, Tx
 from mailroom_core.errors import StoreError
 
-MIGRATIONS: Mapping[int, Sequence[str]] = {1: schema.FIRST, 2: schema.TAGS, 3: schema.USERS, 4: schema.NOTICES, 5: schema.INCOMING}
+MIGRATIONS: Mapping[int, Sequence[str]] = {
+    1: schema.FIRST,
+    2: schema.TAGS,
+    3: schema.USERS,
+    4: schema.NOTICES,
+    5: schema.INCOMING,
+    6: schema.FURTHER,
+}
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 
 SQLITE_KNOWS = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta'"

@@ -242,3 +242,10 @@ INCOMING = (
     "CREATE UNIQUE INDEX entries_message ON entries (conversation_id, message_id) WHERE message_id IS NOT NULL",
     "CREATE INDEX entries_header ON entries (header_message_id) WHERE header_message_id <> ''",
 )
+
+FURTHER = (
+    # Mails that left beyond the one that each attempt counts as: limits count them as well.
+    "CREATE TABLE further (attempt_id BIGINT NOT NULL, lane TEXT NOT NULL, at BIGINT NOT NULL, recipients INTEGER NOT NULL)",
+    "CREATE INDEX further_usage ON further (lane, at, recipients)",
+    "CREATE INDEX further_attempt ON further (attempt_id)",
+)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from mailroom.objects import OnUnsure
-from mailroom.ports import ALONE, Clock, Job, Remember
+from mailroom.ports import ALONE, SENT_AGAIN, Clock, Job, Remember
 from mailroom.transports import ways
 from mailroom.transports.graph_alone import each_alone, look_alone
 from mailroom.transports.http import Http
@@ -68,7 +68,7 @@ class Graph:
             return refused
         outcome = await self._send(job, remember)
         if isinstance(outcome, Failed) and outcome.bad_address and len(job.recipients) > 1:
-            return {**refused, **await each_alone(job, remember, self._send)}
+            return {**refused, **await each_alone(job, remember, self._send, self._more)}
         return {**refused, **dict.fromkeys(job.recipients, outcome)}
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
@@ -137,17 +137,20 @@ class Graph:
             if not (isinstance(outcome, Deferred) and draft.get("ready") == "yes"):
                 return outcome
             outcome = await self._run(sending.send_draft(self._mailbox, draft["draft_id"]), noting, http)
-        return Unknown(f"the draft waits to be sent: {outcome}", looked=False) if isinstance(outcome, Deferred) else outcome
+        return Unknown(str(outcome.reply), looked=False, waits=True) if isinstance(outcome, Deferred) else outcome
 
     def _counting(self, job: Job, remember: Remember) -> Remember:
         """What a look sends counts as a mail of the lane."""
 
         async def noting(facts: Mapping[str, str]) -> None:
             await remember(facts)
-            if "sent_again" in facts and self._http.pace:
+            if SENT_AGAIN in facts and self._http.pace:
                 self._http.pace.left(len(job.recipients))
 
         return noting
+
+    def _more(self) -> bool:
+        return self._http.pace is None or self._http.pace.more()
 
     def _patient(self, job: Job) -> Http:
         """A request may wait for its turn until half of the attempt's time is over: the rest is for what it does then."""

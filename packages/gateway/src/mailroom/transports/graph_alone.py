@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from mailroom.ports import ALONE, Job, Remember
+from mailroom.ports import ALONE, TURN, Job, Remember
 from mailroom_core.errors import VaultError
 from mailroom_core.model import Deferred, DeliveryId, Held, Outcome, Reply, Unknown
 
@@ -22,11 +22,12 @@ _NEXT = Deferred(Reply(0, "Graph refused one of the recipients; each is tried al
 Act = Callable[[Job, Remember], Awaitable[Outcome]]
 
 
-async def each_alone(job: Job, remember: Remember, send: Act) -> Mapping[DeliveryId, Outcome]:
-    """Send to one after another; what stops the whole lane stops it for those who have not had their turn."""
+async def each_alone(job: Job, remember: Remember, send: Act, more: Callable[[], bool]) -> Mapping[DeliveryId, Outcome]:
+    """Send to one after another, each of them a mail for the limits, as `more` is told and asked. What stops the whole lane stops it
+    for those who have not had their turn."""
     await remember({ALONE: "yes"})
     outcomes: dict[DeliveryId, Outcome] = dict.fromkeys(job.recipients, _NEXT)
-    async for delivery, outcome in _turns(job, remember, send):
+    async for delivery, outcome in _turns(job, remember, send, more):
         outcomes[delivery] = outcome
     return outcomes
 
@@ -36,10 +37,14 @@ async def look_alone(job: Job, remember: Remember, look: Act) -> Mapping[Deliver
     return {delivery: await look(*_own(job, delivery, remember)) for delivery in job.recipients}
 
 
-async def _turns(job: Job, remember: Remember, send: Act) -> AsyncIterator[tuple[DeliveryId, Outcome]]:
-    for delivery in list(job.recipients)[:MOST]:
+async def _turns(job: Job, remember: Remember, send: Act, more: Callable[[], bool]) -> AsyncIterator[tuple[DeliveryId, Outcome]]:
+    for place, delivery in enumerate(list(job.recipients)[:MOST]):
         own, noting = _own(job, delivery, remember)
         begun = False
+        if place > 0:  # the attempt itself has counted for the first one
+            if not more():
+                return
+            await noting({TURN: "yes"})
 
         async def noted(facts: Mapping[str, str]) -> None:
             nonlocal begun

@@ -37,6 +37,9 @@ class Pace(Protocol):
     def left(self, recipients: int) -> None:
         """A mail leaves without an attempt of its own: a look sends its draft again."""
 
+    def more(self) -> bool:
+        """Whether one more mail of an attempt, for recipients that it has counted, may leave now; then it counts."""
+
 
 def client(*, verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
     """One per process; connections are shared and kept."""
