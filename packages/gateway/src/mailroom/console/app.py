@@ -1,0 +1,97 @@
+"""The console: its areas, and what is around every page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mailroom.console import errors, overview, static_files
+from mailroom.console.house import House
+from mailroom.console.visitor import protected
+from mailroom.objects import Role
+
+MAX_BODY = 1024 * 1024
+"""Bytes of any form."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Content-Security-Policy: nothing inline and nothing from elsewhere. A page that needs another one sets the header itself."""
+_ALWAYS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-store",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One entry of the navigation, and the pages behind it."""
+
+    title: str
+    path: str
+    """Where it begins; the entry is marked on every page below."""
+    icon: str
+    """A symbol of static/icons.svg."""
+    router: APIRouter
+    role: Role = Role.VIEWER
+    """Who sees the entry; the routes themselves say who may use them."""
+    group: str = ""
+    """The heading above it in the navigation."""
+
+
+AREAS: tuple[Area, ...] = (Area("Overview", "/", "speedometer2", overview.router),)
+"""All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
+
+OPEN: tuple[APIRouter, ...] = (static_files.router,)
+"""What is there for everybody: files, and the pages of the sign-in."""
+
+
+def make_console(house: House) -> FastAPI:
+    """The pages as an application of their own, which `wiring` puts beside the API. Blocking: templates and files are read."""
+    app = FastAPI(title="Mailroom", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.house, app.state.areas = house, AREAS
+    errors.install(app)
+    for router in OPEN:
+        app.include_router(router)
+    for area in AREAS:
+        app.include_router(area.router, dependencies=[Depends(protected)])
+    app.add_middleware(Edge)
+    static_files.static_files()
+    return app
+
+
+class Edge:
+    """Around every request: forms stay small, and every answer has the header fields that it should have."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise errors.too_large(MAX_BODY)
+            return message
+
+        async def completed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _ALWAYS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, limited, completed)

@@ -1,0 +1,35 @@
+"""What the pages need from the house."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from mailroom.objects import Directory
+from mailroom.ports import Blobs, Clock, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Made by `wiring`, found by every request."""
+
+    store: Store
+    blobs: Blobs
+    directory: Callable[[], Directory]
+    look: Callable[[], bool]
+    """Blocking: read the directory again if it has changed."""
+    notify: Callable[[], None]
+    """There is work for the worker."""
+    clock: Clock
+
+
+async def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+TheHouse = Annotated[House, Depends(_house)]

@@ -1,0 +1,78 @@
+"""Turns templates into pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from mailroom.console.static_files import address
+from mailroom.objects import Role
+from mailroom_core.model import MessageId, show_id
+
+UNITS = ("B", "kB", "MB", "GB")
+
+
+def page(request: Request, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any) -> HTMLResponse:
+    """An answer made of a template below `templates/`. Blocking, so from a `def` route.
+
+    The template knows `visitor` (None on pages without sign-in), `areas` (the navigation) and `here` (the path) besides `values`.
+    """
+    known = {
+        "visitor": getattr(request.state, "visitor", None),
+        "areas": getattr(request.app.state, "areas", ()),
+        "here": request.url.path,
+    }
+    return HTMLResponse(_templates().get_template(template).render(known | values), status, headers)
+
+
+@cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=PackageLoader("mailroom.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.globals |= {"static": address, "Role": Role, "version": version("mailroom-gateway")}
+    made.filters |= {"moment": moment, "size": size, "span": span, "number": number, "message_id": message_id}
+    return made
+
+
+def moment(at: datetime | None) -> Markup:
+    """A time as `<time>`: UTC as it is sent, and the reader's own time zone as soon as the script has run."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{}" data-local>{}</time>').format(at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M} UTC")
+
+
+def size(count: int) -> str:
+    """Bytes for people: `3 kB`, `2.4 MB`."""
+    amount = float(count)
+    for unit in UNITS[:-1]:
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} {UNITS[-1]}"
+
+
+def span(length: timedelta) -> str:
+    """About how long: `40 seconds`, `3 hours`."""
+    seconds = int(length.total_seconds())
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit} {name}s"
+    return f"{seconds} seconds"
+
+
+def number(count: int) -> str:
+    return f"{count:,}"
+
+
+def message_id(number_: MessageId) -> str:
+    """As people see and type it."""
+    return show_id(number_)

@@ -1,0 +1,70 @@
+"""The console's pages over a real store, without sign-in: each request comes from whom the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI, HTTPException, Request
+from starlette.testclient import TestClient
+
+from mailroom.blobs.files import FileBlobs
+from mailroom.console.app import make_console
+from mailroom.console.house import House
+from mailroom.console.visitor import Visitor, protected, visitor
+from mailroom.objects import Role
+from mailroom.ports import Blobs, Store
+from mailroom.store.open import open_store
+from tests.contract.store.makers import FakeClock, Maker
+
+CSRF = "test-token"
+
+
+@dataclass
+class Pages:
+    """A console with its store; `as_` says who visits it."""
+
+    app: FastAPI
+    store: Store
+    blobs: Blobs
+    clock: FakeClock
+    make: Maker
+    nudges: list[str] = field(default_factory=list)
+    role: Role = Role.ADMIN
+
+    def __post_init__(self) -> None:
+        async def somebody() -> Visitor:
+            return Visitor("mary@contoso.example", self.role, CSRF)
+
+        async def checked(request: Request) -> None:
+            request.state.visitor = await somebody()
+            if request.method != "GET" and request.headers.get("x-csrf-token") != CSRF:
+                raise HTTPException(403, "no token")
+
+        self.app.dependency_overrides |= {visitor: somebody, protected: checked}
+        self.client = TestClient(self.app, headers={"X-CSRF-Token": CSRF}, follow_redirects=False)
+
+    def get(self, path: str, status: int = 200, **headers: str) -> str:
+        answer = self.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Iterator[Pages]:
+    clock = FakeClock()
+    store, blobs, nudges = open_store(tmp_path / "mail.db", clock=clock), FileBlobs(tmp_path / "blobs"), list[str]()
+    app = make_console(
+        House(
+            store=store,
+            blobs=blobs,
+            directory=store.directory,
+            look=lambda: True,
+            notify=lambda: nudges.append("nudge"),
+            clock=clock,
+        )
+    )
+    yield Pages(app, store, blobs, clock, Maker(clock), nudges)
+    store.close()
