@@ -16,7 +16,9 @@ from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
 from mailroom.ports import Blobs, Store
+from mailroom.signin.reception import Present
 from mailroom.store.open import open_store
+from mailroom.users import Session, User
 from tests.contract.store.makers import FakeClock, Maker
 
 CSRF = "test-token"
@@ -36,7 +38,9 @@ class Pages:
 
     def __post_init__(self) -> None:
         async def somebody() -> Visitor:
-            return Visitor("mary@contoso.example", self.role, CSRF)
+            user = User(name="mary@contoso.example", role=self.role)
+            session = Session(key="", user=user.name, created_at=self.clock(), seen_at=self.clock(), agent="", address="")
+            return Visitor(user.name, user.role, CSRF, Present(user, session, CSRF))
 
         async def checked(request: Request) -> None:
             request.state.visitor = await somebody()
