@@ -114,3 +114,27 @@ def test_what_is_no_toml_is_a_mistake_with_its_place(tmp_path: Path, text: str) 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         load(tmp_path / "nowhere.toml", {})
+
+
+@pytest.mark.parametrize("wrong", ["mail.example.com", "https://mail.example.com/path", "ftp://x", "https://user@x"])
+def test_a_public_url_is_the_address_of_a_site(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="no address of a site"):
+        load(None, {"MAILROOM_PUBLIC_URL": wrong})
+
+
+def test_a_slash_at_the_end_of_the_public_url_does_not_matter() -> None:
+    assert load(None, {"MAILROOM_PUBLIC_URL": "https://mail.example.com/"}).public_url == "https://mail.example.com"
+
+
+def test_an_identity_provider_is_set_by_the_environment_and_its_secret_is_not_shown() -> None:
+    issuer = {"MAILROOM_SIGNIN_ISSUER": "https://id.example", "MAILROOM_SIGNIN_CLIENT_SECRET": "canary"}
+    with pytest.raises(ConfigError, match="client_id is needed"):
+        load(None, issuer)
+    given = {**issuer, "MAILROOM_SIGNIN_CLIENT_ID": "x", "MAILROOM_SIGNIN_ROLES": "Mail = admins=admin, Help=viewer"}
+    settings = load(None, given)
+    assert {group: role.value for group, role in settings.signin.roles.items()} == {"Mail = admins": "admin", "Help": "viewer"}
+    assert "canary" not in repr(settings)
+    with pytest.raises(ConfigError, match="no address of a provider"):
+        load(None, {**given, "MAILROOM_SIGNIN_ISSUER": "http://id.example"})
+    with pytest.raises(ConfigError, match="admin"):
+        load(None, {**given, "MAILROOM_SIGNIN_ROLES": "Help=king"})

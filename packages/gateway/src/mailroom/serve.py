@@ -25,6 +25,7 @@ from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
 from mailroom.wiring.front import make_front
 from mailroom.wiring.parts import Parts, open_parts
+from mailroom.wiring.signin import tell_set_up
 from mailroom.wiring.ways import Ways
 from mailroom.wiring.worker import make_sweep, make_teller, make_worker
 from mailroom_core.errors import ConfigError, StoreError
@@ -80,6 +81,7 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
         _announce(front.addresses(), ready)
         if not any(server.active for server in parts.directory().servers.values()):
             events.no_way_out()
+        await asyncio.to_thread(tell_set_up, parts, front.web.url)
         events.started()
         _calm_collector()
         try:

@@ -14,10 +14,11 @@ from collections.abc import Collection, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from mailroom.objects import Role
 from mailroom_core.errors import ConfigError
 
 _SPANS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -58,6 +59,20 @@ def network(value: object) -> object:
         raise ValueError(f'{value!r} is no network; write for example "192.168.1.0/24" or "10.0.0.7"') from None
 
 
+def site(value: object) -> object:
+    """`https://mail.example.com`, without a slash at the end."""
+    if value and not re.fullmatch(r"https?://[^/\s?#@]+/?", str(value)):
+        raise ValueError(f'{value!r} is no address of a site; write for example "https://mail.example.com", without a path')
+    return str(value).rstrip("/")
+
+
+def provider(value: object) -> object:
+    """Only by TLS, or on this machine."""
+    if value and not re.fullmatch(r"https://\S+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/\S*)?", str(value)):
+        raise ValueError(f"{value!r} is no address of a provider; write https://..., exactly as the provider calls itself")
+    return value
+
+
 def several(value: object) -> object:
     """`"5s, 10s, 1m"`, as the environment has it, as a list."""
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
@@ -65,6 +80,7 @@ def several(value: object) -> object:
 
 Span = Annotated[timedelta, BeforeValidator(span)]
 Spans = Annotated[tuple[Span, ...], BeforeValidator(several)]
+Words = Annotated[tuple[str, ...], BeforeValidator(several)]
 Size = Annotated[int, BeforeValidator(size)]
 Network = Annotated[str, BeforeValidator(network)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(several)]
@@ -111,13 +127,43 @@ class WebSettings(_Section):
     """What these say of the client's address and of TLS (X-Forwarded-For, X-Forwarded-Proto) is believed."""
 
 
+def role_table(value: object) -> object:
+    """`"Mail admins=admin, Helpdesk=operator"`, as the environment has it, as a table."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.rpartition("=") for item in value.split(",") if item.strip()]
+    return {group.strip(): role.strip() for group, _, role in pairs}
+
+
 class SigninSettings(_Section):
-    """People in the console."""
+    """People in the console, and the identity provider (OpenID Connect) that may vouch for them."""
 
     idle: Span = timedelta(hours=8)
     """A session that nobody uses for so long ends."""
     lifetime: Span = timedelta(days=7)
     """So does every session after this time."""
+    issuer: Annotated[str, BeforeValidator(provider)] = ""
+    """Exactly as the provider calls itself."""
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    client_secret_file: Path | None = None
+    name: str = "your organisation"
+    """On the button: Sign in with ..."""
+    address_claim: str = ""
+    """Empty: `email`, if the provider has verified it."""
+    groups_claim: str = "groups"
+    domains: Words = ()
+    """Of people whom nobody has invited; empty: any."""
+    roles: Annotated[dict[str, Role], BeforeValidator(role_table)] = {}
+    """By group."""
+    everybody: Role | None = None
+    """For those in no such group."""
+
+    @model_validator(mode="after")
+    def _known_there(self) -> Self:
+        if self.issuer and not self.client_id:
+            raise ValueError("with an issuer, client_id is needed as well: what the provider calls Mailroom")
+        return self
 
 
 class QueueSettings(_Section):
@@ -154,7 +200,8 @@ class Settings(_Section):
     """`postgresql://...`; empty: SQLite in the data directory."""
     key_file: Path | None = None
     """The vault's key; empty: `vault.key` in the data directory, made at first start."""
-    public_url: str = ""
+    public_url: Annotated[str, BeforeValidator(site)] = ""
+    """Where people find the web address."""
     smtp: SmtpSettings = SmtpSettings()
     tls: TlsSettings = TlsSettings()
     web: WebSettings = WebSettings()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
@@ -14,6 +16,10 @@ from mailroom.signin.keys import new_id
 from mailroom.signin.reception import Reception
 from mailroom.signin.staff import Staff
 
+if TYPE_CHECKING:
+    from mailroom.signin.admission import Admission
+    from mailroom.signin.provider import Provider
+
 _LOCAL = {"localhost", ""}
 
 
@@ -23,8 +29,14 @@ class Door:
 
     reception: Reception
     staff: Staff
+    provider: Provider | None = None
+    admission: Admission | None = None
+    provider_name: str = ""
+    """On the button."""
     public_url: str = ""
     """Where browsers find us; empty: by the address that we listen on."""
+    set_up_file: Path | None = None
+    """Holds the link for the first administrator until it was used."""
 
     @property
     def secure(self) -> bool:

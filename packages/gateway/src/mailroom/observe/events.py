@@ -217,3 +217,8 @@ def webhook_gone(webhook: str) -> None:
 def webhook_broke(webhook: str, why: str) -> None:
     """A webhook met an error of our own; what waits for it is tried again."""
     _emit("error", "webhook_broke", webhook=webhook, why=why)
+
+
+def provider_trouble(why: str) -> None:
+    """Nobody can sign in through the identity provider."""
+    _emit("error", "provider_trouble", why=why)

@@ -33,6 +33,9 @@ class Refusal(Enum):
     WRONG_CODE = "This code is wrong, or was used before. Wait for the next one."
     TOO_MANY = "There were too many attempts. Wait a quarter of an hour, or ask an administrator for a new link."
     TOO_LATE = "This took too long. Sign in again."
+    STATE = "This answer belongs to no sign-in of this browser: it took too long, was used before, or began elsewhere. Sign in again."
+    DECLINED = "The sign-in was declined or broken off. Sign in again, or ask the administrator of your organisation for consent."
+    NO_RIGHT = "You are known there, but may not use Mailroom. Ask an administrator to add you."
 
 
 class SignInRefused(Exception):

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
     from mailroom.api import app, health, office
-    from mailroom.console.door import Door
-    from mailroom.wiring.signin import make_reception, make_staff
+    from mailroom.wiring.signin import make_door
 
     made_app = app.make_app(
         office.Office(
@@ -37,5 +36,5 @@ def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: C
         ),
         health.routes(parts.store, stopping),
     )
-    made_app.state.door = Door(reception=make_reception(parts), staff=make_staff(parts), public_url=parts.settings.public_url)
+    made_app.state.door = make_door(parts)
     return made_app
