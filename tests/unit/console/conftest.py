@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 from mailroom.blobs.files import FileBlobs
 from mailroom.console.app import make_console
+from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
@@ -19,6 +21,7 @@ from mailroom.ports import Blobs, Store
 from mailroom.signin.reception import Present
 from mailroom.store.open import open_store
 from mailroom.users import Session, User
+from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
 
 CSRF = "test-token"
@@ -66,9 +69,11 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             blobs=blobs,
             directory=store.directory,
             look=lambda: True,
+            servers_of=lambda lane: servers_of(store.directory(), lane),
             notify=lambda: nudges.append("nudge"),
             clock=clock,
-        )
+        ),
+        cast(Door, None),
     )
     yield Pages(app, store, blobs, clock, Maker(clock), nudges)
     store.close()

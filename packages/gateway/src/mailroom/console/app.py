@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailroom.console import errors, overview, static_files
+from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import protected
 from mailroom.objects import Role
@@ -53,10 +54,10 @@ OPEN: tuple[APIRouter, ...] = (static_files.router,)
 """What is there for everybody: files, and the pages of the sign-in."""
 
 
-def make_console(house: House) -> FastAPI:
+def make_console(house: House, door: Door) -> FastAPI:
     """The pages as an application of their own, which `wiring` puts beside the API. Blocking: templates and files are read."""
     app = FastAPI(title="Mailroom", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.house, app.state.areas = house, AREAS
+    app.state.house, app.state.door, app.state.areas = house, door, AREAS
     errors.install(app)
     for router in OPEN:
         app.include_router(router)

@@ -9,8 +9,9 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from mailroom.objects import Directory
+from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom_core.model import LaneName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class House:
     directory: Callable[[], Directory]
     look: Callable[[], bool]
     """Blocking: read the directory again if it has changed."""
+    servers_of: Callable[[LaneName], list[OutgoingServer]]
+    """Whose mail goes by this lane."""
     notify: Callable[[], None]
     """There is work for the worker."""
     clock: Clock

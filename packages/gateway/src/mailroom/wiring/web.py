@@ -1,4 +1,4 @@
-"""The web address: API, health and metrics."""
+"""The web address: API, health and metrics, and the console for everything else."""
 
 from __future__ import annotations
 
@@ -9,17 +9,31 @@ from typing import TYPE_CHECKING
 from mailroom.accept import Accept
 from mailroom.ports import Wakeup
 from mailroom.wiring.parts import Parts, credential_key, utc_now
+from mailroom.wiring.ways import servers_of
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics")
 
 
 def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
-    from mailroom.api import app, health, office
-    from mailroom.wiring.signin import make_door
+    api = _api(parts, made, wakeup, spool, stopping)
+    console = _console(parts, wakeup)
 
-    made_app = app.make_app(
+    async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        programs = any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS)
+        await (api if programs else console)(scope, receive, send)
+
+    return by_path
+
+
+def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
+    from mailroom.api import app, health, office
+
+    return app.make_app(
         office.Office(
             store=parts.store,
             blobs=parts.blobs,
@@ -36,5 +50,21 @@ def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: C
         ),
         health.routes(parts.store, stopping),
     )
-    made_app.state.door = make_door(parts)
-    return made_app
+
+
+def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
+    from mailroom.console import app, house
+    from mailroom.wiring.signin import make_door
+
+    return app.make_console(
+        house.House(
+            store=parts.store,
+            blobs=parts.blobs,
+            directory=parts.directory,
+            look=parts.directory.look,
+            servers_of=lambda lane: servers_of(parts.directory(), lane),
+            notify=wakeup.notify,
+            clock=utc_now,
+        ),
+        make_door(parts),
+    )
