@@ -1,0 +1,67 @@
+"""The ports: what the gateway needs from the outside, as protocols. One contract suite runs over every implementation of each.
+
+`Store` is blocking and is called in threads. Its clock is its own (a test can set it); every method that looks at leases or due
+times uses that clock. `put`, `begin` and `settle` take batches: one call is one transaction, all or nothing.
+
+Each file has one theme; everything is imported from here.
+"""
+
+from mailroom.ports.attempts import (
+    ALONE,
+    SENT_AGAIN,
+    TURN,
+    Attempt,
+    DeliveryResult,
+    Further,
+    Lane,
+    LaneStatus,
+    NewAttempt,
+    Note,
+    Resolution,
+    Settled,
+    Usage,
+    Work,
+)
+from mailroom.ports.fetching import Watch, Watched
+from mailroom.ports.looking import Action, Found, Query, Story
+from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
+from mailroom.ports.process import Clock, Vault, Wakeup
+from mailroom.ports.storage import Blobs, OpenBlob, Store
+from mailroom.ports.wire import Job, Remember, Transport
+
+__all__ = [
+    "ALONE",
+    "SENT_AGAIN",
+    "TURN",
+    "Action",
+    "Attempt",
+    "Blobs",
+    "Clock",
+    "Delivery",
+    "DeliveryResult",
+    "Event",
+    "Found",
+    "Further",
+    "Job",
+    "Lane",
+    "LaneStatus",
+    "Message",
+    "NewAttempt",
+    "NewDelivery",
+    "NewMessage",
+    "Note",
+    "OpenBlob",
+    "Query",
+    "Remember",
+    "Resolution",
+    "Settled",
+    "Store",
+    "Story",
+    "Transport",
+    "Usage",
+    "Vault",
+    "Wakeup",
+    "Watch",
+    "Watched",
+    "Work",
+]

@@ -1,0 +1,55 @@
+"""What people ask for, and what they do with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from mailroom.ports.attempts import Attempt
+from mailroom.ports.messages import Delivery, Event, Message
+from mailroom_core.model import DeliveryId, MessageId, State
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One message with all that happened to it."""
+
+    message: Message
+    deliveries: tuple[Delivery, ...]
+    attempts: tuple[Attempt, ...]
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A selection of deliveries. All that is given must match."""
+
+    message_id: MessageId | None = None
+    delivery_id: DeliveryId | None = None
+    states: frozenset[State] = frozenset()
+    lane: str = ""
+    account: str = ""
+    application: str = ""
+    text: str = ""
+    """Part of a recipient, sender, subject, or the whole Message-ID; letter case does not count."""
+    header_message_id: str = ""
+    """With or without its angle brackets."""
+    tag: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    """Accepted before then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    delivery: Delivery
+    message: Message
+
+
+class Action(Enum):
+    RETRY = "retry"
+    SEND_NOW = "send now"
+    CANCEL = "cancel"
+    IGNORE = "ignore"
+    HOLD = "hold"

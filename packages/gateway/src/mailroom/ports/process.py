@@ -1,0 +1,32 @@
+"""What a process has around it: time, nudges, secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Protocol
+
+Clock = Callable[[], datetime]
+"""Aware UTC."""
+
+
+class Wakeup(Protocol):
+    """A nudge between processes: there is work. Losing one costs a poll interval, nothing else."""
+
+    def notify(self) -> None: ...
+
+    async def wait(self, timeout: timedelta) -> None:
+        """Returns at a nudge or after `timeout`."""
+
+    def close(self) -> None: ...
+
+
+class Vault(Protocol):
+    """Secrets and tokens. Raises VaultError with what a person has to do."""
+
+    def open(self, name: str) -> dict[str, str] | None: ...
+
+    def seal(self, name: str, secret: Mapping[str, str] | None) -> None: ...
+
+    async def token(self, account: str, *, refused: str = "") -> str:
+        """An access token with at least 10 s left; `refused` is one that the provider has just answered 401 to."""

@@ -1,0 +1,194 @@
+"""Where everything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from mailroom.conversations import Conversations
+from mailroom.objects import Directory, Object, Suppression
+from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
+from mailroom.ports.fetching import Watch
+from mailroom.ports.looking import Action, Found, Query, Story
+from mailroom.ports.messages import Message, NewMessage
+from mailroom.users import Users
+from mailroom_core.mime.source import ReadAt
+from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
+
+
+class Store(Protocol):
+    """Messages, deliveries, attempts, lanes, objects and sealed secrets."""
+
+    @property
+    def users(self) -> Users:
+        """People who sign in to the console."""
+
+    @property
+    def watch(self) -> Watch:
+        """When each incoming server is looked at."""
+
+    @property
+    def conversations(self) -> Conversations:
+        """The built-in inbox."""
+
+    # -- way in
+    def put(self, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+        """Make all of it durable, synced to the disk when this returns. Raises StoreError, StoreFull.
+
+        Nothing is stored of a message whose application has used its idempotency key before; the answer names these, with the
+        id of the first message.
+        """
+
+    def first_use(self, application: str, key: str) -> tuple[MessageId, str] | None:
+        """The message that came with this idempotency key, and its digest."""
+
+    # -- lanes
+    def claim(self, owner: str, *, want: int, ttl: timedelta, but: Collection[LaneName] = ()) -> list[Lane]:
+        """Lease up to `want` lanes that nobody holds a lease on, that are not held, and that have due or unresolved work.
+
+        `but` are lanes that the owner is still busy with: a lease of its own that has lapsed is renewed, never claimed anew.
+        """
+
+    def renew(self, owner: str, lanes: Sequence[Lane], ttl: timedelta) -> set[LaneName]:
+        """Those that are still ours, with a new end."""
+
+    def release(self, owner: str, lanes: Sequence[Lane]) -> None: ...
+
+    def end_leases(self, owners: str = "") -> int:
+        """A new boot: every owner whose name begins with `owners` is dead, each and all without it. How many leases they had.
+
+        Also lets the deadlines of their open attempts pass.
+        """
+
+    def hold_lane(self, lane: LaneName, reason: str, *, account: str = "") -> None:
+        """Nothing of it is claimed until `free_lane`; expiry of its deliveries stands still. An empty lane may be held too.
+
+        With an account, or a server that signs in by itself, webhooks are told that it needs a person, unless the lane is held already.
+        """
+
+    def free_lane(self, lane: LaneName) -> None:
+        """Lift the hold; the lifetime of what waits grows by the time that the lane was held."""
+
+    def defer_lane(self, lane: LaneName, epoch: int, until: datetime) -> None:
+        """Nothing of it is due before `until` (the provider said so), or a longer pause wished before; survives a restart."""
+
+    def lanes(self) -> list[LaneStatus]: ...
+
+    def usage(self, lane: LaneName, since: datetime) -> Usage: ...
+
+    def usage_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
+        """What left between each two neighbours of `edges`, oldest first: one less than there are edges."""
+
+    # -- attempts
+    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
+        """Queued deliveries whose time has come, transactional first, then oldest first.
+
+        `limit` counts messages; a message's due deliveries come together. With the raw bytes where they lie in the row.
+        """
+
+    def unresolved(self, lane: Lane, *, limit: int) -> list[tuple[Attempt, Work]]:
+        """Attempts of earlier epochs whose deadline has passed, and unsure ones whose deliveries are due for a look."""
+
+    def begin(self, batch: Sequence[NewAttempt]) -> set[AttemptId]:
+        """Record attempts before the wire; deliveries become SENDING.
+
+        Those whose lane epoch is stale, or whose deliveries are not queued (or unsure) any more, are left out of the answer.
+        """
+
+    def note(self, note: Note) -> bool:
+        """Commit what the provider called it, before the next step; facts are added to those that are known.
+
+        False, and nothing is written, if the attempt has ended or its lane has another owner: then no next step may follow.
+        """
+
+    def settle(self, batch: Sequence[Settled]) -> None:
+        """Write outcomes, states, due times, events and replies of our own.
+
+        Checks `TRANSITIONS`. An attempt of a stale epoch is left out and logged: its new owner resolves it.
+        """
+
+    def record(self, *, notes: Sequence[Note], ended: Sequence[Settled], begun: Sequence[NewAttempt]) -> set[AttemptId]:
+        """`settle`, `begin` and `note` in one transaction; answers which attempts may go on: those that have begun or were noted."""
+
+    # -- looking and steering
+    def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
+        """Newest first, and the cursor of the next page (empty at the end)."""
+
+    def counts(self) -> dict[State, int]: ...
+
+    def story(self, message: MessageId) -> Story | None: ...
+
+    def act(self, query: Query, action: Action, *, by: str, limit: int = 1000) -> int:
+        """Do it to all that match and may (`TRANSITIONS`), with an event each; how many were changed."""
+
+    def read(self, message: MessageId) -> Message | None:
+        """With its raw bytes, if they lie in the row."""
+
+    # -- housekeeping
+    def expired(self, *, limit: int) -> list[Work]:
+        """Queued deliveries past their lifetime on lanes that are not held."""
+
+    def fail_expired(self, batch: Sequence[DeliveryResult], replies: Sequence[NewMessage]) -> None:
+        """All or nothing: if a person has acted on one of them meanwhile, nothing is written, and the next sweep sees the rest."""
+
+    def forget(self, *, raw_before: datetime, rows_before: datetime, limit: int) -> tuple[bool, list[str]]:
+        """Drop bytes, then rows, of messages that are final and unchanged since then, up to `limit` of each.
+
+        Returns whether there was anything to drop (there may be more), and the names of blobs that nothing refers to any more.
+        """
+
+    def referred(self, blobs: Sequence[str]) -> set[str]:
+        """Those of these blobs that a message refers to: the others are orphans, if they are not just on their way in."""
+
+    # -- objects and secrets
+    def directory(self) -> Directory: ...
+
+    def directory_version(self) -> int: ...
+
+    def apply(self, put: Sequence[Object], remove: Sequence[tuple[str, str]], *, by: str) -> int:
+        """Change objects in one transaction; `remove` holds (kind, name), kinds as in `object_kind`. Returns the new version."""
+
+    def suppressed(self, addresses: Sequence[str]) -> dict[str, Suppression]: ...
+
+    def suppressions(self) -> list[Suppression]: ...
+
+    def secret(self, name: str) -> bytes | None:
+        """Sealed by the vault; the store never sees it open."""
+
+    def secrets(self) -> list[str]: ...
+
+    def put_secret(self, name: str, sealed: bytes | None) -> None:
+        """None deletes it."""
+
+    def lease(self, name: str, owner: str, ttl: timedelta) -> bool:
+        """A lock between processes and machines, for example `token:<account>`."""
+
+    def unlease(self, name: str, owner: str) -> None: ...
+
+    # -- the store itself
+    def node(self) -> int:
+        """A number from 0 to 1023 for `Ids`, another one at each call."""
+
+    def ping(self) -> None:
+        """Raises StoreError if nothing can be written."""
+
+    def close(self) -> None: ...
+
+
+class Blobs(Protocol):
+    """Bytes of large messages. A name is given once; what is kept never changes."""
+
+    def keep(self, name: str, spooled: Path) -> None:
+        """Take over a finished file: synced, file and directory, when this returns."""
+
+    def open(self, name: str) -> OpenBlob: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def names(self) -> Iterator[str]: ...
+
+
+class OpenBlob(ReadAt, Protocol):
+    def close(self) -> None: ...
