@@ -128,3 +128,12 @@ def test_of_an_attempt_only_what_is_still_unsure_is_looked_at(store: Store, make
     clock.go_on(minutes=1)
     ((_, work),) = store.unresolved(lane, limit=5)
     assert [delivery.recipient for delivery in work.deliveries] == ["unsure@example.org"]
+
+
+def test_what_is_known_already_is_left_out_and_does_not_count(store: Store, make: Maker) -> None:
+    messages = [make.message() for _ in range(4)]
+    store.put(messages)
+    known = {messages[0].id, messages[2].id}
+    lane = claim_one(store)
+    assert [work.message.id for work in store.due(lane, limit=1, but=known)] == [messages[1].id]
+    assert [work.message.id for work in store.due(lane, limit=5, but=known)] == [messages[1].id, messages[3].id]

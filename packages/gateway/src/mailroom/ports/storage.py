@@ -82,8 +82,8 @@ class Store(Protocol):
         """What left between each two neighbours of `edges`, oldest first: one less than there are edges."""
 
     # -- attempts
-    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
-        """Queued deliveries whose time has come, transactional first, then oldest first.
+    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None, but: Collection[MessageId] = ()) -> list[Work]:
+        """Queued deliveries whose time has come, transactional first, then oldest first; not those of the messages `but`.
 
         `limit` counts messages; a message's due deliveries come together. With the raw bytes where they lie in the row.
         """

@@ -247,16 +247,15 @@ class LaneRunner:
         self._more -= wanted
         known = {*self._under_way, *(number for queue in self._waiting.values() for number in queue)}
         kind = next(iter(wanted)) if len(wanted) == 1 else None
-        limit = self._limit
-        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=limit, kind=kind)
+        limit = self._limit - sum(len(self._waiting[each]) for each in wanted)
+        works = await asyncio.to_thread(self._desk.store.due, self.lane, limit=limit, kind=kind, but=known)
         if len(works) >= limit:
             self._more |= wanted
         elif not works:
             self._rested_at |= dict.fromkeys(wanted, monotonic() + EMPTY.total_seconds())
         self._limit = _room(works)
         for work in works:
-            if work.message.id not in known:  # known before: what has ended meanwhile was still queued when the store looked
-                self._waiting[work.message.kind][work.message.id] = work
+            self._waiting[work.message.kind][work.message.id] = work
 
     async def _start(self) -> timedelta:
         """Start what may start now; how long until the next one may."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from mailroom.ports import Attempt, Delivery, Lane, Work
 from mailroom.store.database import Tx
@@ -23,27 +23,27 @@ OF_ATTEMPTS = f"""SELECT d.attempt_id, {DELIVERY} FROM deliveries d JOIN lanes l
     WHERE d.id {{ids}} AND d.attempt_id IS NOT NULL ORDER BY d.id"""  # noqa: S608  # columns
 
 
-def due(tx: Tx, lane: Lane, limit: int, kind: Kind | None) -> list[Work]:
+def due(tx: Tx, lane: Lane, limit: int, kind: Kind | None, but: Collection[MessageId]) -> list[Work]:
     """See `Store.due`. Nothing for who does not own the lane any more."""
     if tx.one(OPEN, lane.name, lane.epoch, tx.now) is None:
         return []
     order: dict[MessageId, None] = {}
     for one in (Kind.TRANSACTIONAL, Kind.BULK) if kind is None else (kind,):
-        _add_due(tx, lane, one, limit, order)
+        _add_due(tx, lane, one, limit, order, but)
     rows = tx.by(TOGETHER, list(order), lane.name, tx.now)
     return works(tx, order, (delivery_of(row, tx.now) for row in rows))
 
 
-def _add_due(tx: Tx, lane: Lane, kind: Kind, limit: int, order: dict[MessageId, None]) -> None:
+def _add_due(tx: Tx, lane: Lane, kind: Kind, limit: int, order: dict[MessageId, None], but: Collection[MessageId]) -> None:
     """Up to `limit` messages in `order`, page by page: one message may have hundreds of deliveries."""
-    last = (-1, -1)
+    last, length = (-1, -1), limit + len(but)
     while len(order) < limit:
-        page = tx.rows(DUE, lane.name, 1 if kind is Kind.BULK else 0, tx.now, *last, limit)
+        page = tx.rows(DUE, lane.name, 1 if kind is Kind.BULK else 0, tx.now, *last, length)
         for message, *last_of_page in page:
-            if len(order) < limit:
+            if len(order) < limit and message not in but:
                 order[message] = None
             last = tuple(last_of_page)
-        if len(page) < limit:
+        if len(page) < length:
             return
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -24,6 +24,11 @@ from mailroom_core.errors import ConfigError, StoreError
 
 BUSY = 10.0
 """Seconds that SQLite waits for a program which does not know our lock, such as its own command line."""
+CHECKPOINT = 4000
+"""Pages of the write-ahead log (16 MB) after which they are copied into the database: each page once, however often it was written.
+
+With SQLite's own 1000, mails of 20 kB cost a tenth more. What is committed is synced in the log; this changes nothing of that.
+"""
 
 
 def open_store(where: str | Path, *, clock: Clock) -> SqlStore:
@@ -57,7 +62,6 @@ def _sqlite(path: Path, clock: Clock) -> SqlStore:
         pool_reset_on_return=None,
     )
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         lock = WriteLock(path)
@@ -87,13 +91,10 @@ def _alone(path: Path, lock: WriteLock) -> Callable[[], AbstractContextManager[N
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # `_begin` says how a transaction starts
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -16384"):
+    connection.isolation_level = None  # `Database` says how a transaction starts
+    pragmas = ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864", "cache_size = -16384")
+    for pragma in (*pragmas, f"wal_autocheckpoint = {CHECKPOINT}"):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
 
 
 def _sync_folder(folder: Path) -> None:

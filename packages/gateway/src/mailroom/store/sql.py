@@ -102,9 +102,9 @@ class SqlStore:
             return lanes.usage_history(tx, lane, edges)
 
     # -- attempts
-    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None) -> list[Work]:
+    def due(self, lane: Lane, *, limit: int, kind: Kind | None = None, but: Collection[MessageId] = ()) -> list[Work]:
         with self._read() as tx:
-            return due.due(tx, lane, limit, kind)
+            return due.due(tx, lane, limit, kind, but)
 
     def unresolved(self, lane: Lane, *, limit: int) -> list[tuple[Attempt, Work]]:
         with self._read() as tx:
