@@ -28,6 +28,7 @@ def test_a_field_is_found_by_any_spelling_of_its_name() -> None:
     assert fields.unfolded("To") is None
     assert "from" in fields
     assert "to" not in fields
+    assert (fields.count("RECEIVED"), fields.count("to")) == (2, 0)
 
 
 def test_every_byte_of_the_head_is_kept() -> None:

@@ -20,6 +20,8 @@ from mailroom_core.policy.senders import allowed
         (("tom@example.com", "other.example"), "mary@other.example", True),
         ((), "tom@example.com", False),
         (("example.com",), "example.com", False),
+        (("",), "nobody", False),
+        (("@",), "nobody", False),
     ],
 )
 def test_addresses_domains_and_the_star_allow(senders: tuple[str, ...], address: str, may: bool) -> None:

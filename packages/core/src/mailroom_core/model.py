@@ -20,11 +20,13 @@ LaneName = NewType("LaneName", str)
 """What a provider's limit counts: `graph:<account>:<mailbox>`, `smarthost:<server>:<shard>`, ..."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def show_id(number: int) -> str:
     """An id as people see it: 13 characters, no letters that look like digits."""
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(60, -1, -5))
+    pairs = "".join([_PAIRS[(number >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)])
+    return _ALPHABET[(number >> 60) & 31] + pairs
 
 
 def read_id(text: str) -> int:

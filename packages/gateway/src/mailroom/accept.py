@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 
 from mailroom.notices import facts_of
@@ -224,8 +225,12 @@ class Accept:
         protocol = submission.protocol + ("S" if submission.tls else "") + ("A" if smtp and submission.authenticated else "")
         return (
             f"from {submission.helo or 'unknown'} ([{submission.client}])\r\n\tby {self._house.hostname} (Mailroom)"
-            f" with {protocol} id {show_id(number)};\r\n\t{format_datetime(now)}"
+            f" with {protocol} id {show_id(number)};\r\n\t{_date(now.replace(microsecond=0))}"
         )
+
+
+_date = lru_cache(maxsize=2)(format_datetime)
+"""Under load many mails come in one second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +288,7 @@ def lane_of(directory: Directory, server: OutgoingServer, header_from: str) -> L
 def check_senders(application: Application, sender: str | None, header_from: str, fields: Fields) -> None:
     """MAIL FROM, header From and Sender, each against what the application may use; also when MAIL FROM is null."""
     used = [address for name in ("from", "sender") for _, address in fields.addresses(name)] or [header_from]
-    for address in [sender, *used] if sender else used:
+    for address in dict.fromkeys([sender, *used] if sender else used):
         check_sender(application, address)
 
 
@@ -324,7 +329,7 @@ def _check_count(server: OutgoingServer, recipients: int) -> None:
 
 
 def _check_loop(fields: Fields) -> None:
-    hops = sum(1 for field in fields if field.name.lower() == "received")
+    hops = fields.count("received")
     if hops > MOST_HOPS:
         raise Refused(554, "5.4.6", f"The mail has passed {hops} servers; it seems to go round in circles")
 

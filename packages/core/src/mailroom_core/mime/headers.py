@@ -85,6 +85,10 @@ class Fields:
         """The names and addresses in all fields of that name."""
         return [pair for value in self._values(name) for pair in addresses(_unfold(value))]
 
+    def count(self, name: str) -> int:
+        """How many fields of that name there are."""
+        return len(self._index.get(name.lower().encode("ascii"), ()))
+
     def __contains__(self, name: str) -> bool:
         return name.lower().encode("ascii") in self._index
 

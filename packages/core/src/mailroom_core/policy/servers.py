@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mailroom_core.policy.addresses import domain_of, normalize
 
@@ -55,15 +56,16 @@ def _by_filter(servers: Sequence[Candidate], address: str, header_from: str, who
     """A filter with the full address on a later server goes before one with the domain on an earlier one."""
     for wanted in (normalize(address), domain_of(address)):
         for server in servers:
-            if wanted and wanted in _parts(server):
+            if wanted and wanted in _parts(server.from_filter):
                 why = f"leaves through {server.name!r}, whose FROM filter names {wanted} ({whose})"
                 return _choice(server, address, header_from, why)
     return None
 
 
-def _parts(server: Candidate) -> set[str]:
+@lru_cache(maxsize=1024)
+def _parts(from_filter: tuple[str, ...]) -> frozenset[str]:
     """Full addresses normalised, domains in lower case; a domain may be written with a leading `@`."""
-    return {normalize(part) if "@" in part.lstrip("@ ") else part.strip().lstrip("@").lower() for part in server.from_filter}
+    return frozenset(normalize(part) if "@" in part.lstrip("@ ") else part.strip().lstrip("@").lower() for part in from_filter)
 
 
 def _choice(server: Candidate, address: str, header_from: str, why: str) -> Choice:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio import StreamReaderProtocol
 from collections.abc import Awaitable
-from typing import Any
+from types import MethodType
+from typing import Any, Self
 
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
@@ -70,6 +72,22 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
             loop=loop,
         )
 
+    def another(self) -> Self:
+        """A session like this one, which was itself never connected.
+
+        aiosmtpd's constructor looks through all attributes of the session and its handler, and makes a reader that we don't use: that
+        takes as long as the commands of a mail. `tests/contract/listen/test_another.py` compares what both ways make.
+        """
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        StreamReaderProtocol.__init__(made, None, made._cb_client_connected, self.loop)  # type: ignore[arg-type]  # None is allowed
+        made._smtp_methods = {name: MethodType(method.__func__, made) for name, method in self._smtp_methods.items()}
+        made._auth_methods = {
+            name: found._replace(method=MethodType(found.method.__func__, made)) for name, found in self._auth_methods.items()
+        }
+        made._replies = []
+        return made
+
     def connection_made(self, transport: Any) -> None:
         self._client = read_client(transport.get_extra_info("peername")[0])
         self._peer = str(self._client)
@@ -109,6 +127,8 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         if self._busy:
             self._handler_coroutine = self.loop.create_future()  # aiosmtpd cancels this; the door finishes what it began
         super().connection_lost(error)
+        if self not in self._service.sessions:
+            self._let_go()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._service.left(self)
@@ -116,6 +136,15 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
         if problem is not None and not isinstance(problem, ConnectionError):
             events.session_broke(self._peer, repr(problem))
             self.abort()
+        if self._over:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of everything that refers to the session: so it disappears at once, and no collector has to look for it."""
+        self._smtp_methods.clear()
+        self._auth_methods.clear()
+        self._client_connected_cb = self._handler_coroutine = None
+        del self._reader, self._writer, self._inbound
 
     async def _start_tls(self) -> None:
         """Raises TLSSetupException."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from mailroom.listen.door import Client
@@ -13,6 +14,7 @@ from mailroom_core.errors import Refused
 _REMEMBERED = 10_000
 
 
+@lru_cache(maxsize=1024)
 def read_client(host: str) -> Client:
     """The address of a peer; an IPv4 address that came through an IPv6 socket is an IPv4 address."""
     address = ip_address(host.partition("%")[0])

@@ -102,11 +102,7 @@ async def serve(
 
 async def _listen(service: Service, listener: Listener) -> Server:
     loop = asyncio.get_running_loop()
-    rules = Rules(service)
-
-    def session() -> SubmissionSession:
-        return SubmissionSession(service, rules, listener, loop)
-
+    session = SubmissionSession(service, Rules(service), listener, loop).another
     try:
         family, *_, address = (await loop.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM))[0]
         sock = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
