@@ -8,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailroom_core.errors import MimeError
+from mailroom_core.mime.bounce import read_report
 from mailroom_core.mime.headers import Fields
 from mailroom_core.mime.incoming import WITHOUT_ID, digest, head
 from mailroom_core.mime.index import index
 from mailroom_core.mime.source import InMemory
 from mailroom_core.mime.texts import attached, texts
+from mailroom_core.policy.aliases import Alias, Domain, Tables, Target
+from mailroom_core.policy.bounces import judge
+from mailroom_core.policy.decision import Arrival, Facts
+from mailroom_core.policy.routing import questions, route
 
 _CRUMBS = [
     b"From: ", b"To: ", b"Subject: ", b"References: ", b"In-Reply-To: ", b"Delivered-To: ", b"Received: by x for <a@b.example>; ",
@@ -43,3 +48,19 @@ def test_any_bytes_are_read_or_refused(raw: bytes, server: str) -> None:
             value.encode("utf-8")
         for each in found.attachments:
             attached(root, each)
+
+
+_TABLES = Tables([Alias(name="a", domain="b.example", target=Target("inbox"), local_part=True)], [Domain(name="b.example")])
+
+
+@settings(max_examples=300, deadline=None)
+@given(MAILS)
+def test_any_bytes_are_reported_judged_and_routed(raw: bytes) -> None:
+    mail = head(Fields(raw))
+    source = InMemory(raw)
+    with suppress(MimeError):
+        report = read_report(source, index(source), mail)
+        for each in report.recipients if report else ():
+            judge(each)
+        questions(mail, Arrival(), _TABLES)
+        assert route(mail, Arrival(), _TABLES, Facts(), report=report).lines()

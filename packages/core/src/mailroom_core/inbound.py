@@ -175,15 +175,16 @@ class ReportKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ReportedRecipient:
-    """One recipient of a report. `status` is an enhanced code of RFC 3463, empty if there is none."""
+    """One recipient of a report. `address` is the one that was written to, as far as the report knows it; `status` an enhanced code of
+    RFC 3463, empty if there is none."""
 
     address: str
     action: Action
     status: str = ""
     diagnostic: str = ""
     """What the remote server said, in one line."""
-    original_address: str = ""
-    """As the sender wrote it, if the report says so."""
+    final_address: str = ""
+    """Where it had been passed on to, if that is another one."""
     remote_mta: str = ""
 
 

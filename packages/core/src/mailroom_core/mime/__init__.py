@@ -9,7 +9,8 @@ What must stay true here:
 
 Reading: `headers` splits a head (`words`, `charsets` and `params` decode its values), `index` finds the parts, `decode` reads them,
 `body` picks the text that people read, `sealed` knows what is signed. Of a received mail, `incoming` reads what a router needs,
-`texts` what people read (`html_text` and `quoted` are its tools). Writing: `complete` (what an accepted mail lacks), `rewrite`
+`texts` what people read (`html_text` and `quoted` are its tools),
+`bounce` what it reports (`bounce_words`, where no standard helps). Writing: `complete` (what an accepted mail lacks), `rewrite`
 (for the next hop; `recipients` and `pieces` are its tools), `graph_json` (for Graph above its MIME limit), `dsn` (reports).
 `source` has the shapes of bytes at hand and bytes elsewhere.
 """
