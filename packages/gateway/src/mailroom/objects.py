@@ -46,6 +46,8 @@ class Account:
     """Ask for Mail.ReadWrite: drafts, large attachments, and looking before sending again."""
     shared: bool = True
     """Ask for the .Shared permissions as well (work and school accounts only)."""
+    smtp: bool = False
+    """Ask for SMTP.Send as well, for a smarthost that signs in with this account."""
 
 
 class OnUnsure(Enum):

@@ -21,7 +21,7 @@ from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from mailroom_core.flow import Flow, NoResponse, Request, Response, ask, json_object
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem, no_answer, problem_of
-from mailroom_core.oauth.scopes import application_scopes
+from mailroom_core.oauth.scopes import Resource, application_scopes
 
 ASSERTION_LIFETIME = timedelta(minutes=5)
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -37,17 +37,33 @@ class Cloud:
     graph: str
     resource: str
     """What scopes begin with; tokens of one cloud are worth nothing in another."""
+    outlook: str
+    """The same for Exchange Online's SMTP."""
+    outlook_app: str
+    """The same for app-only, which has a name of its own."""
 
 
-GLOBAL = Cloud("global", "https://login.microsoftonline.com", "https://graph.microsoft.com", "https://graph.microsoft.com")
-USGOV = Cloud("usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://graph.microsoft.us")
-DOD = Cloud("dod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", "https://dod-graph.microsoft.us")
+GLOBAL = Cloud(
+    "global",
+    "https://login.microsoftonline.com",
+    "https://graph.microsoft.com",
+    "https://graph.microsoft.com",
+    "https://outlook.office.com",
+    "https://outlook.office365.com",
+)
+# The names of Exchange Online in the national clouds are those of their web addresses; no page of the vendor gives them for SMTP.
+_US = ("https://outlook.office365.us", "https://outlook.office365.us")
+_MILITARY = ("https://webmail.apps.mil", "https://webmail.apps.mil")
+USGOV = Cloud("usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "https://graph.microsoft.us", *_US)
+DOD = Cloud("dod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", "https://dod-graph.microsoft.us", *_MILITARY)
 # The Entra page names login.partner.microsoftonline.cn; the Graph page and MSAL's constant name the older login.chinacloudapi.cn.
 CHINA = Cloud(
     "china",
     "https://login.partner.microsoftonline.cn",
     "https://microsoftgraph.chinacloudapi.cn",
     "https://microsoftgraph.chinacloudapi.cn",
+    "https://partner.outlook.cn",
+    "https://partner.outlook.cn",
 )
 CLOUDS: Mapping[str, Cloud] = {cloud.name: cloud for cloud in (GLOBAL, USGOV, DOD, CHINA)}
 
@@ -161,9 +177,10 @@ def refresh(app: App, *, refresh_token: str, scopes: Sequence[str]) -> Flow[Gran
     return (yield from _token(app, "refresh_token", {"refresh_token": refresh_token, "scope": " ".join(scopes)}))
 
 
-def client_credentials(app: App) -> Flow[Grant | TokenProblem]:
+def client_credentials(app: App, resource: Resource = Resource.GRAPH) -> Flow[Grant | TokenProblem]:
     """An app-only token. There is no refresh token: ask again."""
-    return (yield from _token(app, "client_credentials", {"scope": " ".join(application_scopes(app.cloud.resource))}))
+    name = app.cloud.resource if resource is Resource.GRAPH else app.cloud.outlook_app
+    return (yield from _token(app, "client_credentials", {"scope": " ".join(application_scopes(name))}))
 
 
 def assertion_claims(

@@ -1,7 +1,8 @@
 """The permissions that Mailroom asks for at Microsoft, and what a granted scope amounts to.
 
 Source: Microsoft Graph docs, concepts/permissions-reference.md; Microsoft Entra docs, identity-platform/v2-oauth2-auth-code-flow.md
-(both read 2026-11-20).
+(both read 2026-11-20);
+Office developer Exchange docs, how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth.md (read 2026-11-20).
 """
 
 from __future__ import annotations
@@ -9,6 +10,15 @@ from __future__ import annotations
 from enum import Enum
 
 SIGN_IN = ("offline_access", "openid")
+
+
+class Resource(Enum):
+    """What a token opens. One grant covers several resources, one token only one of them."""
+
+    GRAPH = "graph"
+    """Microsoft Graph."""
+    SMTP = "smtp"
+    """The provider's own SMTP server, by XOAUTH2."""
 
 
 class Tier(Enum):
@@ -26,6 +36,11 @@ def delegated_scopes(resource: str, tier: Tier, *, shared: bool = False) -> tupl
     if shared:
         names += [f"{name}.Shared" for name in names if name.startswith("Mail.")]
     return (*SIGN_IN, *(f"{resource}/{name}" for name in names))
+
+
+def smtp_scopes(outlook: str) -> tuple[str, ...]:
+    """What a person consents to for SMTP at Exchange Online. `outlook` is a resource of its own: never in one token request with Graph's."""
+    return (*SIGN_IN, f"{outlook}/SMTP.Send")
 
 
 def application_scopes(resource: str) -> tuple[str, ...]:

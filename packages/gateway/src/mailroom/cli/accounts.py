@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     default=None,
     help="Ask for Mail.Send alone: no mail above 2.9 MB, no looking before sending again. Or for Mail.ReadWrite as well, as at first.",
 )
+@click.option(
+    "--smtp/--no-smtp", default=None, help="Ask for SMTP.Send as well: for a smarthost (smtp.office365.com) that signs in as this account."
+)
 @click.option("--personal", is_flag=True, help="A personal account (outlook.com): no shared mailboxes.")
 @click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default=None)
 @click.option("--login-url", default="", help="For an emulator.")
@@ -53,6 +56,7 @@ def connect(
     with_secret: bool,
     certificate: Path | None,
     send_only: bool | None,
+    smtp: bool | None,
     personal: bool,
     cloud: str | None,
     login_url: str,
@@ -76,6 +80,7 @@ def connect(
             grant=grant,
             # What one grant may do says nothing about another one.
             read_write=known.read_write or grant is not known.grant if send_only is None else not send_only,
+            smtp=known.smtp if smtp is None else smtp,
             shared=known.shared and not personal,
             cloud=cloud or known.cloud,
             login_url=login_url or known.login_url,
@@ -122,7 +127,8 @@ def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
 
     made = _way_out(parts.directory(), account) if with_server else None
     parts.store.apply([account, made] if made else [account], [], by="connect")
-    freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:"))
+    smarthosts = {f"smarthost:{name}" for name, each in parts.directory().servers.items() if _signs_in_as(each, account.name)}
+    freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:") or lane in smarthosts)
     click.echo(f"{account.name} is connected{f' as {account.mailbox}' if account.mailbox else ''}.")
     if freed:
         click.echo(f"{counted(freed, 'mail that was waiting for it goes', 'mails that were waiting for it go')} on.")
@@ -131,6 +137,12 @@ def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
     if made:
         click.echo(f"The outgoing server {made.name} is there; it serves {', '.join(made.from_filter) or 'every sender'}.")
     click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
+
+
+def _signs_in_as(server: OutgoingServer, account: str) -> bool:
+    from mailroom.objects import SmarthostRoute
+
+    return isinstance(server.route, SmarthostRoute) and server.route.account == account
 
 
 def _way_out(directory: Directory, account: Account) -> OutgoingServer | None:

@@ -15,7 +15,8 @@ import click
 from mailroom.objects import Account, GrantType
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
-from mailroom.vault.vault import cloud_of, nothing
+from mailroom.vault.provider import cloud_of
+from mailroom.vault.vault import nothing
 from mailroom.wiring.parts import Parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import arun

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from mailroom_core.oauth.scopes import Resource
+
 Clock = Callable[[], datetime]
 """Aware UTC."""
 
@@ -28,5 +30,8 @@ class Vault(Protocol):
 
     def seal(self, name: str, secret: Mapping[str, str] | None) -> None: ...
 
-    async def token(self, account: str, *, refused: str = "") -> str:
-        """An access token with at least 10 s left; `refused` is one that the provider has just answered 401 to."""
+    async def token(self, account: str, *, resource: Resource = Resource.GRAPH, refused: str = "") -> str:
+        """An access token for what the transport talks to, with at least 10 s left.
+
+        `refused` is one that the provider has just answered 401 to.
+        """

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from mailroom.objects import Account
-from mailroom.vault.vault import cloud_of, nothing, scopes_of
+from mailroom.vault.provider import cloud_of, consent_scopes, scopes_of
+from mailroom.vault.vault import nothing
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import AsyncHttp, arun
 from mailroom_core.oauth import microsoft
 from mailroom_core.oauth.microsoft import App, Grant, Identity
 from mailroom_core.oauth.problems import TokenProblem, callback_problem
+from mailroom_core.oauth.scopes import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def begin(account: Account, app: App, redirect_uri: str) -> Consent:
     """State and PKCE verifier carry 256 random bits each."""
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     url = microsoft.authorize_url(
-        app, redirect_uri=redirect_uri, scopes=scopes_of(account), state=state, verifier=verifier, login_hint=account.mailbox
+        app, redirect_uri=redirect_uri, scopes=consent_scopes(account), state=state, verifier=verifier, login_hint=account.mailbox
     )
     return Consent(account, app, redirect_uri, state, verifier, url)
 
@@ -53,7 +55,7 @@ async def finish(consent: Consent, answer: Mapping[str, str], http: AsyncHttp, w
         code=answer.get("code", ""),
         redirect_uri=consent.redirect_uri,
         verifier=consent.verifier,
-        scopes=scopes_of(consent.account),
+        scopes=scopes_of(consent.account, Resource.GRAPH),
     )
     grant = await arun(flow, http, nothing)
     if isinstance(grant, TokenProblem):

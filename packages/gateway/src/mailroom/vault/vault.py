@@ -1,7 +1,7 @@
 """The vault: sealed secrets in the store, and access tokens that are fresh when they are asked for.
 
-One refresh at a time per account, over all processes and machines: who wants one takes the lease `token:<account>` and looks first
-whether somebody else has just done it. A new refresh token is stored before the new access token is used, because Microsoft
+An account has one grant, and of it a token for each resource that it is used for (Graph, SMTP). One refresh at a time per account, over
+all processes and machines: who wants one takes the lease `token:<account>` and looks first whether somebody else has just done it. A new refresh token is stored before the new access token is used, because Microsoft
 rotates them and the old one may be worth nothing after a crash.
 """
 
@@ -22,12 +22,12 @@ from mailroom.observe import events
 from mailroom.ports import Clock, Store
 from mailroom.vault.certificates import sign_assertion
 from mailroom.vault.keys import Keys
+from mailroom.vault.provider import cloud_of, fresh_token, lacks
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import AsyncHttp, Note, arun
-from mailroom_core.oauth import microsoft
 from mailroom_core.oauth.microsoft import App, Assertion, Grant, Secret
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
-from mailroom_core.oauth.scopes import Tier, delegated_scopes
+from mailroom_core.oauth.scopes import Resource
 
 FRESH = timedelta(seconds=10)
 """A token with less left than this is refreshed before it is used."""
@@ -36,19 +36,9 @@ WAIT = timedelta(seconds=20)
 """How long one process waits for another one's refresh."""
 _SECRET = frozenset({"AADSTS7000215", "AADSTS7000222", "AADSTS7000218"})
 """A new client secret ends these."""
+_PREFIX = {Resource.GRAPH: "", Resource.SMTP: "smtp_"}
+"""Of the fields of a kept grant that belong to one resource."""
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
-
-
-def cloud_of(account: Account) -> microsoft.Cloud:
-    """Where the account lives; the addresses of an emulator replace the real ones."""
-    cloud = microsoft.CLOUDS[account.cloud]
-    return replace(cloud, login=account.login_url or cloud.login, graph=account.graph_url or cloud.graph)
-
-
-def scopes_of(account: Account) -> tuple[str, ...]:
-    """What we ask for when a person signs in, and at every refresh."""
-    tier = Tier.READ_WRITE if account.read_write else Tier.SEND
-    return delegated_scopes(cloud_of(account).resource, tier, shared=account.shared)
 
 
 class SealedVault:
@@ -63,7 +53,7 @@ class SealedVault:
         self._http = http
         self._clock = clock
         self._owner = owner
-        self._tokens: dict[str, tuple[str, datetime]] = {}
+        self._tokens: dict[tuple[str, Resource], tuple[str, datetime]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     def open(self, name: str) -> dict[str, str] | None:
@@ -86,13 +76,13 @@ class SealedVault:
                 count += 1
         return count
 
-    async def token(self, account: str, *, refused: str = "") -> str:
-        if token := self._cached(account, refused):
+    async def token(self, account: str, *, resource: Resource = Resource.GRAPH, refused: str = "") -> str:
+        if token := self._cached(account, resource, refused):
             return token
         async with self._locks.setdefault(account, asyncio.Lock()):
-            if token := self._cached(account, refused) or await asyncio.to_thread(self._stored, account, refused):
+            if token := self._cached(account, resource, refused) or await asyncio.to_thread(self._stored, account, resource, refused):
                 return token
-            return await self._refresh_once(account, refused)
+            return await self._refresh_once(account, resource, refused)
 
     def app(self, account: Account, proof: Mapping[str, str] | None = None) -> App:
         """The app registration with its proof, if it has one; `proof` is one that is not kept yet, empty for none."""
@@ -104,51 +94,61 @@ class SealedVault:
             return replace(app, proof=Assertion(lambda: sign_assertion(app, pem, now=self._clock(), unique=str(uuid4()))))
         return app
 
-    async def connected(self, account: str, grant: Grant, proof: Mapping[str, str] | None = None) -> None:
-        """Keep what a sign-in gave, and with what, when nobody is refreshing the grant of before, who would write over it."""
+    async def connected(
+        self, account: str, grant: Grant, proof: Mapping[str, str] | None = None, *, resource: Resource = Resource.GRAPH
+    ) -> None:
+        """Keep what a sign-in gave, and with what, when nobody is refreshing the grant of before, who would write over it.
+
+        Nothing of the grant of before stays: its tokens may be another person's.
+        """
         async with self._alone(account):
             if proof is not None:
                 await asyncio.to_thread(self.seal, f"app:{account}", proof or None)
-            await asyncio.to_thread(self.keep, account, grant)
+            for each in Resource:
+                self._tokens.pop((account, each), None)
+            await asyncio.to_thread(self._keep, account, grant, resource, {})
 
     def forget(self) -> None:
         """Objects have changed: an account may have been connected anew, with other rights. What is stored is read again."""
         self._tokens.clear()
 
-    def keep(self, account: str, grant: Grant) -> None:
-        """Store a grant. The refresh token stays what it was if none came with it. Raises VaultError."""
+    def keep(self, account: str, grant: Grant, resource: Resource = Resource.GRAPH) -> None:
+        """Store a grant. The refresh token stays what it was if none came with it, and so do the tokens for other resources.
+
+        Raises VaultError.
+        """
+        self._keep(account, grant, resource, self.open(f"account:{account}") or {})
+
+    def _keep(self, account: str, grant: Grant, resource: Resource, old: Mapping[str, str]) -> None:
         if not _VISIBLE.fullmatch(grant.access_token):
             raise VaultError(f"the token for {account!r} holds characters that can't stand in a request; sign in again")
-        name = f"account:{account}"
         expires = self._clock() + grant.expires_in
-        old = self.open(name) or {}
-        self.seal(
-            name,
-            {
-                "refresh_token": grant.refresh_token or old.get("refresh_token", ""),
-                "access_token": grant.access_token,
-                "expires_at": expires.isoformat(),
-                "scope": grant.scope or old.get("scope", ""),
-            },
-        )
-        self._tokens[account] = (grant.access_token, expires)
+        of = _PREFIX[resource]
+        fresh = {
+            "refresh_token": grant.refresh_token or old.get("refresh_token", ""),
+            f"{of}access_token": grant.access_token,
+            f"{of}expires_at": expires.isoformat(),
+            f"{of}scope": grant.scope or old.get(f"{of}scope", ""),
+        }
+        self.seal(f"account:{account}", {**old, **fresh})
+        self._tokens[account, resource] = (grant.access_token, expires)
 
-    def _cached(self, account: str, refused: str) -> str:
-        token, expires = self._tokens.get(account, ("", self._clock()))
+    def _cached(self, account: str, resource: Resource, refused: str) -> str:
+        token, expires = self._tokens.get((account, resource), ("", self._clock()))
         return token if token != refused and expires - self._clock() > FRESH else ""
 
-    def _stored(self, account: str, refused: str) -> str:
+    def _stored(self, account: str, resource: Resource, refused: str) -> str:
         """Another process may have refreshed it."""
-        kept = self.open(f"account:{account}")
-        if kept and kept["access_token"]:
-            self._tokens[account] = (kept["access_token"], datetime.fromisoformat(kept["expires_at"]))
-        return self._cached(account, refused)
+        kept, of = self.open(f"account:{account}") or {}, _PREFIX[resource]
+        if token := kept.get(f"{of}access_token"):
+            self._tokens[account, resource] = (token, datetime.fromisoformat(kept[f"{of}expires_at"]))
+        return self._cached(account, resource, refused)
 
-    async def _refresh_once(self, account: str, refused: str) -> str:
+    async def _refresh_once(self, account: str, resource: Resource, refused: str) -> str:
         async with self._alone(account):
-            if token := await asyncio.to_thread(self._stored, account, refused):
+            if token := await asyncio.to_thread(self._stored, account, resource, refused):
                 return token
-            return await self._refresh(account)
+            return await self._refresh(account, resource)
 
     @asynccontextmanager
     async def _alone(self, account: str) -> AsyncIterator[None]:
@@ -163,21 +163,20 @@ class SealedVault:
         finally:
             await asyncio.to_thread(self._store.unlease, f"token:{account}", self._owner)
 
-    async def _refresh(self, name: str) -> str:
+    async def _refresh(self, name: str, resource: Resource) -> str:
         account = self._account(name)
         app = await asyncio.to_thread(self.app, account)
-        if account.grant is GrantType.APPLICATION:
-            flow = microsoft.client_credentials(app)
-        else:
-            kept = await asyncio.to_thread(self.open, f"account:{name}")
-            if not kept or not kept["refresh_token"]:
-                raise VaultError(f"the account {name!r} is not connected; run: mailroom connect {name}")
-            flow = microsoft.refresh(app, refresh_token=kept["refresh_token"], scopes=scopes_of(account))
-        grant = await arun(flow, self._http, nothing)
+        kept = await asyncio.to_thread(self.open, f"account:{name}") or {}
+        if account.grant is GrantType.DELEGATED and not kept.get("refresh_token"):
+            raise VaultError(f"the account {name!r} is not connected; run: mailroom connect {shlex.quote(name)}")
+        if option := lacks(account, resource):
+            again = f"run: mailroom connect {shlex.quote(name)} {option}"
+            raise VaultError(f"nobody was asked whether the account {name!r} may sign in to the SMTP server; {again}")
+        grant = await arun(fresh_token(app, account, resource, kept.get("refresh_token", "")), self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
             raise VaultError(f"account {name!r}: {grant}{_command(name, grant)}", transient=grant.kind is ProblemKind.TRANSIENT)
-        await asyncio.to_thread(self.keep, name, grant)
+        await asyncio.to_thread(self.keep, name, grant, resource)
         events.token_refreshed(name)
         return grant.access_token
 

@@ -16,10 +16,11 @@ from mailroom.transports.graph_senders import OwnOrNotification
 from mailroom.transports.http import Http, client
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
-from mailroom.vault.vault import cloud_of
+from mailroom.vault.provider import cloud_of
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.model import LaneName
+from mailroom_core.oauth.scopes import Resource
 from mailroom_core.policy.addresses import domain_of, normalize
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
@@ -120,7 +121,7 @@ class Ways:
     def _mailbox(self, account: Account, route: GraphRoute, address: str, pace: LanePace) -> Graph:
         signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
         mailbox = Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
-        http = Http(self._client, self._token(account.name), pace)
+        http = Http(self._client, self._token(account.name, Resource.GRAPH), pace)
         return Graph(mailbox, http, account=account.name, read_write=account.read_write, on_unsure=route.on_unsure)
 
     def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Smarthost:
@@ -137,13 +138,13 @@ class Ways:
             server.name,
             route,
             password=password if route.user and not route.account else None,
-            token=self._token(route.account) if route.account else None,
+            token=self._token(route.account, Resource.SMTP) if route.account else None,
             mailbox=mailbox,
             helo=hostname(self._parts.settings),
         )
 
-    def _token(self, account: str) -> Callable[[str], Awaitable[str]]:
-        return lambda refused: self._parts.vault.token(account, refused=refused)
+    def _token(self, account: str, resource: Resource) -> Callable[[str], Awaitable[str]]:
+        return lambda refused: self._parts.vault.token(account, resource=resource, refused=refused)
 
     async def close(self) -> None:
         self._forget()
