@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -21,9 +22,10 @@ from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
 from mailroom_core.oauth.microsoft import Grant, Secret
+from mailroom_core.oauth.scopes import Resource
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-OFFICE = Account(name="office", client_id="c", tenant="t")
+OFFICE = Account(name="office", client_id="c", tenant="t", smtp=True)
 
 
 class Login:
@@ -34,6 +36,7 @@ class Login:
         self.refreshes = 0
         self.answer: Response | None = None
         self.pause: asyncio.Event | None = None
+        self.scopes: list[str] = []
 
     async def __call__(self, request: Request) -> Response:
         if self.pause:
@@ -41,7 +44,9 @@ class Login:
         if self.answer:
             return self.answer
         assert isinstance(request.body, bytes)
-        given = parse_qs(request.body.decode())["refresh_token"][0]
+        form = parse_qs(request.body.decode())
+        given = form["refresh_token"][0]
+        self.scopes += form["scope"]
         if given != self.valid:
             return Response(400, {}, b'{"error": "invalid_grant", "error_description": "AADSTS70008: expired", "error_codes": [70008]}')
         self.refreshes += 1
@@ -56,6 +61,7 @@ class House:
     def __init__(self, folder: Path) -> None:
         self.now = NOW
         self.login = Login()
+        self.account = OFFICE
         self.ring = KeyRing(folder / "vault.key", first=True)
         self.path = folder / "db"
         self.one = self.vault("one")
@@ -63,7 +69,7 @@ class House:
 
     def vault(self, owner: str) -> SealedVault:
         store = open_store(self.path, clock=lambda: self.now)
-        return SealedVault(self.ring, store, lambda name: OFFICE, self.login, lambda: self.now, owner)
+        return SealedVault(self.ring, store, lambda name: self.account, self.login, lambda: self.now, owner)
 
 
 @pytest.fixture
@@ -95,6 +101,34 @@ async def test_the_new_refresh_token_is_stored_before_the_new_access_token_is_us
     assert kept is not None
     assert (token, kept["access_token"], kept["refresh_token"]) == ("access-1", "access-1", "refresh-1")
     assert await house.vault("after a crash").token("office", refused="access-1") == "access-2"
+
+
+@pytest.mark.anyio
+async def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_token(house: House) -> None:
+    assert await house.one.token("office", resource=Resource.SMTP) == "access-1"
+    assert house.login.scopes[-1] == "offline_access openid https://outlook.office.com/SMTP.Send"
+    assert await house.one.token("office") == "access-0"
+    other = house.vault("another process")
+    assert (await other.token("office"), await other.token("office", resource=Resource.SMTP)) == ("access-0", "access-1")
+    assert await other.token("office", refused="access-0") == "access-2"
+    assert "SMTP" not in house.login.scopes[-1]
+    assert await house.one.token("office", resource=Resource.SMTP) == "access-1"
+    assert house.login.refreshes == 2
+
+
+@pytest.mark.anyio
+async def test_a_new_sign_in_leaves_no_token_of_the_one_before(house: House) -> None:
+    await house.one.token("office", resource=Resource.SMTP)
+    await house.one.connected("office", Grant("other", timedelta(seconds=3599), "refresh-1"))
+    assert await house.one.token("office", resource=Resource.SMTP) == "access-2"
+
+
+@pytest.mark.anyio
+async def test_who_was_not_asked_for_smtp_is_told_the_command_and_microsoft_is_not_asked(house: House) -> None:
+    house.account = replace(OFFICE, smtp=False)
+    with pytest.raises(VaultError, match=r"run: mailroom connect office --smtp$"):
+        await house.one.token("office", resource=Resource.SMTP)
+    assert house.login.refreshes == 0
 
 
 @pytest.mark.anyio

@@ -32,7 +32,7 @@ from mailroom_core.oauth.microsoft import (
     who_am_i,
 )
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
-from mailroom_core.oauth.scopes import Tier, application_scopes, delegated_scopes, granted, tier_of
+from mailroom_core.oauth.scopes import Resource, Tier, application_scopes, delegated_scopes, granted, smtp_scopes, tier_of
 from tests.unit.scripted import answer, body_of, lost, play
 
 VERIFIER = "v" * 43
@@ -121,7 +121,17 @@ def test_every_cloud_has_hosts_of_its_own() -> None:
     }
 
 
+def test_app_only_asks_for_exchange_online_under_its_other_name() -> None:
+    app = App("a", "t", Secret("s"))
+    played = play(client_credentials(app, Resource.SMTP), ("POST /t/oauth2/v2.0/token", answer(200, GOOD)))
+    assert form_of(played.requests[0])["scope"] == "https://outlook.office365.com/.default"
+
+
 # ---- scopes
+
+
+def test_smtp_is_asked_for_apart_from_graph() -> None:
+    assert smtp_scopes(GLOBAL.outlook) == ("offline_access", "openid", "https://outlook.office.com/SMTP.Send")
 
 
 def test_each_tier_asks_for_no_more_than_it_needs() -> None:
