@@ -21,9 +21,10 @@ MICROSOFT = ("535 5.7.3 Authentication unsuccessful",)
 """The refusal at once (the vendor's page on OAuth for SMTP)."""
 GOOGLE = (
     "334 eyJzdGF0dXMiOiI0MDEiLCJzY2hlbWVzIjoiYmVhcmVyIG1hYyIsInNjb3BlIjoiaHR0cHM6Ly9tYWlsLmdvb2dsZS5jb20vIn0=",
-    "535-5.7.8 Username and Password not accepted. For more information, go to\r\n535 5.7.8  https://support.google.com/mail/?p=BadCredentials",
+    "535-5.7.8 Username and Password not accepted. For more information, go to\r\n"
+    "535 5.7.8  https://support.google.com/mail/?p=BadCredentials",
 )
-"""First what is wrong, as a challenge; the refusal comes after the client's empty line (developers.google.com/gmail/imap/xoauth2-protocol)."""
+"""First what is wrong, as a challenge; the refusal comes after an empty line (developers.google.com/gmail/imap/xoauth2-protocol)."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def delegated_scopes(resource: str, tier: Tier, *, shared: bool = False) -> tupl
 
 
 def smtp_scopes(outlook: str) -> tuple[str, ...]:
-    """What a person consents to for SMTP at Exchange Online. `outlook` is a resource of its own: never in one token request with Graph's."""
+    """What a person consents to for SMTP at Exchange Online. `outlook` is a resource of its own: no token is for it and Graph."""
     return (*SIGN_IN, f"{outlook}/SMTP.Send")
 
 

@@ -1,7 +1,9 @@
 """The vault: sealed secrets in the store, and access tokens that are fresh when they are asked for.
 
-An account has one grant, and of it a token for each resource that it is used for (Graph, SMTP). One refresh at a time per account, over
-all processes and machines: who wants one takes the lease `token:<account>` and looks first whether somebody else has just done it. A new refresh token is stored before the new access token is used, because Microsoft
+An account has one grant, and of it a token for each resource that it is used for (Graph, SMTP).
+
+One refresh at a time per account, over all processes and machines: who wants one takes the lease `token:<account>` and looks first
+whether somebody else has just done it. A new refresh token is stored before the new access token is used, because Microsoft
 rotates them and the old one may be worth nothing after a crash.
 """
 
