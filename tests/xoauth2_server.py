@@ -37,7 +37,7 @@ class Taken:
     content: bytes
 
 
-class _Session(SMTP):
+class _Session(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     line_length_limit = 1 << 14
     """Tokens are long."""
 
