@@ -116,7 +116,14 @@ class Store(Protocol):
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
         """Newest first, and the cursor of the next page (empty at the end)."""
 
-    def counts(self) -> dict[State, int]: ...
+    def counts(self) -> dict[State, int]:
+        """Looks at everything: for commands, not for what is asked again and again."""
+
+    def how_many(self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, limit: int) -> int:
+        """Deliveries in a state, at most `limit`; with both times only those accepted and last changed since then."""
+
+    def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
+        """What has become of the mail that was accepted between each two neighbours of `edges`, oldest first."""
 
     def story(self, message: MessageId) -> Story | None: ...
 

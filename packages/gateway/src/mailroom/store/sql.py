@@ -24,7 +24,7 @@ from mailroom.ports import (
     Usage,
     Work,
 )
-from mailroom.store import accepting, acting, attempts, documents, due, housekeeping, keeping, lanes, looking, telling
+from mailroom.store import accepting, acting, attempts, documents, due, glancing, housekeeping, keeping, lanes, looking, telling
 from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
@@ -131,6 +131,14 @@ class SqlStore:
     def counts(self) -> dict[State, int]:
         with self._read() as tx:
             return looking.counts(tx)
+
+    def how_many(self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, limit: int) -> int:
+        with self._read() as tx:
+            return glancing.how_many(tx, state, accepted, changed, limit)
+
+    def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
+        with self._read() as tx:
+            return glancing.fates(tx, edges)
 
     def story(self, message: MessageId) -> Story | None:
         with self._read() as tx:
