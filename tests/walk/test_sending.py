@@ -185,3 +185,11 @@ def test_twenty_megabytes_arrive_byte_for_byte(world: World) -> None:
 def _recipients_of(world: World, relay: SmtpServer, subject: str) -> list[str]:
     taken = [one for mail in relay.mails if subject.encode() in mail.content for one in mail.recipients]
     return world.arrived(subject) or sorted(taken)
+
+
+def test_a_text_that_graph_takes_in_no_form_is_a_552_at_once(world: World) -> None:
+    subject = unique("endless text")
+    code, text = world.answer_to(mail(subject, text=("x" * 78 + "\r\n") * 50_000))
+    assert (code, text[:5]) == (552, "5.3.4")
+    assert "send it as an attachment" in text
+    assert not world.deliveries(subject)

@@ -211,6 +211,22 @@ async def test_a_mail_that_no_server_can_carry_is_refused_at_once() -> None:
         await Door(M365)(signed)
 
 
+async def test_a_text_that_graph_takes_in_no_form_is_refused_at_once(tmp_path: Path) -> None:
+    """Attachments of any size are uploaded; a text can't be."""
+    text = HEAD + b"\r\n" + (b"x" * 78 + b"\r\n") * 50_000
+    with pytest.raises(Refused, match="send it as an attachment or through a smarthost") as refused:
+        await Door(M365)(text)
+    assert (refused.value.code, refused.value.enhanced) == (552, "5.3.4")
+    spool = tmp_path / "spooled"
+    spool.write_bytes(text)
+    with pytest.raises(Refused, match="send it as an attachment or through a smarthost"):
+        await Door(M365).accept(submission(text, "mary@example.com", "x@else.where", ERP, spool))
+    assert (await Door(OUT)(text)).size > len(text)
+    lines = (b"x" * 78 + b"\r\n") * 50_000
+    attached = b"\r\n\r\n--b\r\n\r\nHi\r\n--b\r\nContent-Type: application/zip\r\n\r\n" + lines + b"\r\n--b--\r\n"
+    assert (await Door(M365)(HEAD + b'Content-Type: multipart/mixed; boundary="b"' + attached)).size > MIME_LIMIT
+
+
 async def test_the_completed_mail_is_what_has_to_fit() -> None:
     door = Door(M365)
     signed = HEAD + b'Content-Type: multipart/signed; boundary="b"\r\n\r\n'

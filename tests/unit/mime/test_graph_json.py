@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailroom_core.errors import MimeError
-from mailroom_core.mime.graph_json import GraphMail, graph_mail, is_signed_or_encrypted
+from mailroom_core.errors import MimeError, MimeTooLarge
+from mailroom_core.mime.graph_json import GraphMail, check_request, graph_mail, is_signed_or_encrypted
 from mailroom_core.mime.headers import Fields
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import Envelope
@@ -275,10 +275,25 @@ def test_the_draft_fits_into_one_request_and_inline_images_come_first() -> None:
 
 
 def test_a_text_that_no_request_holds_is_refused() -> None:
-    with pytest.raises(MimeError, match="the text of the mail has"):
-        parsed(part(b"x" * 4_000_000, "text/html"))
-    with pytest.raises(MimeError, match="the text and the head"):
-        parsed(part("ü".encode() * 1_000_000, "text/html; charset=utf-8", "8bit"))
+    long, wide = part(b"x" * 4_000_000, "text/html"), part("ü".encode() * 1_000_000, "text/html; charset=utf-8", "8bit")
+    for raw, text in ((long, "the text of the mail has"), (wide, "the text and the head")):
+        with pytest.raises(MimeTooLarge, match=text):
+            parsed(raw)
+        with pytest.raises(MimeTooLarge, match=text):
+            check_request(InMemory(mail(raw)), BOB)
+
+
+def test_what_a_request_can_hold_is_known_without_reading_attachments() -> None:
+    class Source(InMemory):
+        def read_at(self, offset: int, length: int) -> bytes:
+            read.append(length)
+            return super().read_at(offset, length)
+
+    read: list[int] = []
+    large = part(b"x" * 9_000_000, "application/zip; name=a.zip", "binary")
+    check_request(Source(mail(multipart(part(b"Hello", "text/plain"), large))), BOB)
+    assert max(read) < 1_000_000
+    check_request(InMemory(mail(part(b"x", "multipart/signed; boundary=b"))), BOB)
 
 
 # Signed and encrypted

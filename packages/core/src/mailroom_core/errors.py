@@ -53,3 +53,7 @@ class StoreFull(StoreError):
 
 class MimeError(MailroomError):
     """Bytes that can't be read as the mail that the caller needs; the text says where it breaks."""
+
+
+class MimeTooLarge(MimeError):
+    """A part of the mail is larger than the form that the caller needs can hold."""

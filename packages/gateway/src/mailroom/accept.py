@@ -17,6 +17,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
 
+from mailroom.carrying import check_count, check_size, check_text, is_taken_apart
 from mailroom.notices import facts_of
 from mailroom.objects import AliasDomain, Application, Directory, GraphRoute, OutgoingServer, SmarthostRoute, Suppression
 from mailroom.observe import events
@@ -24,11 +25,9 @@ from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, Store
 from mailroom_core.errors import Refused, StoreError, StoreFull
 from mailroom_core.mime.complete import complete
 from mailroom_core.mime.headers import Fields, format_address
-from mailroom_core.mime.sealed import is_signed_or_encrypted
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy import senders, servers
 from mailroom_core.policy.addresses import domain_of, normalize
-from mailroom_core.providers.graph.limits import MIME_LIMIT, RECIPIENTS_PER_DAY
 
 IN_ROW = 256 * 1024
 """Up to this size the bytes go into the same transaction; above it into the blob store."""
@@ -170,7 +169,7 @@ class Accept:
 
     def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
         plan = choose(self._directory(), submission.application, fields, header_from, submission.wishes.kind)
-        _check_count(plan.server, len(submission.recipients))
+        check_count(plan.server, len(submission.recipients))
         return plan
 
     async def _message(self, submission: Submission, fields: Fields, plan: Plan) -> NewMessage:
@@ -182,7 +181,9 @@ class Accept:
         message_id = f"<{show_id(number)}@{self._house.hostname}>"
         prefix = complete(fields, envelope, now=now, new_message_id=message_id, received=self._received(submission, number, now))
         size = len(prefix) + submission.size
-        _check_size(self._directory(), plan.server, fields, size)
+        check_size(self._directory(), plan.server, fields, size)
+        if is_taken_apart(plan.server, size):
+            await asyncio.to_thread(check_text, prefix, submission.raw, submission.spool, envelope, plan.rewrite_from)
         raw, blob = await self._bytes(submission, prefix, number)
         return NewMessage(
             id=number,
@@ -320,14 +321,6 @@ def _check_head(fields: Fields) -> None:
         raise Refused(550, "5.6.0", f"The mail can't be taken: {fields.defect}")
 
 
-def _check_count(server: OutgoingServer, recipients: int) -> None:
-    """What never fits into a day's limit would wait for ever (RFC 3463 3.6)."""
-    per_day = server.recipients_per_day or (RECIPIENTS_PER_DAY if isinstance(server.route, GraphRoute) else 0)
-    if per_day and recipients > per_day:
-        text = f"The mail has {recipients} recipients; {server.name!r} carries at most {per_day} a day. Send it in parts, on several days"
-        raise Refused(550, "5.5.3", text)
-
-
 def _check_loop(fields: Fields) -> None:
     hops = fields.count("received")
     if hops > MOST_HOPS:
@@ -354,21 +347,6 @@ def notification_address(domain: AliasDomain | None) -> str:
     if domain is None or not domain.default_from:
         return ""
     return domain.default_from if "@" in domain.default_from else f"{domain.default_from}@{domain.name}"
-
-
-def _check_size(directory: Directory, server: OutgoingServer, fields: Fields, size: int) -> None:
-    """`size` is that of the completed mail, as it is sent."""
-    if server.max_size and size > server.max_size:
-        raise Refused(552, "5.3.4", f"The mail has {size} bytes; {server.name!r} carries at most {server.max_size}")
-    if not isinstance(server.route, GraphRoute) or size <= MIME_LIMIT:
-        return
-    account = directory.accounts.get(server.route.account)
-    if account and not account.read_write:
-        text = f"The mail has {size} bytes; {server.name!r} carries at most {MIME_LIMIT}, because its account may only send"
-        raise Refused(552, "5.3.4", f"{text}. Connect it with --read-write, or send through a smarthost")
-    if is_signed_or_encrypted(fields):
-        text = f"Signed or encrypted mail above {MIME_LIMIT} bytes can't pass Microsoft Graph unharmed; send it through a smarthost"
-        raise Refused(552, "5.3.4", text)
 
 
 def _keep(blobs: Blobs, name: str, prefix: bytes, submission: Submission) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from mailroom_core.errors import MimeError
+from mailroom_core.errors import MimeError, MimeTooLarge
 from mailroom_core.mime import charsets
 from mailroom_core.mime.body import Body, select_body
 from mailroom_core.mime.headers import Fields, ascii_address
@@ -79,17 +79,43 @@ def graph_mail(source: ReadAt, envelope: Envelope, *, rewrite_from: str = "", ad
     """The JSON form of the mail for the envelope's recipients. `rewrite_from` as in `rewrite`, `add` are x-headers of ours.
 
     Small attachments are in the draft, as many as one request holds, those that the text shows first. Raises MimeError for signed
-    and encrypted mail, and for a text that is larger than a request.
+    and encrypted mail, and MimeTooLarge for a text that is larger than a request.
     """
+    made = _without_files(source, envelope, rewrite_from, list(add))
+    files = _attachments(source, made.body, made.text)
+    kept, rest = _fill(_room(made.draft), files)
+    draft = {**made.draft, "attachments": kept} if kept else made.draft
+    return GraphMail(draft, tuple(rest), (*_lost_parts(made.body, files), *made.lost))
+
+
+def check_request(source: ReadAt, envelope: Envelope, *, rewrite_from: str = "") -> None:
+    """Whether what can't be uploaded fits into a request, without reading attachments. Raises MimeTooLarge; what else may be wrong
+    with the mail is not asked here."""
+    try:
+        _room(_without_files(source, envelope, rewrite_from, []).draft)
+    except MimeTooLarge:
+        raise
+    except MimeError:
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    draft: dict[str, object]
+    body: Body
+    text: str
+    lost: Sequence[str]
+
+
+def _without_files(source: ReadAt, envelope: Envelope, rewrite_from: str, add: list[tuple[str, str]]) -> _Made:
     root = index(source)
     fields = read_head(source, root)
     if is_signed_or_encrypted(fields):
         raise MimeError("signed or encrypted mail of this size can't pass Microsoft Graph unharmed; send it through a smarthost")
     body = select_body(root)
     text = _text(source, body)
-    headers, lost_headers = _x_headers(fields, list(add))
-    files = _attachments(source, body, text)
-    draft = {
+    headers, lost_headers = _x_headers(fields, add)
+    draft: dict[str, object] = {
         **_addresses(fields, envelope, rewrite_from),
         "subject": fields.get("Subject") or "",
         "body": {"contentType": "HTML" if body.is_html else "Text", "content": text},
@@ -97,11 +123,7 @@ def graph_mail(source: ReadAt, envelope: Envelope, *, rewrite_from: str = "", ad
         **({"internetMessageHeaders": headers} if headers else {}),
         **_properties(fields),
     }
-    kept, rest = _fill(draft, files)
-    if kept:
-        draft["attachments"] = kept
-    lost = [*_lost_parts(body, files), *_lost_fields(fields, rewrite_from), *lost_headers]
-    return GraphMail(draft, tuple(rest), tuple(lost))
+    return _Made(draft, body, text, (*_lost_fields(fields, rewrite_from), *lost_headers))
 
 
 # Heads
@@ -185,7 +207,7 @@ def _text(source: ReadAt, body: Body) -> str:
         return ""
     size = decoded_size(body.text)
     if size > _REQUEST:
-        raise MimeError(
+        raise MimeTooLarge(
             f"the text of the mail has {size} bytes, one request to Microsoft Graph holds {_REQUEST}; send it as an attachment or through"
             " a smarthost"
         )
@@ -221,14 +243,19 @@ def _name(source: ReadAt, part: Part, number: int) -> str:
     return _NO_NAME.sub("_", name).strip(" .")[-200:] or f"attachment{number}"
 
 
-def _fill(draft: dict[str, object], files: list[Attachment]) -> tuple[list[dict[str, object]], list[Attachment]]:
-    """The files that fit into the draft, as JSON; and the others in their order."""
+def _room(draft: dict[str, object]) -> int:
+    """How many bytes a request has left beside this draft."""
     room = _REQUEST - len(json.dumps(draft))
     if room < 0:
-        raise MimeError(
+        raise MimeTooLarge(
             f"the text and the head of the mail are larger than the {_REQUEST} bytes that one request to Microsoft Graph holds; send the"
             " text as an attachment or the mail through a smarthost"
         )
+    return room
+
+
+def _fill(room: int, files: list[Attachment]) -> tuple[list[dict[str, object]], list[Attachment]]:
+    """The files that fit into so many bytes, as JSON; and the others in their order."""
     inside = set()
     for number, each in sorted(enumerate(files), key=lambda pair: not pair[1].inline):
         size = 250 + len(json.dumps([each.name, each.content_type, each.content_id])) + (each.size + 2) // 3 * 4
