@@ -22,6 +22,7 @@ def test_every_kind_is_put_listed_read_and_deleted(api: Api) -> None:
         },
         "alias-domains": {"default_from": "hello"},
         "applications": {"senders": ["nowhere.example"], "networks": ["10.9.8.0/24"]},
+        "webhooks": {"url": "https://nowhere.example/hook", "events": ["sent", "failed"], "active": False},
     }
     for kind, table in things.items():
         made = api["objects"].put(f"/{kind}/thing one/2", json=table)
@@ -55,6 +56,19 @@ def test_every_kind_is_put_listed_read_and_deleted(api: Api) -> None:
         ("accounts/x", {"colour": "red"}, "no setting colour"),
         ("accounts/x", {"provider": "yahoo"}, "microsoft"),
         ("suppressions/nobody", {}, "no address"),
+        ("webhooks/x", {}, "url"),
+        ("webhooks/x", {"url": "ftp://shop.example/"}, "write https://host/path"),
+        ("webhooks/x", {"url": "https://shop.example:port/"}, "write https://host/path"),
+        ("webhooks/x", {"url": "https://"}, "write https://host/path"),
+        ("webhooks/x", {"url": "https://user:word@shop.example/"}, "leave them out"),
+        ("webhooks/x", {"url": "https://shop.example/#part"}, "leave them out"),
+        ("webhooks/x", {"url": "https://shop.example/", "events": []}, "name at least one"),
+        ("webhooks/x", {"url": "https://shop.example/", "events": ["opened"]}, "account.needs_attention"),
+        ("webhooks/x", {"url": "https://shop.example/", "application": "nobody"}, "does not exist"),
+        ("webhooks/x", {"url": "http://shop.example/"}, "use https://"),
+        ("webhooks/x", {"url": "https://127.0.0.1/"}, "webhooks.private_networks"),
+        ("webhooks/x", {"url": "https://[::ffff:10.0.0.1]/"}, "webhooks.private_networks"),
+        ("webhooks/x", {"url": "https://localhost:8020/v1/messages"}, "webhooks.private_networks"),
     ],
 )
 def test_what_can_not_be_meant_is_refused(api: Api, path: str, table: dict[str, Any], told: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mailroom.notices import Notices, NoticeState
 from mailroom.ports import Store
 from mailroom_core.errors import StoreError
 
@@ -20,8 +22,9 @@ from mailroom_core.errors import StoreError
 class _Queue(Collector):
     """What waits, read from the store when Prometheus asks."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, notices: Notices) -> None:
         self._store = store
+        self._notices = notices
 
     def collect(self) -> list[GaugeMetricFamily]:
         states = GaugeMetricFamily("mailroom_deliveries", "Deliveries by state", labels=["state"])
@@ -32,10 +35,17 @@ class _Queue(Collector):
         for lane in self._store.lanes():
             waiting.add_metric([lane.name], lane.waiting)
             held.add_metric([lane.name], bool(lane.held))
-        return [states, waiting, held]
+        notices = GaugeMetricFamily("mailroom_webhook_notices", "What webhooks have not been told", labels=["webhook", "state"])
+        failing = GaugeMetricFamily("mailroom_webhook_failing_seconds", "How long a target has been failing", labels=["webhook"])
+        now = datetime.now(UTC)
+        for name, health in self._notices.health().items():
+            notices.add_metric([name, NoticeState.WAITING.value], health.waiting)
+            notices.add_metric([name, NoticeState.GIVEN_UP.value], health.given_up)
+            failing.add_metric([name], (now - health.failing_since).total_seconds() if health.failing_since else 0)
+        return [states, waiting, held, notices, failing]
 
 
-def routes(store: Store, stopping: Callable[[], bool]) -> list[Route]:
+def routes(store: Store, notices: Notices, stopping: Callable[[], bool]) -> list[Route]:
     """`/health`: the process lives. `/ready`: it can store mail. `/metrics`: Prometheus, of all processes."""
 
     async def health(_: Request) -> Response:
@@ -53,7 +63,7 @@ def routes(store: Store, stopping: Callable[[], bool]) -> list[Route]:
     def collected() -> bytes:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client types only a part of itself
-        registry.register(_Queue(store))
+        registry.register(_Queue(store, notices))
         return generate_latest(registry)
 
     async def metrics(_: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import APIRouter, Path
@@ -23,6 +23,7 @@ from mailroom.objects import (
     SmarthostRoute,
     Suppression,
     Token,
+    Webhook,
     chosen,
 )
 from mailroom.vault import credentials
@@ -36,6 +37,7 @@ PLURALS = {
     "account": "accounts",
     "server": "servers",
     "application": "applications",
+    "webhook": "webhooks",
     "alias_domain": "alias-domains",
     "destination": "destinations",
     "alias": "aliases",
@@ -82,7 +84,9 @@ def _shape(kind: str) -> type[BaseModel]:
     types = get_type_hints(of)
     choice, words = CHOICES.get(kind, ("", {}))
     wanted: dict[str, Any] = {
-        each.name: (types[each.name], each.default) for each in fields(of) if each.name not in {*tables.NOT_IN_TABLE, choice}
+        each.name: (types[each.name], ... if each.default is MISSING else each.default)
+        for each in fields(of)
+        if each.name not in {*tables.NOT_IN_TABLE, choice}
     }
     wanted |= {word: (one | None, None) for word, one in words.items()}
     made: type[BaseModel] = create_model(of.__name__, __doc__=of.__doc__, **wanted)
@@ -145,6 +149,8 @@ def _add_routes(kind: str) -> None:
         made = tables.read(kind, name, table, others.get((kind, name)))
         if isinstance(made, Application) and isinstance(old := others.get((kind, name)), Application):
             made = replace(made, key=old.key)
+        if isinstance(made, Webhook):
+            office.webhooks.check(made)
         before = tables.dangling(others.values())
         if new := [each for each in tables.dangling({**others, (kind, name): made}.values()) if each not in before]:
             raise ConfigError(new[0])

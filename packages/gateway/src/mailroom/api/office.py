@@ -13,6 +13,7 @@ from starlette.requests import Request
 from mailroom.accept import Submission
 from mailroom.objects import Directory
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import MessageId
 
 
@@ -29,6 +30,7 @@ class Office:
     notify: Callable[[], None]
     seal: Callable[[str, Mapping[str, str] | None], None]
     """Blocking: keep a secret under a name, or drop it."""
+    webhooks: WebhookDesk
     clock: Clock
     key: bytes
     """Of the stored hashes of tokens and credentials."""

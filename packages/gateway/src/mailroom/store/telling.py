@@ -179,7 +179,7 @@ def _disable(tx: Tx, name: str) -> bool:
 def log(tx: Tx, webhook: str, state: NoticeState | None, limit: int, after: str) -> tuple[list[Notice], str]:
     """See `Notices.notices`."""
     where, more = ("", ()) if state is None else (" AND n.state = ?", (state.value,))
-    before = int(after) if after else NOTHING_NEWER
+    before = min(int(after), NOTHING_NEWER) if after else NOTHING_NEWER
     rows = tx.rows(f"{LOG}{where} ORDER BY n.id DESC LIMIT ?", webhook, before, *more, limit + 1)
     found = [_notice(row) for row in rows[:limit]]
     return found, str(found[-1].id) if len(rows) > limit else ""

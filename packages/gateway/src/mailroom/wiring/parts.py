@@ -16,9 +16,11 @@ from mailroom.objects import Account, Directory
 from mailroom.ports import Store
 from mailroom.settings import Settings
 from mailroom.store.open import open_store
+from mailroom.transports.guarded import Caller, Policy
 from mailroom.transports.http import Http, client
 from mailroom.vault.keys import KeyRing
 from mailroom.vault.vault import SealedVault
+from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.errors import ConfigError, StoreError, VaultError
 
 if TYPE_CHECKING:
@@ -110,3 +112,15 @@ def credential_key(parts: Parts) -> bytes:
         kept = {"key": os.urandom(32).hex()}
         parts.vault.seal(name, kept)
     return bytes.fromhex(kept["key"])
+
+
+def webhook_desk(parts: Parts) -> WebhookDesk:
+    return WebhookDesk(
+        notices=parts.notices,
+        store=parts.store,
+        seal=parts.vault.seal,
+        unseal=parts.vault.open,
+        caller=Caller(Policy(parts.settings.webhooks.private_networks)),
+        ids=parts.ids,
+        clock=utc_now,
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailroom.accept import Accept
 from mailroom.ports import Wakeup
-from mailroom.wiring.parts import Parts, credential_key, utc_now
+from mailroom.wiring.parts import Parts, credential_key, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
             accept=made,
             notify=wakeup.notify,
             seal=parts.vault.seal,
+            webhooks=webhook_desk(parts),
             clock=utc_now,
             key=credential_key(parts),
             spool=spool,
             max_size=parts.settings.smtp.max_size,
             max_recipients=parts.settings.smtp.max_recipients,
         ),
-        health.routes(parts.store, stopping),
+        health.routes(parts.store, parts.notices, stopping),
     )
 
 
