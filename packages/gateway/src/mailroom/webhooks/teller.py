@@ -158,11 +158,12 @@ class Teller:
         return made
 
     async def _run_targets(self, webhooks: Mapping[str, Webhook], commit: Commit) -> None:
-        for name, runner in list(self._runners.items()):
-            if webhooks.get(name) != runner.webhook or self._tasks[name].done():
-                await self._stop(name)
+        """Who was stopped is started again with the next round at the earliest, by what the directory says then."""
+        over = [name for name, runner in self._runners.items() if webhooks.get(name) != runner.webhook or self._tasks[name].done()]
+        for name in over:
+            await self._stop(name)
         for name, webhook in webhooks.items():
-            if webhook.active and name not in self._runners:
+            if webhook.active and name not in self._runners and name not in over:
                 runner = self._runners[name] = _Runner(webhook, self.house, self._blocking, commit)
                 self._tasks[name] = asyncio.create_task(runner.run())
 
@@ -215,13 +216,14 @@ class _Runner:
         self._waiting: dict[NoticeId, Notice] = {}
         self._under_way: dict[NoticeId, asyncio.Task[None]] = {}
         self._failures = 0
+        self._gone = False
 
     def nudge(self) -> None:
         self._turn.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
-        while True:
+        """Until it is cancelled, or its target is gone."""
+        while not self._gone:
             try:
                 self._turn.clear()
                 await self._fetch()
@@ -243,7 +245,7 @@ class _Runner:
         self._waiting = {notice.id: notice for notice in due if notice.id not in under_way}
 
     def _start(self) -> None:
-        room = (1 if self._failures >= PATIENCE else AT_ONCE) - len(self._under_way)
+        room = 0 if self._gone else (1 if self._failures >= PATIENCE else AT_ONCE) - len(self._under_way)
         for number in list(self._waiting)[: max(room, 0)]:
             self._under_way[number] = asyncio.create_task(self._one(self._waiting.pop(number)))
 
@@ -280,6 +282,7 @@ class _Runner:
             events.webhook_told(self.webhook.name, notice.id, notice.event)
             return
         self._failures += 1
+        self._gone |= tried.gone
         if tried.pause_until is not None:
             self._waiting.clear()  # they are due again when the pause is over
         if tried.state is NoticeState.GIVEN_UP:
