@@ -1,4 +1,4 @@
-"""`python -m bench [relay|start|memory|depth|drain ...] [--quick]`"""
+"""`python -m bench [relay|start|memory|depth|drain|search ...] [--quick]`"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import depth, drain, memory, relay, start
+from bench import depth, drain, memory, relay, search, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "memory": memory.measure,
     "depth": depth.measure,
     "drain": drain.measure,
+    "search": search.measure,
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mailroom.store import attempts, due, housekeeping, lanes, looking, migrations
+from mailroom.store import attempts, due, housekeeping, lanes, looking, migrations, searching
 from mailroom.store import open as opening
 from mailroom.store.database import Dialect
 from mailroom.store.lock import WriteLock
@@ -218,28 +218,22 @@ def test_threads_of_one_process_write_one_after_the_other(path: Path) -> None:
 
 # ---- plans
 
-HOT = (
-    {
-        f"{module.__name__.rpartition('.')[2]}.{name}": statement
-        for module, names in {
-            lanes: ("CLAIMABLE", "OURS", "RENEW", "RELEASE", "STATUS", "USAGE"),
-            due: ("OPEN", "DUE", "TOGETHER", "MESSAGES", "UNRESOLVED", "OF_ATTEMPTS"),
-            attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
-            housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
-            looking: ("STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
-        }.items()
-        for name in names
-        for statement in [getattr(module, name)]
-    }
-    | {
-        "lanes.history": lanes.history(3),
-    }
-    | {
-        f"newest {state}": f"SELECT d.id, m.id {looking.FROM} WHERE d.state = '{state}' ORDER BY d.id DESC LIMIT ?"
-        for state in ("queued", "sent", "failed")
-    }
-)
-LARGE = ("deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "further", "f", "events")
+HOT = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": statement
+    for module, names in {
+        lanes: ("CLAIMABLE", "OURS", "RENEW", "RELEASE", "STATUS", "USAGE"),
+        due: ("OPEN", "DUE", "TOGETHER", "MESSAGES", "UNRESOLVED", "OF_ATTEMPTS"),
+        attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
+        housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
+        searching: ("OLDEST", "NEWEST", "TAKEN", "PARTS", "IDS", "POSTINGS", "UP_TO", "ALIVE", "DROP_POSTINGS"),
+        looking: ("WALK", "WALK_STATE", "OF_MESSAGE", "STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
+    }.items()
+    for name in names
+    for statement in [getattr(module, name)]
+} | {
+    "lanes.history": lanes.history(3),
+}
+LARGE = ("postings", "search_parts", "deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "further", "f", "events")
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -250,8 +244,8 @@ def test_nothing_on_a_mails_way_reads_a_whole_table_or_sorts_what_waits(path: Pa
     assert plan
     small = {step.split()[1] for step in plan if step.startswith("MATERIALIZE")}
     assert [step for step in plan if step.startswith("SCAN") and step.split()[1] in set(LARGE) - small] == []
-    assert [step for step in plan if "deliveries_state (state=?)" in step and not name.startswith("newest")] == []
-    if name.startswith("newest") or name == "due.DUE":
+    assert [step for step in plan if "deliveries_state (state=?)" in step and name != "looking.WALK_STATE"] == []
+    if name in ("looking.WALK", "looking.WALK_STATE", "searching.NEWEST", "searching.OLDEST", "due.DUE"):
         assert [step for step in plan if "TEMP B-TREE" in step] == []
 
 

@@ -32,7 +32,7 @@ class Query:
     account: str = ""
     application: str = ""
     text: str = ""
-    """Part of a recipient, sender, subject, or the whole Message-ID; letter case does not count."""
+    """Part of a recipient, sender or subject, letter case does not count, or the whole Message-ID."""
     header_message_id: str = ""
     """With or without its angle brackets."""
     tag: str = ""

@@ -114,7 +114,10 @@ class Store(Protocol):
 
     # -- looking and steering
     def find(self, query: Query, *, limit: int, after: str = "") -> tuple[list[Found], str]:
-        """Newest first, and the cursor of the next page (empty at the end)."""
+        """Newest first, and the cursor of the next page (empty at the end).
+
+        What is rare and can't be looked up is searched piece by piece: a page may have less than `limit`, or nothing, and yet a cursor.
+        """
 
     def counts(self) -> dict[State, int]:
         """Looks at everything: for commands, not for what is asked again and again."""
@@ -145,6 +148,9 @@ class Store(Protocol):
 
         Returns whether there was anything to drop (there may be more), and the names of blobs that nothing refers to any more.
         """
+
+    def index(self) -> bool:
+        """Put the oldest mail that the search index does not hold yet into it, if it is enough to be worth while; whether it was."""
 
     def referred(self, blobs: Sequence[str]) -> set[str]:
         """Those of these blobs that a message refers to: the others are orphans, if they are not just on their way in."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mailroom.ports import Event, NewDelivery, NewMessage
 from mailroom.store.database import Tx
 from mailroom.store.nudges import nudge
+from mailroom.store.searching import WAITS
 from mailroom.store.values import dump_map, dump_reply, dump_tags, micros
 from mailroom_core.model import Kind, MessageId, State
 
@@ -30,6 +31,7 @@ def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     tx.many(MESSAGES, [_message_row(message) for message in fresh])
     tx.many(RAWS, [(message.id, message.raw) for message in fresh if message.raw is not None])
     tx.many(DELIVERIES, [_delivery_row(tx, m, d, paused[d.lane]) for m in fresh for d in m.deliveries])
+    tx.many(WAITS, [(d.id,) for m in fresh for d in m.deliveries])
     tx.many(EVENTS, [row for message in fresh for row in event_rows(message.id, message.events)])
     nudge(tx)
     return first

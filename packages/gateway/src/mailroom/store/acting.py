@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
 from mailroom.ports import Action, Query
 from mailroom.store.accepting import EVENTS
 from mailroom.store.attempts import drop_attempts
 from mailroom.store.database import Tx
-from mailroom.store.looking import FROM, selection
+from mailroom.store.looking import search
 from mailroom.store.values import dump_map
 from mailroom_core.model import State
 
@@ -34,18 +38,29 @@ _EVENTS = {
     Action.HOLD: ("held", "Held by"),
 }
 
-COLUMNS = "d.id, d.message_id, d.attempt_id, d.lane_expiry, m.lifetime, COALESCE(l.held_at, ?) - l.paused"
+CANDIDATES = """SELECT d.id, d.message_id, d.attempt_id, d.lane_expiry, m.lifetime, COALESCE(l.held_at, ?) - l.paused
+    FROM deliveries d JOIN messages m ON m.id = d.message_id JOIN lanes l ON l.name = d.lane"""
 HAS_BYTES = "(m.blob <> '' OR EXISTS (SELECT 1 FROM raws r WHERE r.message_id = m.id))"
 CHANGE = "UPDATE deliveries SET state = ?, due_at = ?, attempt_id = NULL, lane_expiry = ?, updated_at = ? WHERE id = ?"
 
 
-def act(tx: Tx, query: Query, action: Action, by: str, limit: int) -> int:
-    """See `Store.act`.
+def chosen(tx: Tx, query: Query, action: Action, limit: int) -> list[int]:
+    """Up to `limit` deliveries that match and may."""
+    states = _taken(query, action) & (query.states or frozenset(State))
+    if not states:
+        return []
+    may, values = _may(tx, action)
+    each = search(tx, replace(query, states=frozenset(states)), also=may, values=values)
+    return list(islice((number for looked in each for number in looked.matching), limit))
+
+
+def act(tx: Tx, numbers: Sequence[int], query: Query, action: Action, by: str) -> int:
+    """Do it to those of them that still may; how many these were.
 
     What lost its bytes can't be sent again. An unanswered attempt is asked about no longer: the person has decided.
     """
     target = _TARGETS[action]
-    rows = _candidates(tx, query, action, target, limit)
+    rows = _still(tx, numbers, query, action)
     waits = target is State.QUEUED
     changes, events = [], []
     name, text = _EVENTS[action]
@@ -59,18 +74,22 @@ def act(tx: Tx, query: Query, action: Action, by: str, limit: int) -> int:
     return len(rows)
 
 
-def _candidates(tx: Tx, query: Query, action: Action, target: State, limit: int) -> list[tuple[int, int, int | None, int, int, int]]:
-    where, parameters = selection(query)
-    states = sorted(state.value for state in _taken(query, action))
-    may = f"d.state IN ({', '.join('?' * len(states))})"
-    parameters += states
+def _may(tx: Tx, action: Action) -> tuple[str, list[object]]:
+    """What else must be so, as a condition on `d` and `m`."""
+    terms, values = "", list[object]()
     if action is Action.SEND_NOW:
-        may += " AND d.due_at > ?"
-        parameters.append(tx.now)
-    if target is State.QUEUED:
-        may += f" AND {HAS_BYTES}"
-    statement = f"SELECT {COLUMNS} {FROM} WHERE {where} AND {may} ORDER BY d.id LIMIT ? {{update d}}"
-    return [tuple(row) for row in tx.rows(statement, tx.now, *parameters, limit)]
+        terms += " AND d.due_at > ?"
+        values.append(tx.now)
+    if _TARGETS[action] is State.QUEUED:
+        terms += f" AND {HAS_BYTES}"
+    return terms, values
+
+
+def _still(tx: Tx, numbers: Sequence[int], query: Query, action: Action) -> list[tuple[int, int, int | None, int, int, int]]:
+    may, values = _may(tx, action)
+    states = sorted(state.value for state in _taken(query, action) & (query.states or frozenset(State)))
+    statement = f"""{CANDIDATES} WHERE d.id {{ids}} AND d.state IN ({", ".join("?" * len(states))}) {may} ORDER BY d.id {{update d}}"""
+    return [tuple(row) for row in tx.rows(statement, tx.now, tx.several(numbers), *states, *values)]
 
 
 def _taken(query: Query, action: Action) -> set[State]:

@@ -29,6 +29,7 @@ _TOKENS = {
     "{id}": ("INTEGER", "BIGINT"),
     "{serial}": ("INTEGER PRIMARY KEY", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     "{bytes}": ("BLOB", "BYTEA"),
+    "{clustered}": ("WITHOUT ROWID", ""),
 }
 
 
@@ -87,6 +88,10 @@ class Tx:
         """The same statement for each of `rows`, in one call."""
         if rows:
             self._cursor.executemany(self._dialect(statement), rows)
+
+    def several(self, values: Sequence[int] | Sequence[str]) -> object:
+        """The parameter for a second `{ids}` or `{names}`; `by` and `change` make the first one."""
+        return self._dialect.several(values)
 
     def by(self, statement: str, values: Sequence[int] | Sequence[str], *parameters: object) -> Sequence[Row]:
         """Rows for many ids or names at once; their token comes first in the statement."""

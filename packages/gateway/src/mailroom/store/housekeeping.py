@@ -13,6 +13,7 @@ from mailroom.store.attempts import RESULT, check_transition, result_row
 from mailroom.store.database import Tx
 from mailroom.store.due import works
 from mailroom.store.following import step_back
+from mailroom.store.searching import drop
 from mailroom.store.values import DELIVERY, delivery_of, micros
 from mailroom_core.model import FINAL, State
 
@@ -47,6 +48,7 @@ DROP_ROWS = (
     "DELETE FROM idempotency_keys WHERE message_id {ids}",
     "DELETE FROM messages WHERE id {ids}",
 )
+NUMBERS = "SELECT id FROM deliveries WHERE message_id {ids}"
 REFERRED = "SELECT blob FROM messages WHERE blob <> '' AND blob {names}"
 
 
@@ -98,8 +100,11 @@ def forget(tx: Tx, what: Forgettable, raw_before: datetime, rows_before: datetim
     rows = tx.by(AND_HEARD, what.rows, micros(rows_before))
     tx.change(DROP_RAWS, [row[0] for row in tx.by(STILL_OLD, what.raws, micros(raw_before))])
     tx.change(DROP_BLOBS, [row[0] for row in blobs])
+    messages = [row[0] for row in rows]
+    numbers = [row[0] for row in tx.by(NUMBERS, messages)]
     for statement in DROP_ROWS:
-        tx.change(statement, [row[0] for row in rows])
+        tx.change(statement, messages)
+    drop(tx, numbers)
     step_back(tx)
     names = sorted({row[1] for row in (*blobs, *rows)} - {""})
     still = referred(tx, names)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 
 from mailroom.ids import first_id
 from mailroom.ports import Found, Message, Query, Story
 from mailroom.store.database import Row, Tx
 from mailroom.store.due import MESSAGES
+from mailroom.store.searching import candidates, fold, wanted
 from mailroom.store.values import ATTEMPT, DELIVERY, EVENT, MESSAGE, attempt_of, delivery_of, event_of, message_of
 from mailroom_core.model import MessageId, State
 
@@ -21,10 +23,27 @@ STORY_MESSAGE = f"SELECT {MESSAGE} FROM messages m WHERE m.id = ?"  # noqa: S608
 FROM = "FROM deliveries d JOIN messages m ON m.id = d.message_id JOIN lanes l ON l.name = d.lane"
 LIKE = "LIKE ? ESCAPE '\\'"
 WIDTH = DELIVERY.count(",") + 1
+WHOLE = f"SELECT {DELIVERY}, {MESSAGE} {FROM} WHERE d.id {{ids}} ORDER BY d.id DESC"  # columns
+LOOK = """d.id, d.recipient, m.sender, m.subject, m.header_message_id FROM deliveries d JOIN messages m ON m.id = d.message_id"""
+WALK = "SELECT id FROM deliveries WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?"
+WALK_STATE = "SELECT id FROM deliveries WHERE state = ? AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?"
+# With the state as if it varied, so that only the index on both has this order: PostgreSQL would take the one on the id alone.
+WALK_STATE_POSTGRESQL = """SELECT id FROM deliveries WHERE (state, id) < (?, ?) AND (state, id) >= (?, ?)
+    ORDER BY state DESC, id DESC LIMIT ?"""
+OF_MESSAGE = "SELECT id FROM deliveries WHERE message_id = ? AND id < ? ORDER BY id DESC"
+ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+"""On PostgreSQL: what is being indexed meanwhile is neither missed nor found twice."""
+
+ENDLESS = 2**63 - 1
+NEAR = 1000
+"""How many of the newest are looked at before the search index is asked."""
+MISSES = 5000
+"""After so many that were looked at in vain, a search ends for now, with a cursor to go on."""
+FIRST_STEP, STEP = 100, 500
 
 
 def selection(query: Query) -> tuple[str, list[object]]:
-    """A WHERE clause over `d`, `m` and `l`, with its parameters."""
+    """A WHERE clause over `d` and `m`, with its parameters; all of a query but its text, which `holds` looks at."""
     terms, parameters = ["TRUE"], list[object]()
 
     def add(term: str, *values: object) -> None:
@@ -41,13 +60,6 @@ def selection(query: Query) -> tuple[str, list[object]]:
         add("d.lane = ?", query.lane)
     if query.application:
         add("m.application = ?", query.application)
-    if query.text:
-        part = f"%{_literal(query.text.lower())}%"
-        like = LIKE
-        add(
-            f"(lower(d.recipient) {like} OR lower(m.sender) {like} OR lower(m.subject) {like} OR m.header_message_id IN (?, ?))",
-            *(part, part, part, query.text, f"<{query.text}>"),
-        )
     if query.account:
         add(f"d.lane {LIKE}", f"graph:{_literal(query.account)}:%")
     if query.header_message_id:
@@ -67,21 +79,102 @@ def _literal(text: str) -> str:
 
 
 def find(tx: Tx, query: Query, limit: int, after: str) -> tuple[list[Found], str]:
-    """See `Store.find`. The cursor is the last delivery's id.
+    """See `Store.find`. The cursor is the id of the last delivery that was looked at."""
+    below = int(after) if after else ENDLESS
+    numbers: list[int] = []
+    misses = 0
+    for looked in search(tx, query, below):
+        numbers += looked.matching
+        misses += len(looked.numbers) - len(looked.matching)
+        if len(numbers) > limit:
+            return _whole(tx, numbers[:limit]), str(numbers[limit - 1])
+        if misses >= MISSES:
+            return _whole(tx, numbers), str(looked.numbers[-1])
+    return _whole(tx, numbers), ""
 
-    Each state is asked for by itself, because only so an index gives its newest: what is rare is found at once among millions.
+
+def _whole(tx: Tx, numbers: Sequence[int]) -> list[Found]:
+    return [_found(row, tx) for row in tx.by(WHOLE, numbers)]
+
+
+def _found(row: Row, tx: Tx) -> Found:
+    return Found(delivery_of(row[:WIDTH], tx.now), message_of(row[WIDTH:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Some neighbours, the newest first, and those of them that match."""
+
+    numbers: Sequence[int]
+    matching: Sequence[int]
+
+
+def search(tx: Tx, query: Query, below: int = ENDLESS, *, also: str = "", values: Sequence[object] = ()) -> Iterator[Looked]:
+    """All deliveries that match, the newest first, with those between them that were looked at. It has to be asked for each next few.
+
+    `also` is one more condition on `d` and `m`. The transaction must not have read anything before.
     """
-    each = [replace(query, states=frozenset({state})) for state in query.states] or [query]
-    rows = sorted((row for one in each for row in _newest(tx, one, limit + 1, after)), key=itemgetter(0), reverse=True)
-    found = [Found(delivery_of(row[:WIDTH], tx.now), message_of(row[WIDTH:])) for row in rows[:limit]]
-    return found, str(found[-1].delivery.id) if len(rows) > limit else ""
-
-
-def _newest(tx: Tx, query: Query, limit: int, after: str) -> Sequence[Row]:
+    if not tx.sqlite:
+        tx.run(ONE_MOMENT)
     where, parameters = selection(query)
-    if after:
-        where, parameters = f"{where} AND d.id < ?", [*parameters, int(after)]
-    return tx.rows(f"SELECT {DELIVERY}, {MESSAGE} {FROM} WHERE {where} ORDER BY d.id DESC LIMIT ?", *parameters, limit)
+    statement = f"SELECT {LOOK} WHERE d.id {{ids}} AND {where} {also} ORDER BY d.id DESC"
+    numbers = _candidates(tx, query, below)
+    step = FIRST_STEP
+    while few := list(islice(numbers, step)):
+        rows = tx.by(statement, few, *parameters, *values)
+        yield Looked(few, [row[0] for row in rows if not query.text or _holds(row, query.text)])
+        step = STEP
+
+
+def _holds(row: Row, text: str) -> bool:
+    _, recipient, sender, subject, message_id = row
+    part = fold(text)
+    return part in fold(recipient) or part in fold(sender or "") or part in fold(subject) or message_id in (text, f"<{text}>")
+
+
+def _candidates(tx: Tx, query: Query, below: int) -> Iterator[int]:
+    """First the newest, which is where the common things are, and all that is in a rare state; then what the search index says.
+
+    What is too short for the index is looked for in all mail, from the newest on.
+    """
+    since = 0 if query.since is None else first_id(query.since)
+    if query.until is not None:
+        below = min(below, first_id(query.until))
+    known = _known(tx, query, below)
+    if known is not None:
+        yield from known
+        return
+    newest = (
+        merge(*(_walk(tx, state, below, since) for state in query.states), reverse=True) if query.states else _walk(tx, None, below, since)
+    )
+    for number in islice(newest, NEAR):
+        below = number
+        yield number
+    alternatives = wanted(query)
+    yield from candidates(tx, alternatives, below, since) if alternatives else newest
+
+
+def _known(tx: Tx, query: Query, below: int) -> list[int] | None:
+    """If the query names what it means."""
+    if query.delivery_id is not None:
+        return [query.delivery_id] if query.delivery_id < below else []
+    if query.message_id is not None:
+        return [row[0] for row in tx.rows(OF_MESSAGE, query.message_id, below)]
+    return None
+
+
+def _walk(tx: Tx, state: State | None, below: int, since: int) -> Iterator[int]:
+    while rows := _page(tx, state, below, since):
+        yield from (row[0] for row in rows)
+        below = rows[-1][0]
+
+
+def _page(tx: Tx, state: State | None, below: int, since: int) -> Sequence[Row]:
+    if state is None:
+        return tx.rows(WALK, below, since, STEP)
+    if tx.sqlite:
+        return tx.rows(WALK_STATE, state.value, below, since, STEP)
+    return tx.rows(WALK_STATE_POSTGRESQL, state.value, below, state.value, since, STEP)
 
 
 def counts(tx: Tx) -> dict[State, int]:

@@ -15,6 +15,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     4: schema.NOTICES,
     5: schema.INCOMING,
     6: schema.FURTHER,
+    7: schema.SEARCH,
 }
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 

@@ -249,3 +249,12 @@ FURTHER = (
     "CREATE INDEX further_usage ON further (lane, at, recipients)",
     "CREATE INDEX further_attempt ON further (attempt_id)",
 )
+
+SEARCH = (
+    # What no part holds yet: see `searching.py`.
+    "CREATE TABLE unindexed (delivery_id {id} PRIMARY KEY)",
+    "INSERT INTO unindexed (delivery_id) SELECT id FROM deliveries",
+    "CREATE TABLE search_parts (first_id {id} PRIMARY KEY, last_id BIGINT NOT NULL, ids {bytes} NOT NULL)",
+    "CREATE INDEX search_parts_last ON search_parts (last_id)",
+    "CREATE TABLE postings (part BIGINT NOT NULL, key BIGINT NOT NULL, positions {bytes} NOT NULL, PRIMARY KEY (part, key)) {clustered}",
+)

@@ -24,7 +24,7 @@ from mailroom.ports import (
     Usage,
     Work,
 )
-from mailroom.store import accepting, acting, attempts, documents, due, glancing, housekeeping, keeping, lanes, looking, telling
+from mailroom.store import accepting, acting, attempts, documents, due, glancing, housekeeping, keeping, lanes, looking, searching, telling
 from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
@@ -145,8 +145,15 @@ class SqlStore:
             return looking.story(tx, message)
 
     def act(self, query: Query, action: Action, *, by: str, limit: int = 1000) -> int:
-        with self._write() as tx:
-            return acting.act(tx, query, action, by, limit)
+        done = 0
+        while done < limit:
+            with self._read() as tx:
+                numbers = acting.chosen(tx, query, action, limit - done)
+            if not numbers:
+                break
+            with self._write() as tx:
+                done += acting.act(tx, numbers, query, action, by)
+        return done
 
     def read(self, message: MessageId) -> Message | None:
         with self._read() as tx:
@@ -168,6 +175,19 @@ class SqlStore:
             return False, []
         with self._write() as tx:
             return True, housekeeping.forget(tx, what, raw_before, rows_before)
+
+    def index(self) -> bool:
+        with self._read() as tx:
+            rows = searching.next_part(tx)
+        if not rows:
+            return False
+        part = searching.build(rows)
+        try:
+            with self._write() as tx:
+                searching.add(tx, part)
+        except searching.Meanwhile:
+            pass
+        return True
 
     def referred(self, blobs: Sequence[str]) -> set[str]:
         with self._read() as tx:

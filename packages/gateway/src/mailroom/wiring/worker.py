@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import asyncio
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailroom.objects import Retention
 from mailroom.ports import Wakeup
 from mailroom.queue.attempt import Desk
+from mailroom.queue.indexing import keep_index
 from mailroom.queue.ledger import Ledger
 from mailroom.queue.report import Reporter
 from mailroom.queue.settle import LOOKS
@@ -75,10 +76,10 @@ def make_teller(parts: Parts) -> Teller:
     return Teller(house)
 
 
-def make_sweep(parts: Parts) -> Coroutine[None, None, None]:
-    """What time does to mail."""
+async def make_sweep(parts: Parts) -> None:
+    """What time does to mail, and what it leaves for the search."""
     queue = parts.settings.queue
     retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows)
     # The key of the credentials is made with the database and goes with it into every backup.
     ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
-    return sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours)
+    await asyncio.gather(sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours), keep_index(parts.store))
