@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
@@ -18,13 +20,41 @@ from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
 from mailroom.ports import Blobs, Store
-from mailroom.signin.reception import Present
+from mailroom.signin.admission import Admission, Rules
+from mailroom.signin.keys import Keyed
+from mailroom.signin.passwords import Passwords
+from mailroom.signin.provider import Provider
+from mailroom.signin.reception import Present, Reception
+from mailroom.signin.record import Record
+from mailroom.signin.staff import Staff
 from mailroom.store.open import open_store
 from mailroom.users import Session, User
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
 
 CSRF = "test-token"
+
+
+def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", provider: Provider | None = None, **rules: Any) -> Door:
+    """People can sign in, with passwords that cost little. Secrets lie in memory."""
+    kept: dict[str, Mapping[str, str]] = {}
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    keyed, passwords = Keyed(b"k" * 32), Passwords(hasher)
+
+    def seal(name: str, secret: Mapping[str, str] | None) -> None:
+        kept.pop(name, None)
+        if secret is not None:
+            kept[name] = secret
+
+    known: Any = {"users": store.users, "open_secret": kept.get, "keyed": keyed, "clock": clock, "passwords": passwords, "record": Record()}
+    return Door(
+        reception=Reception(**known, idle=timedelta(hours=8), absolute=timedelta(days=7)),
+        staff=Staff(**known, seal=seal),
+        provider=provider,
+        admission=Admission(Rules(**rules), store.users, Record()) if provider else None,
+        provider_name="Contoso",
+        public_url=url,
+    )
 
 
 @dataclass
@@ -73,7 +103,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             notify=lambda: nudges.append("nudge"),
             clock=clock,
         ),
-        cast(Door, None),
+        door_of(store, clock),
     )
     yield Pages(app, store, blobs, clock, Maker(clock), nudges)
     store.close()

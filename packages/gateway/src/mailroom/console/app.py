@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.console import errors, overview, static_files
+from mailroom.console import errors, me, overview, signin, static_files, users
 from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import protected
@@ -47,10 +47,16 @@ class Area:
     """The heading above it in the navigation."""
 
 
-AREAS: tuple[Area, ...] = (Area("Overview", "/", "speedometer2", overview.router),)
+AREAS: tuple[Area, ...] = (
+    Area("Overview", "/", "speedometer2", overview.router),
+    Area("Users", "/users", "people", users.router, Role.ADMIN, "Settings"),
+)
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OPEN: tuple[APIRouter, ...] = (static_files.router,)
+OWN: tuple[APIRouter, ...] = (me.router,)
+"""Pages for people who are signed in that the navigation does not name."""
+
+OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)
 """What is there for everybody: files, and the pages of the sign-in."""
 
 
@@ -61,8 +67,8 @@ def make_console(house: House, door: Door) -> FastAPI:
     errors.install(app)
     for router in OPEN:
         app.include_router(router)
-    for area in AREAS:
-        app.include_router(area.router, dependencies=[Depends(protected)])
+    for router in (*OWN, *(area.router for area in AREAS)):
+        app.include_router(router, dependencies=[Depends(protected)])
     app.add_middleware(Edge)
     static_files.static_files()
     return app

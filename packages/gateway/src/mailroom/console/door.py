@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from starlette.responses import Response
 
 from mailroom.signin.guest import Guest
@@ -47,6 +47,13 @@ class Door:
         """With the prefix that a browser takes from nobody else (RFC 6265bis 4.1.3.2), where TLS allows that."""
         return f"__Host-mailroom-{name}" if self.secure else f"mailroom-{name}"
 
+    def set_cookie(self, response: Response, name: str, value: str) -> None:
+        """Until the browser is closed; it can't be read by scripts and is not sent along by other sites."""
+        response.set_cookie(self.cookie(name), value, path="/", secure=self.secure, httponly=True, samesite="lax")
+
+    def drop_cookie(self, response: Response, name: str) -> None:
+        response.delete_cookie(self.cookie(name), path="/", secure=self.secure, httponly=True, samesite="lax")
+
     def address(self, request: Request) -> str:
         """Our own address for links, without a slash at the end. Never what a request calls us, but where it arrived."""
         if self.public_url:
@@ -55,9 +62,16 @@ class Door:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+async def _the_door(request: Request) -> Door:
+    return _door(request)
+
+
 def _door(request: Request) -> Door:
     door: Door = request.app.state.door
     return door
+
+
+TheDoor = Annotated[Door, Depends(_the_door)]
 
 
 def session_of(request: Request) -> str:
@@ -75,31 +89,20 @@ def guest_of(request: Request) -> Guest:
     return Guest(visit=visit_of(request), address=address, agent=request.headers.get("user-agent", ""))
 
 
-def begin_visit(request: Request, response: Response) -> str:
+def begin_visit() -> str:
     """A new visit, for a browser that has none."""
-    made = new_id()
-    _set(request, response, "visit", made)
-    return made
+    return new_id()
 
 
 def begin_session(request: Request, response: Response, session: str) -> None:
     """The browser gets an id that nobody has seen before; the visit that led here is over."""
-    _set(request, response, "session", session)
-    _drop(request, response, "visit")
+    door = _door(request)
+    door.set_cookie(response, "session", session)
+    door.drop_cookie(response, "visit")
 
 
 def end_session(request: Request, response: Response) -> None:
-    _drop(request, response, "session")
-
-
-def _set(request: Request, response: Response, name: str, value: str) -> None:
-    door = _door(request)
-    response.set_cookie(door.cookie(name), value, path="/", secure=door.secure, httponly=True, samesite="lax")
-
-
-def _drop(request: Request, response: Response, name: str) -> None:
-    door = _door(request)
-    response.delete_cookie(door.cookie(name), path="/", secure=door.secure, httponly=True, samesite="lax")
+    _door(request).drop_cookie(response, "session")
 
 
 def own_host(request: Request) -> None:

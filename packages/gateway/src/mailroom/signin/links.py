@@ -10,6 +10,8 @@ from mailroom_core.errors import ConfigError
 
 SET_UP = "/setup/"
 PASSWORD = "/welcome/"  # noqa: S105  # a path
+ANSWER = "/signin/answer"
+"""Where the identity provider sends people back to."""
 FILE = "setup-link"
 
 

@@ -182,6 +182,7 @@ class Reception:
         return Present(user, kept, self._keyed.derived("csrf", session))
 
     def sessions(self, user: str) -> list[Session]:
+        """Those that count, the last used first; of everybody without a name."""
         return self._users.sessions(user, idle=self._idle, absolute=self._absolute)
 
     def leave(self, present: Present) -> None:

@@ -120,6 +120,13 @@ class Staff:
         return token
 
     # -- what administrators change
+    def all(self) -> list[User]:
+        """Everybody, by name."""
+        return self._users.all()
+
+    def user(self, name: str) -> User | None:
+        return self._users.user(name)
+
     def set_role(self, name: str, role: Role, *, by: str) -> None:
         before = self._known(name).role
         self._users.change(normal_name(name), lambda user: replace(user, role=role, managed=False))
