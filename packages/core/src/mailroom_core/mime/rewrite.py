@@ -58,12 +58,20 @@ def to_7bit(source: ReadAt, *, rewrite_from: str = "") -> Streamed:
 
 def replace_from(source: ReadAt, rewrite_from: str) -> Streamed:
     """The mail with another From, see `recipients.author`; everything else stays byte for byte. Reads nothing but the head."""
+    return replace_fields(source, lambda fields: _author_edits(fields, rewrite_from))
+
+
+def replace_fields(source: ReadAt, edits: Callable[[Fields], Mapping[str, bytes]]) -> Streamed:
+    """The mail with some fields written anew; everything else stays byte for byte. Reads nothing but the head.
+
+    `edits` gives lower-case names and the whole new field, or several of that name; nothing takes them away, a name that the mail has
+    not goes to the end of its head.
+    """
     raw = source.read_at(0, MAX_HEAD)
     fields = Fields(raw)
     if fields.body_start == len(raw) < source.size:
         raise MimeError(f"the head of the mail is larger than {MAX_HEAD} bytes")
-    head = _head(fields, _author_edits(fields, rewrite_from), _as_it_is)
-    return streamed(source, [Text(head), Copy(fields.body_start, source.size)])
+    return streamed(source, [Text(_head(fields, edits(fields), _as_it_is)), Copy(fields.body_start, source.size)])
 
 
 def _author_edits(fields: Fields, rewrite_from: str) -> _Edits:
