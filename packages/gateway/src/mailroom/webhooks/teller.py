@@ -42,6 +42,7 @@ AT_ONCE = 4
 """Calls of one target under way."""
 PATIENCE = 3
 """After so many failures in a row a target gets one call at a time."""
+SECRET = timedelta(seconds=1)
 AFTER_A_MISTAKE = timedelta(seconds=30)
 FORGET_EVERY = timedelta(minutes=10)
 AT_ONCE_FORGOTTEN = 500
@@ -217,6 +218,7 @@ class _Runner:
         self._under_way: dict[NoticeId, asyncio.Task[None]] = {}
         self._failures = 0
         self._gone = False
+        self._known_secret: tuple[Mapping[str, str] | None, float] = (None, 0.0)
 
     def nudge(self) -> None:
         self._turn.set()
@@ -274,7 +276,12 @@ class _Runner:
             self._turn.set()
 
     async def _secret(self) -> Mapping[str, str] | None:
-        return await self._blocking(self._house.secret, signing.secret_of(self.webhook.name))
+        """Read again after a second: opening the vault costs as much as a call."""
+        known, until = self._known_secret
+        if known is None or monotonic() > until:
+            known = await self._blocking(self._house.secret, signing.secret_of(self.webhook.name))
+            self._known_secret = (known, monotonic() + SECRET.total_seconds())
+        return known
 
     def _heed(self, notice: Notice, tried: Tried) -> None:
         if tried.state is NoticeState.DELIVERED:
