@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailroom.ports import LaneStatus, Store
-from mailroom_core.model import LaneName
+from mailroom_core.errors import VaultError
+from mailroom_core.model import Deferred, Held, LaneName, Reply
 
 RESTORED = (
     "restored from a backup: what left after it was taken would leave again. Look at `mailroom queue`, cancel what has arrived, "
@@ -22,3 +23,9 @@ def free_after_sign_in(store: Store, concerned: Callable[[LaneName], bool]) -> t
     for lane in going:
         store.free_lane(lane.name)
     return sum(lane.waiting for lane in going), staying
+
+
+def vault_outcome(problem: VaultError) -> Deferred | Held:
+    """A token can't be had: for a while, or until a person acts."""
+    reply = Reply(0, str(problem))
+    return Deferred(reply, lane=True) if problem.transient else Held(reply, lane=True)

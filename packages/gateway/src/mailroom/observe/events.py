@@ -79,6 +79,26 @@ def settle_left_out(attempt: int, lane: str, why: str) -> None:
     _emit("warning", "settle_left_out", attempt=show_id(attempt), lane=lane, why=why)
 
 
+def fetched(server: str, count: int) -> None:
+    """An incoming server was looked at; so many mails are safe here."""
+    _emit("info", "fetched", server=server, count=count)
+
+
+def fetch_failed(server: str, why: str) -> None:
+    """A look at an incoming server ended before its end; the mailbox keeps what was not stored."""
+    _emit("error", "fetch_failed", server=server, why=why)
+
+
+def fetch_broke(server: str, why: str) -> None:
+    """A mail could not be taken by an error of our own; it stays in the mailbox, and is tried at the next look."""
+    _emit("error", "fetch_broke", server=server, why=why)
+
+
+def routed(message: int, server: str, verdict: str, why: str) -> None:
+    """A mail that came in is committed, with what was decided about it."""
+    _emit("info", "routed", message=show_id(message), server=server, verdict=verdict, why=why)
+
+
 def submission_refused(client: str, application: str, code: int, enhanced: str, text: str, why: str) -> None:
     """A client was told no; `why` is what it was not told."""
     _emit("warning", "submission_refused", client=client, application=application, code=code, enhanced=enhanced, text=text, why=why)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING
 
+from mailroom.holds import vault_outcome
 from mailroom.observe import events
 from mailroom.ports import (
     Attempt,
@@ -33,7 +34,7 @@ from mailroom.queue.ledger import Ledger
 from mailroom.queue.settle import LOOKS, Rules, judge
 from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.mime.source import InMemory, ReadAt
-from mailroom_core.model import AttemptId, Deferred, DeliveryId, Held, Outcome, Reply, State, Unknown
+from mailroom_core.model import AttemptId, DeliveryId, Held, Outcome, Reply, State, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,12 +143,6 @@ async def _keep(desk: Desk, settled: Settled, *, until: datetime) -> None:
         else:
             return
         await asyncio.sleep(AGAIN)
-
-
-def vault_outcome(problem: VaultError) -> Outcome:
-    """A token can't be had: for a while, or until a person acts."""
-    reply = Reply(0, str(problem))
-    return Deferred(reply, lane=True) if problem.transient else Held(reply, lane=True)
 
 
 def _all(deliveries: Sequence[Delivery], outcome: Outcome) -> dict[DeliveryId, Outcome]:

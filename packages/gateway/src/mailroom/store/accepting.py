@@ -44,13 +44,17 @@ def event_rows(message: MessageId, events: Iterable[Event]) -> Iterable[tuple[ob
 
 def _used_keys(tx: Tx, messages: Sequence[NewMessage]) -> dict[MessageId, MessageId]:
     """Those whose key somebody used before, with the first message's id. Whoever comes second on PostgreSQL waits here."""
-    tx.many(KEYS, [(m.application, m.idempotency_key, m.id, m.digest) for m in messages])
+    tx.many(KEYS, [(_scope(m), m.idempotency_key, m.id, m.digest) for m in messages])
     first = {}
     for message in messages:
-        row = tx.one(FIRST, message.application, message.idempotency_key)
+        row = tx.one(FIRST, _scope(message), message.idempotency_key)
         if row is not None and row[0] != message.id:
             first[message.id] = MessageId(row[0])
     return first
+
+
+def _scope(message: NewMessage) -> str:
+    return message.idempotency_scope or message.application
 
 
 def first_use(tx: Tx, application: str, key: str) -> tuple[MessageId, str] | None:

@@ -14,6 +14,7 @@ from mailroom.ports import (
     Found,
     Lane,
     LaneStatus,
+    Lately,
     Message,
     NewAttempt,
     NewMessage,
@@ -24,7 +25,21 @@ from mailroom.ports import (
     Usage,
     Work,
 )
-from mailroom.store import accepting, acting, attempts, documents, due, glancing, housekeeping, keeping, lanes, looking, searching, telling
+from mailroom.store import (
+    accepting,
+    acting,
+    answering,
+    attempts,
+    documents,
+    due,
+    glancing,
+    housekeeping,
+    keeping,
+    lanes,
+    looking,
+    searching,
+    telling,
+)
 from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
@@ -139,6 +154,14 @@ class SqlStore:
     def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
         with self._read() as tx:
             return glancing.fates(tx, edges)
+
+    def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
+        with self._read() as tx:
+            return answering.sent_as(tx, header_message_ids)
+
+    def from_sender(self, sender: str, since: datetime) -> Lately:
+        with self._read() as tx:
+            return answering.from_sender(tx, sender, since)
 
     def story(self, message: MessageId) -> Story | None:
         with self._read() as tx:

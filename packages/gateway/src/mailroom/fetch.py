@@ -1,0 +1,159 @@
+"""The loop over the mailboxes: everything that is new is stored, and only then acknowledged.
+
+    what is new? -> for each, a few at a time: its bytes -> `Intake` (committed) -> acknowledge -> what is new?
+
+A crash in between fetches a mail once more; the store knows it by the mailbox and its id there, so it is only acknowledged then. A
+mail that nothing can be made of stops none of the others: it waits in quarantine, or stays where it is and is told.
+
+The lane's owner calls it, so that sending and fetching share one pace, and nobody else reads the mailbox at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from mailroom.holds import vault_outcome
+from mailroom.incoming import New, Source
+from mailroom.intake.take import Fetched, Intake, Known
+from mailroom.objects import IncomingServer
+from mailroom.observe import events
+from mailroom.ports import Clock, Lane, Store, Watched
+from mailroom_core.errors import StoreError, VaultError
+from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
+
+AT_ONCE = 3
+SOON = timedelta(seconds=30)
+"""After trouble that passes."""
+
+Sources = Callable[[Lane, IncomingServer], Source]
+T = TypeVar("T")
+
+
+class _Stop(Exception):
+    """Nothing more can be fetched for now."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(str(trouble.reply))
+        self.trouble = trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """Looks at one incoming server, once."""
+
+    store: Store
+    servers: Callable[[str], IncomingServer | None]
+    sources: Sources
+    intake: Intake
+    spool: Path
+    clock: Clock
+
+    async def __call__(self, lane: Lane, watched: Watched) -> None:
+        """Raises StoreError; everything else that stands in the way is told by the store and the log."""
+        server = self.servers(watched.name)
+        if server is None:
+            return  # it was removed; the watch will forget it, too
+        next_at, told = self.clock() + timedelta(minutes=server.every_minutes), ""
+        try:
+            count = await self._all(lane, server, watched.cursor)
+        except _Stop as stop:
+            told = str(stop.trouble.reply)
+            events.fetch_failed(server.name, told)
+            if isinstance(stop.trouble, Held) and stop.trouble.lane:
+                events.lane_held(lane.name, told)
+                await asyncio.to_thread(self.store.hold_lane, lane.name, told)
+            elif isinstance(stop.trouble, Deferred):
+                next_at = min(next_at, self.clock() + (stop.trouble.retry_after or SOON))
+        else:
+            events.fetched(server.name, count)
+        await asyncio.to_thread(self.store.watch.looked, lane, watched, next_at=next_at, trouble=told)
+
+    async def _all(self, lane: Lane, server: IncomingServer, cursor: str) -> int:
+        """How many were new. Raises _Stop."""
+        source = self.sources(lane, server)
+        done: set[str] = set()
+        left: set[str] = set()
+        gate = asyncio.Semaphore(AT_ONCE)
+        with TemporaryDirectory(dir=self.spool) as folder:
+            while True:
+                found = await _asked(source.new(cursor, len(left)))
+                if not isinstance(found, New):
+                    raise _Stop(found)
+                fresh = [each for each in found.arrived if each.remote.remote_id not in done | left]
+                one = _One(self, source, server, Path(folder), gate)
+                ended = await asyncio.gather(*(one(each) for each in fresh), return_exceptions=True)
+                for each, end in zip(fresh, ended, strict=True):
+                    if isinstance(end, BaseException):
+                        raise end
+                    (done if end else left).add(each.remote.remote_id)
+                if found.cursor:
+                    cursor = found.cursor
+                    await asyncio.to_thread(self.store.watch.keep, lane, server.name, cursor)
+                if not found.more or not (fresh or found.cursor):
+                    return len(done)
+
+
+async def _asked(question: Awaitable[T]) -> T:
+    """Raises _Stop if there is no token to ask with."""
+    try:
+        return await question
+    except VaultError as problem:
+        raise _Stop(vault_outcome(problem)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """Fetches one message."""
+
+    fetch: Fetch
+    source: Source
+    server: IncomingServer
+    folder: Path
+    gate: asyncio.Semaphore
+    stopped: list[_Stop] = field(default_factory=list)
+
+    async def __call__(self, message: Arrived) -> bool:
+        """Whether the mailbox may forget it. Raises _Stop, StoreError; after the first one stopped, nothing more is begun."""
+        async with self.gate:
+            if self.stopped:
+                raise self.stopped[0]
+            try:
+                return await self._one(message)
+            except _Stop as stop:
+                self.stopped.append(stop)
+                raise
+            except StoreError:
+                self.stopped.append(_Stop(Deferred(Reply(0, "the database can't store mail at present"))))
+                raise
+            except Exception as problem:  # noqa: BLE001  # one attempt: a mistake of ours with one mail stops no other
+                events.fetch_broke(self.server.name, f"{type(problem).__name__}: {problem}")
+                return False
+
+    async def _one(self, message: Arrived) -> bool:
+        remote_id = message.remote.remote_id
+        intake, spooled = self.fetch.intake, self.folder / f"{id(message):x}.eml"
+        try:
+            known = await intake.knows(self.source.key, remote_id)
+            if known is Known.THERE:
+                return False
+            if known is Known.NOT:
+                said = await _asked(self.source.read(message, spooled))
+                if isinstance(said, NotThere):
+                    return True
+                if said is not None and not isinstance(said, NotConvertible):
+                    raise _Stop(said)
+                trouble = "" if said is None else str(said.reply)
+                await intake(Fetched(server=self.server, key=self.source.key, remote=message.remote, file=spooled, trouble=trouble))
+                if said is not None:
+                    return False  # the mailbox has the only copy of what could not be converted
+        finally:
+            spooled.unlink(missing_ok=True)
+        if trouble := await _asked(self.source.acknowledge(message)):
+            raise _Stop(trouble)
+        return True

@@ -1,0 +1,40 @@
+"""What a mail that came in may be an answer to, and what its sender has sent lately."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from mailroom.conversations import ConversationId
+from mailroom.ids import first_id
+from mailroom.ports import Lately, Message
+from mailroom.store.database import Tx
+from mailroom.store.values import MESSAGE, message_of
+from mailroom_core.policy.addresses import normalize
+
+BY_HEADER = f"SELECT m.header_message_id, {MESSAGE} FROM messages m WHERE m.header_message_id {{names}} AND m.source = ''"  # noqa: S608  # columns
+BY_PROVIDER = f"""SELECT DISTINCT d.internet_message_id, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE d.internet_message_id {{names}} AND d.internet_message_id <> '' AND m.source = ''"""  # noqa: S608  # columns
+LATELY = """SELECT m.id, m.header_from, d.server, e.conversation_id FROM messages m JOIN deliveries d ON d.message_id = m.id
+    LEFT JOIN entries e ON e.message_id = m.id WHERE m.id >= ? AND m.source <> '' AND d.server <> ''"""
+ANSWERS = "SELECT d.recipient FROM deliveries d JOIN messages m ON m.id = d.message_id WHERE m.id >= ? AND m.application = 'mailroom'"
+
+
+def sent_as(tx: Tx, names: Sequence[str]) -> dict[str, Message]:
+    """See `Store.sent_as`. Copies of one mail share a Message-ID; any of them will do."""
+    rows = [*tx.by(BY_HEADER, list(names)), *tx.by(BY_PROVIDER, list(names))]
+    return {name: message_of(row) for name, *row in rows}
+
+
+def from_sender(tx: Tx, sender: str, since: datetime) -> Lately:
+    """See `Store.from_sender`. Looks at all mail of the span, by its ids, which grow with time."""
+    opened: dict[str, int] = {}
+    added: dict[ConversationId, int] = {}
+    for number, header_from, server, conversation in tx.rows(LATELY, first_id(since)):
+        if normalize(header_from) != sender:
+            continue
+        opened[server] = opened.get(server, 0) + (conversation is None or conversation == number)
+        if conversation is not None:
+            added[ConversationId(conversation)] = added.get(ConversationId(conversation), 0) + 1
+    answers = sum(normalize(recipient) == sender for (recipient,) in tx.rows(ANSWERS, first_id(since)))
+    return Lately(opened=opened, added=added, answers=answers)
