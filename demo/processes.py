@@ -100,6 +100,15 @@ class Emulator(Process):
         found: list[dict[str, Any]] = self.ask("GET", f"/accounts/{account}/folders/{folder}")["messages"]
         return found
 
+    def deliver(self, account: str, raw: bytes) -> None:
+        """A mail from outside arrives in a mailbox."""
+        self.ask("POST", f"/accounts/{account}/deliver", content=raw)
+
+    def reply(self, to: str, subject: str, text: str) -> None:
+        """Who got this mail in the outside world answers it."""
+        copy = next(copy for copy in self.outside(to) if copy["subject"] == subject)
+        self.ask("POST", f"/outside/{copy['id']}/reply", json={"text": text})
+
     def fault(self, **fault: Any) -> Any:
         return self.ask("POST", "/faults", json=fault)
 

@@ -154,6 +154,7 @@ class _One:
                     return False  # the mailbox has the only copy of what could not be converted
         finally:
             spooled.unlink(missing_ok=True)
-        if trouble := await _asked(self.source.acknowledge(message)):
-            raise _Stop(trouble)
+        refused = await _asked(self.source.acknowledge(message))
+        if refused is not None:
+            raise _Stop(refused)
         return True

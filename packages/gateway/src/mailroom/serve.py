@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from pathlib import Path
 from mailroom.observe import events
 from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
+from mailroom.wiring.fetching import make_fetch, watch_servers
 from mailroom.wiring.front import make_front
 from mailroom.wiring.parts import Parts, open_parts
 from mailroom.wiring.signin import tell_set_up
@@ -168,9 +169,10 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's Ctrl+C reaches us as well; our parent decides
     loop.add_reader(parent, partial(os._exit, 1))
-    refresh = essential(_refresh(parts), stop)
+    refresh = essential(_refresh(parts, partial(watch_servers, parts)), stop)
     ways, wakeup = Ways(parts), PipeWakeup((wake, nudge))
-    worker = make_worker(parts, ways, wakeup)
+    fetch, commit = make_fetch(parts, ways)
+    worker = make_worker(parts, ways, wakeup, fetch)
     sweeping = essential(make_sweep(parts), stop)
     telling = asyncio.create_task(make_teller(parts).run(stop))
     _calm_collector()
@@ -181,6 +183,7 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
         refresh.cancel()
         sweeping.cancel()
         await asyncio.wait({refresh, sweeping, telling})
+        await commit.close()
         await ways.close()
         parts.close()
     end_of(refresh, sweeping)
@@ -193,8 +196,15 @@ def _calm_collector() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
-async def _refresh(parts: Parts) -> None:
+async def _refresh(parts: Parts, changed: Callable[[], None] = lambda: None) -> None:
     """Notice changed objects."""
+    due = True
     while True:
+        if due:
+            try:
+                await asyncio.to_thread(changed)
+                due = False
+            except StoreError as problem:
+                events.store_trouble(str(problem))
         await asyncio.sleep(1.0)
-        await asyncio.to_thread(parts.directory.look)
+        due = await asyncio.to_thread(parts.directory.look) or due

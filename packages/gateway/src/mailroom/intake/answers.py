@@ -56,8 +56,7 @@ class Answers:
     def _message(self, said: Answer, about: MessageId, server: OutgoingServer) -> NewMessage:
         number, now = MessageId(self.ids()), self.clock()
         directory = self.directory()
-        domain = next(iter(directory.alias_domains.values()), None)
-        sender = notification_address(domain) or f"MAILER-DAEMON@{self.hostname}"
+        sender = _sender(directory, server) or f"MAILER-DAEMON@{self.hostname}"
         message_id = f"<{show_id(number)}@{self.hostname}>"
         raw = _written(said, sender, message_id, now)
         return NewMessage(
@@ -83,6 +82,16 @@ class Answers:
             ),
             events=(Event(at=now, name="accepted", text=f"An answer of ours to {show_id(about)}: {said.text}"),),
         )
+
+
+def _sender(directory: Directory, server: OutgoingServer) -> str:
+    """Through Graph the mailbox itself, which always may; everybody else takes what is customary."""
+    if isinstance(server.route, GraphRoute):
+        account = directory.accounts.get(server.route.account)
+        own = server.route.mailbox or (account.mailbox if account else "")
+        if "@" in own:
+            return own
+    return notification_address(next(iter(directory.alias_domains.values()), None))
 
 
 def _written(said: Answer, sender: str, message_id: str, now: datetime) -> bytes:

@@ -23,7 +23,7 @@ from mailroom.ports.attempts import (
     Work,
 )
 from mailroom.ports.fetching import Watch, Watched
-from mailroom.ports.looking import Action, Found, Query, Story
+from mailroom.ports.looking import Action, Found, Lately, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
 from mailroom.ports.process import Clock, Vault, Wakeup
 from mailroom.ports.storage import Blobs, OpenBlob, Store
@@ -45,6 +45,7 @@ __all__ = [
     "Job",
     "Lane",
     "LaneStatus",
+    "Lately",
     "Message",
     "NewAttempt",
     "NewDelivery",

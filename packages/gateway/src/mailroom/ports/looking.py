@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from mailroom.conversations import ConversationId
 from mailroom.ports.attempts import Attempt
 from mailroom.ports.messages import Delivery, Event, Message
 from mailroom_core.model import DeliveryId, MessageId, State
@@ -39,6 +41,18 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     """Accepted before then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lately:
+    """What one address has sent to us in a span of time, and got from us by itself."""
+
+    opened: Mapping[str, int]
+    """Mails handed over, by destination."""
+    added: Mapping[ConversationId, int]
+    """Of these, the ones that stand in a conversation."""
+    answers: int
+    """Answers of our own."""
 
 
 @dataclass(frozen=True, slots=True)

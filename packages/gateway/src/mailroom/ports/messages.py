@@ -17,7 +17,7 @@ class NewDelivery:
     """Name of the outgoing server."""
     lane: LaneName
     state: State = State.QUEUED
-    """QUEUED, or FAILED for a suppressed recipient."""
+    """QUEUED; FAILED for a suppressed recipient; HELD or IGNORED for mail that came in and has no destination."""
     due_at: datetime
     reply: Reply | None = None
 
@@ -44,6 +44,8 @@ class NewMessage:
     deliveries: tuple[NewDelivery, ...]
     events: tuple[Event, ...] = ()
     idempotency_key: str = ""
+    idempotency_scope: str = ""
+    """Within which the key is used once; empty: the application."""
     digest: str = ""
     """Of what came with the idempotency key, so that another body under the same key is noticed."""
     tags: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
 from mailroom.ports.fetching import Watch
-from mailroom.ports.looking import Action, Found, Query, Story
+from mailroom.ports.looking import Action, Found, Lately, Query, Story
 from mailroom.ports.messages import Message, NewMessage
 from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
@@ -127,6 +127,12 @@ class Store(Protocol):
 
     def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
         """What has become of the mail that was accepted between each two neighbours of `edges`, oldest first."""
+
+    def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
+        """Mail of ours by its Message-IDs, with their brackets: that of its author, and that which its provider gave it."""
+
+    def from_sender(self, sender: str, since: datetime) -> Lately:
+        """`sender` is normalised."""
 
     def story(self, message: MessageId) -> Story | None: ...
 

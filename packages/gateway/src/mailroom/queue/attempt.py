@@ -28,6 +28,7 @@ from mailroom.ports import (
     Settled,
     Store,
     Transport,
+    Watched,
     Work,
 )
 from mailroom.queue.ledger import Ledger
@@ -62,13 +63,15 @@ class Desk:
     time_limit: timedelta = timedelta(minutes=5)
     """For a mail without size; every 64 KiB of it add a second."""
     looks: Sequence[timedelta] = LOOKS
+    fetch: Callable[[Lane, Watched], Awaitable[None]] | None = None
+    """Looks at an incoming server; without it, nobody fetches here."""
 
     def limit_for(self, message: Message) -> timedelta:
         """How long one try with this message may take."""
         return self.time_limit + timedelta(seconds=message.size / SLOWEST)
 
-    def rules(self) -> Rules:
-        return Rules(now=self.clock(), chance=self.random.random(), looks=self.looks)
+    def rules(self, message: Message) -> Rules:
+        return Rules(now=self.clock(), chance=self.random.random(), looks=self.looks, quarantine=bool(message.source))
 
 
 async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> Settled | None:
@@ -122,7 +125,7 @@ async def _under_deadline(
         events.attempt_broke(work.message.id, f"{type(problem).__name__} in {_where(problem)}")
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     known = replace(attempt, facts=facts) if facts != attempt.facts else attempt
-    settled = judge(known, work.deliveries, outcomes, desk.rules(), look=look)
+    settled = judge(known, work.deliveries, outcomes, desk.rules(work.message), look=look)
     if any(result.state is State.FAILED for result in settled.deliveries):
         settled = await asyncio.to_thread(desk.report, settled, work)
     await _keep(desk, settled, until=attempt.deadline)

@@ -30,6 +30,8 @@ class Rules:
     now: datetime
     chance: float
     looks: Sequence[timedelta] = LOOKS
+    quarantine: bool = False
+    """Mail that came in never fails: what its destination refuses waits for a person."""
 
 
 def judge(
@@ -65,6 +67,8 @@ def _result(attempt: Attempt, delivery: Delivery, outcome: Outcome, rules: Rules
         case Deferred(reply, retry_after, _):
             due = rules.now + _wait(delivery.attempts + (0 if look else 1), retry_after, rules.chance)
             return _become(delivery, State.QUEUED, due, reply, rules, f"Deferred, next try {_at(due)}: {reply}")
+        case Failed(reply, _) if rules.quarantine:
+            return _become(delivery, State.HELD, None, reply, rules, f"Not taken, and waits in quarantine: {reply}")
         case Failed(reply, _):
             return _become(delivery, State.FAILED, None, reply, rules, f"Refused for good: {reply}")
         case Held(reply, lane):

@@ -56,6 +56,8 @@ def end_expired(store: Store, clock: Clock, report: Report) -> None:
 
 
 def _end_of(work: Work, clock: Clock, report: Report) -> tuple[Sequence[DeliveryResult], Sequence[NewMessage]]:
+    if work.message.source:
+        return [_quarantined(delivery.id, delivery.reply, clock) for delivery in work.deliveries], ()
     ended = [_too_old(delivery.id, delivery.reply, clock) for delivery in work.deliveries]
     return ended, report(work, ended)
 
@@ -75,6 +77,13 @@ def _too_old(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> Deliv
     reply = Reply(last.code if last else 0, last.text if last else "its lifetime is over", "4.4.7", last.name if last else "")
     event = Event(at=clock(), name="failed", text=text, delivery_id=delivery_id, data=facts_of(reply))
     return DeliveryResult(id=delivery_id, state=State.FAILED, due_at=None, reply=reply, event=event)
+
+
+def _quarantined(delivery_id: DeliveryId, last: Reply | None, clock: Clock) -> DeliveryResult:
+    """Mail that came in is never given up by itself."""
+    reply = last or Reply(0, "its destination did not take it in time")
+    event = Event(at=clock(), name="held", text=f"Waits in quarantine for a person: {reply}", delivery_id=delivery_id)
+    return DeliveryResult(id=delivery_id, state=State.HELD, due_at=None, reply=reply, event=event)
 
 
 def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> None:

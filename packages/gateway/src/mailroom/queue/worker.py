@@ -14,7 +14,7 @@ from time import monotonic
 
 from mailroom.lanes import LanePace
 from mailroom.observe import events
-from mailroom.ports import Action, Lane, Query, Settled, Transport, Wakeup, Work
+from mailroom.ports import Action, Lane, Query, Settled, Transport, Wakeup, Watched, Work
 from mailroom.queue.attempt import Desk, deliver, look
 from mailroom_core.errors import MailroomError, StoreError
 from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outcome
@@ -186,10 +186,11 @@ class LaneRunner:
         self._more = set(Kind)
         self._turn = asyncio.Event()
         self._limit = FETCH
-        self._fetch_at = self._look_at = monotonic()
+        self._fetch_at = self._look_at = self._watch_at = monotonic()
         self._rested_at = dict.fromkeys(Kind, self._fetch_at)
         self._paces: set[LanePace] = set()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
 
     def nudge(self) -> None:
@@ -215,15 +216,41 @@ class LaneRunner:
             while not self._stopped:
                 self._turn.clear()
                 await self._look()
+                await self._fetch_mail()
                 await self._fetch()
                 pause = await self._start()
-                if self._under_way or any(self._waiting.values()):
+                if self._under_way or self._fetching or any(self._waiting.values()):
                     busy_at = monotonic()
                 elif monotonic() - busy_at > IDLE.total_seconds():
                     return
                 await self._rest(pause)
         finally:
-            await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+            for task in self._fetching.values():
+                task.cancel()  # what is not acknowledged is fetched again
+            await asyncio.gather(*self._under_way.values(), *self._fetching.values(), return_exceptions=True)
+
+    async def _fetch_mail(self) -> None:
+        """Look at the incoming servers of the lane whose time has come."""
+        if self._desk.fetch is None or monotonic() < self._watch_at:
+            return
+        self._watch_at = monotonic() + EMPTY.total_seconds()
+        for watched in await asyncio.to_thread(self._desk.store.watch.due, self.lane):
+            if watched.name not in self._fetching:
+                self._fetching[watched.name] = asyncio.create_task(self._fetch_one(watched))
+
+    async def _fetch_one(self, watched: Watched) -> None:
+        assert self._desk.fetch is not None
+        try:
+            await self._desk.fetch(self.lane, watched)
+        except StoreError as problem:
+            events.store_trouble(str(problem))
+            await asyncio.sleep(POLL.total_seconds())
+        except MailroomError as problem:
+            events.worker_broke(self.lane.name, str(problem))
+            await asyncio.to_thread(self._desk.store.hold_lane, self.lane.name, str(problem))
+        finally:
+            del self._fetching[watched.name]
+            self._turn.set()
 
     async def _look(self) -> None:
         """Ask for what became of attempts without an answer, before their messages are touched again."""

@@ -11,6 +11,7 @@ ONCE = "once"
 """Microsoft Graph with Mail.Send alone: nobody can look."""
 SMARTHOST = "smarthost"
 SINK = "sink"
+INBOX = "inbox"
 
 
 def way_of(job: Job) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from mailroom import accept
+from mailroom.incoming import Source
 from mailroom.lanes import LanePace, pace_of, past_of
-from mailroom.objects import Account, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.objects import Account, Directory, GrantType, GraphRoute, IncomingServer, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.ports import Lane, Transport
 from mailroom.queue.worker import Way
+from mailroom.sources.graph import GraphSource
 from mailroom.transports.graph import Graph
 from mailroom.transports.graph_senders import OwnOrNotification
 from mailroom.transports.http import Http, client
+from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
@@ -22,11 +25,13 @@ from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.model import LaneName
 from mailroom_core.oauth.scopes import Resource
 from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.policy.pace import Limits
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
 
-if TYPE_CHECKING:
-    pass
+DESTINATION = "destination:"
+HAND_OVERS = 4
+"""Mails that are handed over to one destination at once."""
 
 
 def servers_of(directory: Directory, lane: LaneName) -> list[OutgoingServer]:
@@ -46,43 +51,82 @@ class Ways:
         self._client = client()
         self._version = -1
         self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
+        self._paces: dict[LaneName, tuple[int, LanePace]] = {}
         self._smarthosts: dict[str, Smarthost] = {}
         self._notifications: dict[str, LanePace] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __call__(self, lane: Lane, server_name: str) -> Way:
+        directory = self._current()
+        epoch, way = self._ways.get((lane.name, server_name), (0, None))
+        if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
+            make = self._to_destination if lane.name.startswith(DESTINATION) else self._out
+            way = make(lane, server_name, directory)
+            self._ways[lane.name, server_name] = (lane.epoch, way)
+        return way
+
+    def _out(self, lane: Lane, server_name: str, directory: Directory) -> Way:
+        server = directory.servers.get(server_name)
+        fits = server in servers_of(directory, lane.name)
+        if not fits and self._parts.directory.look():  # the process that accepts may have learnt of it before us
+            return self._out(lane, server_name, self._current())
+        if server is None:
+            raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
+        if not fits:
+            why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
+            raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
+        pace = self._pace(server, lane)
+        return Way(self._transport(server, lane.name, pace), pace)
+
+    def source(self, lane: Lane, server: IncomingServer) -> Source:
+        """The mailbox of an incoming server, at the pace of its lane. Blocking. Raises ConfigError."""
+        directory = self._current()
+        inbox = server.source
+        account = self._parts.directory.account(inbox.account)
+        sending = next(iter(servers_of(directory, lane.name)), None)
+        pace = self._pace(sending or OutgoingServer(name="", route=GraphRoute(account=account.name)), lane)
+        address = lane.name.rpartition(":")[2]
+        return GraphSource(
+            self._at(account, address),
+            Http(self._client, self._token(account.name, Resource.GRAPH), pace),
+            key=f"{lane.name}:{inbox.folder.lower()}",
+            folder=inbox.folder,
+            after=server.after,
+            move_to=server.move_to,
+            clock=utc_now,
+        )
+
+    def _current(self) -> Directory:
         directory = self._parts.directory()
         if directory.version != self._version:
             self._version = directory.version
             self._forget()
-        epoch, way = self._ways.get((lane.name, server_name), (0, None))
-        if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
-            server = directory.servers.get(server_name)
-            fits = server in servers_of(directory, lane.name)
-            if not fits and self._parts.directory.look():  # the process that accepts may have learnt of it before us
-                return self(lane, server_name)
-            if server is None:
-                raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
-            if not fits:
-                why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
-                raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
-            pace = self._pace(server, lane)
-            way = Way(self._transport(server, lane.name, pace), pace)
-            self._ways[lane.name, server_name] = (lane.epoch, way)
-        return way
+        return directory
+
+    def _to_destination(self, lane: Lane, name: str, directory: Directory) -> Way:
+        destination = directory.destinations.get(name)
+        if destination is None and self._parts.directory.look():
+            return self._to_destination(lane, name, self._current())
+        if destination is None or not destination.active:
+            raise ConfigError(
+                f"the destination {name!r} is not there, or not active; add it again, and then: mailroom queue free {lane.name}"
+            )
+        return Way(InboxTransport(name, self._parts.store), LanePace(utc_now, mails=Limits((), HAND_OVERS)))
 
     def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
-        """Servers that share a mailbox share its lane, and so its pace."""
-        for (name, _), (epoch, way) in self._ways.items():
-            if name == lane.name and epoch == lane.epoch:
-                return way.pace
-        past = past_of(self._parts.store, lane.name, utc_now())
-        return pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
+        """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""
+        epoch, pace = self._paces.get(lane.name, (0, None))
+        if pace is None or epoch != lane.epoch:
+            past = past_of(self._parts.store, lane.name, utc_now())
+            pace = pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
+            self._paces[lane.name] = (lane.epoch, pace)
+        return pace
 
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
         self._parts.vault.forget()
         self._ways.clear()
+        self._paces.clear()
         for smarthost in self._smarthosts.values():
             task = asyncio.create_task(smarthost.close())
             self._closing.add(task)
@@ -119,10 +163,12 @@ class Ways:
         return OwnOrNotification(own, self._mailbox(account, route, notification, self._notifications[notification]), notification)
 
     def _mailbox(self, account: Account, route: GraphRoute, address: str, pace: LanePace) -> Graph:
-        signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
-        mailbox = Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
         http = Http(self._client, self._token(account.name, Resource.GRAPH), pace)
-        return Graph(mailbox, http, account=account.name, read_write=account.read_write, on_unsure=route.on_unsure)
+        return Graph(self._at(account, address), http, account=account.name, read_write=account.read_write, on_unsure=route.on_unsure)
+
+    def _at(self, account: Account, address: str) -> Mailbox:
+        signed_in = account.grant is GrantType.DELEGATED and address == account.mailbox.lower()
+        return Mailbox.of(cloud_of(account).graph, "" if signed_in else address)
 
     def _smarthost(self, server: OutgoingServer, route: SmarthostRoute) -> Smarthost:
         vault, name = self._parts.vault, f"server:{server.name}"

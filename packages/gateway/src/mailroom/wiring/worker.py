@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
 
+from mailroom.fetch import Fetch
 from mailroom.objects import Retention
 from mailroom.ports import Wakeup
 from mailroom.queue.attempt import Desk
@@ -24,12 +24,9 @@ from mailroom.webhooks.teller import Teller
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
 
-if TYPE_CHECKING:
-    pass
 
-
-def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
-    """Delivers."""
+def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup, fetch: Fetch) -> Worker:
+    """Delivers, and fetches in the lanes that it owns."""
     if parts.settings.database:
         nudges.listen(parts.settings.database, wakeup.notify)  # other machines store mail as well
     desk = Desk(
@@ -42,6 +39,7 @@ def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup) -> Worker:
         report=reporter(parts).add,
         time_limit=parts.settings.queue.time_limit,
         looks=parts.settings.queue.looks or LOOKS,
+        fetch=fetch,
     )
     return Worker(parts.owner, desk, ways, wakeup)
 

@@ -1,0 +1,78 @@
+"""The way in: who looks at the mailboxes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from mailroom.accept import write
+from mailroom.batching import GroupCommit
+from mailroom.blobs.files import OpenFile
+from mailroom.fetch import Fetch
+from mailroom.intake.answers import Answers
+from mailroom.intake.lookup import Lookup
+from mailroom.intake.take import Intake
+from mailroom.objects import Directory, IncomingServer
+from mailroom.ports import NewMessage
+from mailroom.wiring.parts import Parts, hostname, utc_now
+from mailroom.wiring.ways import Ways
+from mailroom_core.model import LaneName, MessageId
+from mailroom_core.policy.decision import Settings
+
+
+def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
+    """What the worker calls for each incoming server that is due, and its commit, which is to be closed after it."""
+    commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("intake", partial(write, parts.store))
+    rules = Settings()
+    intake = Intake(
+        store=parts.store,
+        blobs=parts.blobs,
+        opened=lambda path: OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC)),
+        directory=parts.directory,
+        ids=parts.ids,
+        clock=utc_now,
+        commit=commit,
+        lookup=Lookup(parts.store, rules),
+        answers=Answers(
+            directory=parts.directory,
+            ids=parts.ids,
+            clock=utc_now,
+            commit=commit,
+            hostname=hostname(parts.settings),
+            lifetime=parts.settings.queue.lifetime,
+        ),
+        settings=rules,
+        lifetime=parts.settings.queue.lifetime,
+    )
+    fetch = Fetch(
+        store=parts.store,
+        servers=lambda name: parts.directory().incoming.get(name),
+        sources=ways.source,
+        intake=intake,
+        spool=_spool(parts.settings.data / "fetching"),
+        clock=utc_now,
+    )
+    return fetch, commit
+
+
+def watch_servers(parts: Parts) -> None:
+    """Blocking, raises StoreError: the store knows which incoming servers are to be looked at, and in which lane."""
+    directory = parts.directory()
+    parts.store.watch.over({each.name: lane_of(directory, each) for each in directory.incoming.values() if each.active})
+
+
+def lane_of(directory: Directory, server: IncomingServer) -> LaneName:
+    """That of the mailbox, which sending shares."""
+    account = directory.accounts.get(server.source.account)
+    mailbox = server.source.mailbox or (account.mailbox if account else "")
+    return LaneName(f"graph:{server.source.account}:{mailbox.lower()}")
+
+
+def _spool(folder: Path) -> Path:
+    """What a killed process left there is still in its mailbox."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
