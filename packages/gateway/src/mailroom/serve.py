@@ -79,10 +79,10 @@ async def serve(settings: Settings, arguments: Sequence[str], *, ready: Path | N
         worker = essential(keep_worker(parts, arguments, (*wakeup.ends, parent[0], lock), stop), stop)
         front = await make_front(parts, wakeup, stop.is_set)
         refresh = essential(_refresh(parts), stop)
+        await asyncio.to_thread(tell_set_up, parts, front.web.url)
         _announce(front.addresses(), ready)
         if not any(server.active for server in parts.directory().servers.values()):
             events.no_way_out()
-        await asyncio.to_thread(tell_set_up, parts, front.web.url)
         events.started()
         _calm_collector()
         try:
