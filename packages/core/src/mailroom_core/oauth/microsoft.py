@@ -7,25 +7,24 @@ certificate-credentials.md, v2-admin-consent.md, authentication-national-cloud.m
 from __future__ import annotations
 
 import base64
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from oauthlib.common import add_params_to_uri
-from oauthlib.oauth2 import WebApplicationClient
 from oauthlib.oauth2.rfc6749.parameters import prepare_token_request
 
 from mailroom_core.flow import Flow, NoResponse, Request, Response, ask, json_object
+from mailroom_core.oauth.grants import Grant as Grant
+from mailroom_core.oauth.grants import Identity as Identity
+from mailroom_core.oauth.grants import Secret as Secret
+from mailroom_core.oauth.grants import challenge, read_grant, with_query
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem, no_answer, problem_of
 from mailroom_core.oauth.scopes import Resource, application_scopes
 
 ASSERTION_LIFETIME = timedelta(minutes=5)
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}", re.ASCII)  # RFC 7636 4.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +68,6 @@ CLOUDS: Mapping[str, Cloud] = {cloud.name: cloud for cloud in (GLOBAL, USGOV, DO
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """A client secret."""
-
-    value: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Assertion:
     """A signed JWT instead of a secret (`assertion_claims` has what is to be signed). A callable is asked anew for each request."""
 
@@ -105,27 +97,6 @@ class App:
         return f"{self.cloud.login.rstrip('/')}/{quote(self.tenant, safe='')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A token, and what came with it. Store a new refresh token before the access token is used: the old one may be spent."""
-
-    access_token: str = field(repr=False)
-    expires_in: timedelta
-    refresh_token: str | None = field(default=None, repr=False)
-    """None: keep the one that you have (app-only grants never get one)."""
-    scope: str = ""
-    id_claims: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who signed in: compare `addresses` (lower case) with the mailbox that the account is meant for."""
-
-    id: str
-    name: str
-    addresses: tuple[str, ...]
-
-
 def authorize_url(
     app: App,
     *,
@@ -141,9 +112,6 @@ def authorize_url(
     `verifier` is 43 to 128 unreserved characters that only we know until `redeem_code`; ValueError if not. The answer comes
     to `redirect_uri` as a query (a form would be a cross-site POST, which arrives without the session's cookie).
     """
-    if not _VERIFIER.fullmatch(verifier):
-        raise ValueError("a PKCE verifier has 43 to 128 letters, digits, or -._~ (RFC 7636 4.1)")
-    client = WebApplicationClient(app.client_id)
     parameters = {
         "client_id": app.client_id,
         "response_type": "code",
@@ -151,19 +119,19 @@ def authorize_url(
         "redirect_uri": redirect_uri,
         "scope": " ".join(scopes),
         "state": state,
-        "code_challenge": client.create_code_challenge(verifier, "S256"),
+        "code_challenge": challenge(app.client_id, verifier),
         "code_challenge_method": "S256",
         "prompt": prompt,
         "login_hint": login_hint,
     }
-    return _url(app.authorize_url, parameters)
+    return with_query(app.authorize_url, parameters)
 
 
 def admin_consent_url(app: App, *, redirect_uri: str, state: str) -> str:
     """Where an administrator agrees to the app's permissions for a whole organisation. Never trust the `tenant` that comes back."""
     base = f"{app.authorize_url.removesuffix('/oauth2/v2.0/authorize')}/v2.0/adminconsent"
     scope = " ".join(application_scopes(app.cloud.resource))
-    return _url(base, {"client_id": app.client_id, "scope": scope, "redirect_uri": redirect_uri, "state": state})
+    return with_query(base, {"client_id": app.client_id, "scope": scope, "redirect_uri": redirect_uri, "state": state})
 
 
 def redeem_code(app: App, *, code: str, redirect_uri: str, verifier: str, scopes: Sequence[str]) -> Flow[Grant | TokenProblem]:
@@ -241,7 +209,7 @@ def _token(app: App, grant_type: str, parameters: Mapping[str, str]) -> Flow[Gra
         response = yield from ask(Request("POST", app.token_url, headers, body.encode("ascii"), auth=False))
     except NoResponse as problem:
         return no_answer(problem.why)
-    return _grant(response) or problem_of(response)
+    return read_grant(response) or problem_of(response)
 
 
 def _proof(app: App) -> dict[str, str]:
@@ -251,41 +219,3 @@ def _proof(app: App) -> dict[str, str]:
         return {"client_secret": app.proof.value}
     jwt = app.proof.jwt
     return {"client_assertion_type": _ASSERTION_TYPE, "client_assertion": jwt if isinstance(jwt, str) else jwt()}
-
-
-def _grant(response: Response) -> Grant | None:
-    fields = json_object(response)
-    token, refreshed = fields.get("access_token"), fields.get("refresh_token")
-    if response.status != 200 or not isinstance(token, str) or not token:
-        return None
-    return Grant(
-        access_token=token,
-        expires_in=_seconds(fields.get("expires_in")),
-        refresh_token=refreshed if isinstance(refreshed, str) and refreshed else None,
-        scope=str(fields.get("scope") or ""),
-        id_claims=_claims(fields.get("id_token")),
-    )
-
-
-def _seconds(value: object) -> timedelta:
-    """`expires_in` comes as a number or as its text; unreadable means used at once and never again."""
-    try:
-        return timedelta(seconds=int(str(value)))
-    except (ValueError, OverflowError):
-        return timedelta()
-
-
-def _claims(id_token: object) -> Mapping[str, object]:
-    """The claims of an ID token. Its signature needs no check: it came straight from the issuer over TLS (OpenID Connect Core 3.1.3.7)."""
-    parts = id_token.split(".") if isinstance(id_token, str) else []
-    if len(parts) != 3:
-        return {}
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
-
-
-def _url(base: str, parameters: Mapping[str, str]) -> str:
-    return str(add_params_to_uri(base, [(name, value) for name, value in parameters.items() if value]))
