@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from mailroom.cli import main, signin
 from mailroom.cli.context import Context
 from mailroom.objects import OutgoingServer
+from mailroom.wiring import connecting
 from mailroom_core.oauth.microsoft import Grant
 
 
@@ -18,8 +19,11 @@ from mailroom_core.oauth.microsoft import Grant
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Whoever is asked for signs in; what they may do is not the matter here."""
     grant = Grant("access", timedelta(hours=1), "refresh")
-    monkeypatch.setattr(signin, "sign_in", lambda parts, account, proof, **_: signin.Signed(grant, account.mailbox))
-    monkeypatch.setattr(signin, "rights_of", lambda *_: None)
+
+    async def unknown(*_: object) -> None: ...
+
+    monkeypatch.setattr(signin, "sign_in", lambda parts, account, proof, **_: connecting.Signed(grant, account.mailbox))
+    monkeypatch.setattr(connecting, "rights_of", unknown)
     return tmp_path
 
 

@@ -139,6 +139,15 @@ def test_an_app_only_account_needs_a_mailbox_here_or_there(account: str, server:
     assert bool(found) is mistaken
 
 
+def test_a_google_account_sends_by_smtp_alone(tmp_path: Path) -> None:
+    file = tmp_path / "objects.toml"
+    file.write_text('[account.g]\nprovider = "google"\n[server.g]\ngraph = { account = "g" }\n')
+    with pytest.raises(ConfigError, match="give it a smarthost route"):
+        objectfile.read(file)
+    file.write_text('[account.g]\nprovider = "google"\n[server.g]\nsmarthost = { host = "smtp.gmail.com", account = "g" }\n')
+    assert len(objectfile.read(file)) == 2
+
+
 def test_what_a_sign_in_has_found_out_stays_unless_the_file_says_otherwise(tmp_path: Path) -> None:
     directory = directory_of([Account(name="office", client_id="x", read_write=False), Account(name="whole", client_id="x")])
     path = tmp_path / "objects.toml"

@@ -21,7 +21,7 @@ from mailroom.vault.vault import SealedVault
 from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
-from mailroom_core.oauth.microsoft import Grant, Secret
+from mailroom_core.oauth.microsoft import App, Grant, Secret
 from mailroom_core.oauth.scopes import Resource
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -209,8 +209,10 @@ def test_a_token_that_can_not_stand_in_a_header_is_not_kept(house: House, token:
 
 def test_a_proof_is_tried_before_it_is_kept(house: House) -> None:
     house.one.seal("app:office", {"secret": "works"})
-    assert house.one.app(OFFICE, {"secret": "new"}).proof == Secret("new")
-    assert house.one.app(OFFICE).proof == Secret("works")
+    tried, kept = house.one.app(OFFICE, {"secret": "new"}), house.one.app(OFFICE)
+    assert isinstance(tried, App)
+    assert isinstance(kept, App)
+    assert (tried.proof, kept.proof) == (Secret("new"), Secret("works"))
 
 
 def test_the_database_alone_opens_nothing(house: House) -> None:

@@ -16,10 +16,12 @@ MiB = 1024 * 1024
 
 class Provider(Enum):
     MICROSOFT = "microsoft"
+    GOOGLE = "google"
+    """By its SMTP server, with XOAUTH2."""
 
 
 class GrantType(Enum):
-    """How we came to our rights at Microsoft."""
+    """How we came to our rights."""
 
     DELEGATED = "delegated"
     """A person signed in (authorization code with PKCE); we act for them."""
@@ -40,7 +42,7 @@ class Account:
     client_id: str = ""
     cloud: str = "global"
     login_url: str = ""
-    """Only for other hosts than Microsoft's own, such as the emulator."""
+    """Only for other hosts than the provider's own, such as the emulator."""
     graph_url: str = ""
     read_write: bool = True
     """Ask for Mail.ReadWrite: drafts, large attachments, and looking before sending again."""

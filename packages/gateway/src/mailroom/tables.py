@@ -29,6 +29,7 @@ from mailroom.objects import (
     IncomingServer,
     Object,
     OutgoingServer,
+    Provider,
     SmarthostRoute,
     Webhook,
     WebhookEvent,
@@ -193,6 +194,12 @@ def dangling(objects: Iterable[Object]) -> list[str]:
             account = item.route.account
             if account not in accounts and (account or isinstance(item.route, GraphRoute)):
                 found.append(f"server {item.name!r} names the account {account!r}, which does not exist; add [account.{account or 'NAME'}]")
+            known = accounts.get(account)
+            if isinstance(item.route, GraphRoute) and known is not None and known.provider is Provider.GOOGLE:
+                found.append(f"server {item.name!r} can't go by Graph: the account {account!r} is Google's; give it a smarthost route")
+            known = accounts.get(account)
+            if isinstance(item.route, GraphRoute) and known is not None and known.provider is Provider.GOOGLE:
+                found.append(f"server {item.name!r} can't go by Graph: the account {account!r} is Google's; give it a smarthost route")
             if isinstance(item.route, GraphRoute) and not item.route.mailbox and _is_nobody(accounts.get(account)):
                 found.append(
                     f"server {item.name!r} has no mailbox to send from: the account {account!r} is app-only; "

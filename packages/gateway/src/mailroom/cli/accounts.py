@@ -14,7 +14,7 @@ import click
 from mailroom.cli.context import Context, counted
 
 if TYPE_CHECKING:
-    from mailroom.objects import Account, Directory, OutgoingServer
+    from mailroom.wiring.connecting import Connected
     from mailroom.wiring.parts import Parts
 
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("name")
 @click.option("--mailbox", default="", help="The address of the mailbox that signs in; app-only: the one to send from.")
 @click.option("--client-id", default="", help="Application (client) ID of your app registration.")
+@click.option("--google", is_flag=True, help="A Google mailbox instead of a Microsoft one; its client secret is asked for.")
 @click.option("--tenant", default="", help="Directory (tenant) ID or domain; needed for app-only and for single-tenant registrations.")
 @click.option(
     "--app-only/--delegated", default=None, help="Client credentials instead of a person's sign-in, or a person's sign-in (at first)."
@@ -51,6 +52,7 @@ def connect(
     name: str,
     mailbox: str,
     client_id: str,
+    google: bool,
     tenant: str,
     app_only: bool | None,
     with_secret: bool,
@@ -65,15 +67,17 @@ def connect(
     browser: bool,
     with_server: bool,
 ) -> None:
-    """Connect a Microsoft 365 mailbox under NAME, or connect it again."""
+    """Connect a Microsoft 365 or Google mailbox under NAME, or connect it again."""
     from mailroom.cli import signin
-    from mailroom.objects import Account, GrantType
+    from mailroom.objects import Account, GrantType, Provider
+    from mailroom.wiring import connecting
 
     with context.parts() as parts:
         known = parts.directory().accounts.get(name) or Account(name=name, tenant="consumers" if personal else "common")
         grant = known.grant if app_only is None else GrantType.APPLICATION if app_only else GrantType.DELEGATED
         account = replace(
             known,
+            provider=Provider.GOOGLE if google else known.provider,
             mailbox=mailbox or known.mailbox,
             client_id=client_id or known.client_id,
             tenant=tenant or known.tenant,
@@ -87,29 +91,20 @@ def connect(
             graph_url=graph_url.rstrip("/").removesuffix("/v1.0") or known.graph_url,
         )
         if not account.client_id:
-            raise click.ClickException("say which app registration to use with --client-id; docs/microsoft365.md shows how to make one")
-        mailbox = account.mailbox or _mailbox_of_server(parts, name)
+            page = "google" if account.provider is Provider.GOOGLE else "microsoft365"
+            raise click.ClickException(f"say which app registration to use with --client-id; docs/{page}.md shows how to make one")
+        if account.provider is Provider.GOOGLE and account.grant is GrantType.APPLICATION:
+            raise click.ClickException("Google has no app-only access here; let the mailbox's owner sign in, without --app-only")
+        mailbox = account.mailbox or connecting.mailbox_of_server(parts.directory(), name)
         if account.grant is GrantType.APPLICATION and not mailbox and with_server:
             raise click.ClickException(
                 "app-only is no mailbox by itself; name the one to send from with --mailbox ADDRESS, or say --no-server, and name it with "
                 "`mailroom server add-graph --mailbox`"
             )
+        with_secret = with_secret or (account.provider is Provider.GOOGLE and account.client_id != known.client_id)
         proof = _proof(with_secret, certificate, other_app=account.client_id != known.client_id)
         signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
-        account = replace(account, mailbox=account.mailbox or signed.mailbox)
-        rights = signin.rights_of(account, signed, mailbox)
-        asyncio.run(parts.vault.connected(name, signed.grant, proof))
-        _store(parts, replace(account, read_write=account.read_write and not signin.lacks_read_write(rights)), with_server=with_server)
-        click.echo(signin.told(account, rights))
-
-
-def _mailbox_of_server(parts: Parts, account: str) -> str:
-    """Where the servers of an account say which mailbox they use: one of them, or `sender`."""
-    from mailroom.objects import GraphRoute
-
-    routes = [server.route for server in parts.directory().servers.values()]
-    named = [route.mailbox for route in routes if isinstance(route, GraphRoute) and route.account == account and route.mailbox]
-    return min(named, key=lambda each: each == "sender", default="")
+        _tell(parts, asyncio.run(connecting.connected(parts, account, signed, proof, with_server=with_server)), with_server=with_server)
 
 
 def _proof(with_secret: bool, certificate: Path | None, *, other_app: bool) -> dict[str, str] | None:
@@ -122,42 +117,21 @@ def _proof(with_secret: bool, certificate: Path | None, *, other_app: bool) -> d
     return {} if other_app else None
 
 
-def _store(parts: Parts, account: Account, *, with_server: bool) -> None:
-    from mailroom.holds import free_after_sign_in
+def _tell(parts: Parts, done: Connected, *, with_server: bool) -> None:
+    from mailroom.wiring import connecting
 
-    made = _way_out(parts.directory(), account) if with_server else None
-    parts.store.apply([account, made] if made else [account], [], by="connect")
-    smarthosts = {f"smarthost:{name}" for name, each in parts.directory().servers.items() if _signs_in_as(each, account.name)}
-    freed, staying = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account.name}:") or lane in smarthosts)
+    account = done.account
     click.echo(f"{account.name} is connected{f' as {account.mailbox}' if account.mailbox else ''}.")
-    if freed:
-        click.echo(f"{counted(freed, 'mail that was waiting for it goes', 'mails that were waiting for it go')} on.")
-    for lane in staying:
+    if done.freed:
+        click.echo(f"{counted(done.freed, 'mail that was waiting for it goes', 'mails that were waiting for it go')} on.")
+    for lane in done.staying:
         click.echo(f"{lane.name} stays held, {lane.held}.")
-    if made:
-        click.echo(f"The outgoing server {made.name} is there; it serves {', '.join(made.from_filter) or 'every sender'}.")
-    click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
-
-
-def _signs_in_as(server: OutgoingServer, account: str) -> bool:
-    from mailroom.objects import SmarthostRoute
-
-    return isinstance(server.route, SmarthostRoute) and server.route.account == account
-
-
-def _way_out(directory: Directory, account: Account) -> OutgoingServer | None:
-    """The first one serves every sender, each other one its own mailbox alone; None if the account has one, or could have none."""
-    from mailroom.objects import GrantType, GraphRoute, OutgoingServer, SinkRoute
-
-    servers = directory.servers.values()
-    if any(not isinstance(each.route, SinkRoute) and each.route.account == account.name for each in servers):
-        return None
-    nobodys = not account.mailbox and (servers or account.grant is GrantType.APPLICATION)
-    if nobodys or account.name in directory.servers:
+    if done.server:
+        click.echo(f"The outgoing server {done.server.name} is there; it serves {', '.join(done.server.from_filter) or 'every sender'}.")
+    elif with_server and not connecting.has_way_out(parts.directory(), account.name):
         click.echo(f"No outgoing server was made; see: mailroom server add-graph {account.name} --help", err=True)
-        return None
-    only = (account.mailbox,) if servers else ()
-    return OutgoingServer(name=account.name, from_filter=only, route=GraphRoute(account=account.name))
+    click.echo(f"Try it with: mailroom send --from {account.mailbox or 'you@your.domain'} --to somebody@else.where")
+    click.echo(done.told)
 
 
 COMMANDS = (connect,)

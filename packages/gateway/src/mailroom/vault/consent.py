@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from mailroom.objects import Account
-from mailroom.vault.provider import cloud_of, consent_scopes, scopes_of
+from mailroom.vault import provider
+from mailroom.vault.provider import App
 from mailroom.vault.vault import nothing
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import AsyncHttp, arun
-from mailroom_core.oauth import microsoft
-from mailroom_core.oauth.microsoft import App, Grant, Identity
-from mailroom_core.oauth.problems import TokenProblem, callback_problem
-from mailroom_core.oauth.scopes import Resource
+from mailroom_core.oauth.grants import Grant, Identity
+from mailroom_core.oauth.problems import TokenProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,7 @@ class Consent:
 def begin(account: Account, app: App, redirect_uri: str) -> Consent:
     """State and PKCE verifier carry 256 random bits each."""
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    url = microsoft.authorize_url(
-        app, redirect_uri=redirect_uri, scopes=consent_scopes(account), state=state, verifier=verifier, login_hint=account.mailbox
-    )
+    url = provider.sign_in_url(app, account, redirect_uri=redirect_uri, state=state, verifier=verifier)
     return Consent(account, app, redirect_uri, state, verifier, url)
 
 
@@ -48,20 +45,18 @@ async def finish(consent: Consent, answer: Mapping[str, str], http: AsyncHttp, w
     """What the browser brought back becomes a grant. Raises VaultError, which says what to do."""
     if not compare_digest(answer.get("state", ""), consent.state):
         raise VaultError("the answer does not belong to this sign-in (wrong state); start it again with: mailroom connect")
-    if problem := callback_problem(answer):
+    account = consent.account
+    if problem := provider.refused(account, answer):
         raise VaultError(str(problem))
-    flow = microsoft.redeem_code(
-        consent.app,
-        code=answer.get("code", ""),
-        redirect_uri=consent.redirect_uri,
-        verifier=consent.verifier,
-        scopes=scopes_of(consent.account, Resource.GRAPH),
-    )
+    code = answer.get("code", "")
+    flow = provider.redeem(consent.app, account, code=code, redirect_uri=consent.redirect_uri, verifier=consent.verifier)
     grant = await arun(flow, http, nothing)
     if isinstance(grant, TokenProblem):
         raise VaultError(str(grant))
-    identity = await who(consent.account, grant, with_token)
-    mailbox = consent.account.mailbox.lower()
+    if not grant.refresh_token:
+        raise VaultError(f"{provider.NAMES[account.provider]} gave a token, but no lasting permission (refresh token); connect again")
+    identity = await who(account, grant, with_token)
+    mailbox = account.mailbox.lower()
     if mailbox and mailbox not in identity.addresses:
         raise VaultError(
             f"{identity.addresses[0] if identity.addresses else identity.name} signed in, but the account is meant for {mailbox}; "
@@ -75,10 +70,10 @@ async def who(account: Account, grant: Grant, with_token: Authorized) -> Identit
 
     async def token(refused: str) -> str:
         if refused:
-            raise VaultError("Microsoft refuses the token that it has just given; start again")
+            raise VaultError(f"{provider.NAMES[account.provider]} refuses the token that it has just given; start again")
         return grant.access_token
 
-    identity = await arun(microsoft.who_am_i(cloud_of(account)), with_token(token), nothing)
+    identity = await arun(provider.who(account), with_token(token), nothing)
     if isinstance(identity, TokenProblem):
         raise VaultError(str(identity))
     return identity

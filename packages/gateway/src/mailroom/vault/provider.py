@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from mailroom.objects import Account, GrantType
+from mailroom.objects import Account, GrantType, Provider
+from mailroom_core.errors import VaultError
 from mailroom_core.flow import Flow
-from mailroom_core.oauth import microsoft
-from mailroom_core.oauth.microsoft import App, Cloud, Grant
+from mailroom_core.oauth import google, google_problems, microsoft, problems
+from mailroom_core.oauth.grants import Grant, Identity, Secret
+from mailroom_core.oauth.microsoft import Assertion, Cloud
 from mailroom_core.oauth.problems import TokenProblem
 from mailroom_core.oauth.scopes import Resource, Tier, delegated_scopes, smtp_scopes
 
+App = microsoft.App | google.App
+NAMES = {Provider.MICROSOFT: "Microsoft", Provider.GOOGLE: "Google"}
+
 
 def cloud_of(account: Account) -> Cloud:
-    """Where the account lives; the addresses of an emulator replace the real ones."""
+    """Where a Microsoft account lives; the addresses of an emulator replace the real ones."""
     cloud = microsoft.CLOUDS[account.cloud]
     return replace(cloud, login=account.login_url or cloud.login, graph=account.graph_url or cloud.graph)
 
 
+def _site_of(account: Account) -> google.Site:
+    return google.Site.at(account.login_url) if account.login_url else google.Site()
+
+
+def app_of(account: Account, proof: Mapping[str, str], sign: Callable[[microsoft.App, str], str]) -> App:
+    """The app registration with its proof; `sign` makes an assertion from a PEM. Raises VaultError."""
+    secret = proof.get("secret")
+    if account.provider is Provider.GOOGLE:
+        if not secret:
+            raise VaultError(f"the client secret of {account.name!r} is missing; run: mailroom connect {account.name} --google --secret")
+        return google.App(account.client_id, Secret(secret), _site_of(account))
+    app = microsoft.App(account.client_id, account.tenant, cloud=cloud_of(account))
+    if secret:
+        return replace(app, proof=Secret(secret))
+    if pem := proof.get("certificate"):
+        return replace(app, proof=Assertion(lambda: sign(app, pem)))
+    return app
+
+
+def first_resource(account: Account) -> Resource:
+    """What the token that comes with a sign-in is for."""
+    return Resource.SMTP if account.provider is Provider.GOOGLE else Resource.GRAPH
+
+
 def scopes_of(account: Account, resource: Resource) -> tuple[str, ...]:
-    """What a token is asked for: the permissions at one resource."""
+    """What Microsoft is asked for with one token: the permissions at one resource."""
     cloud = cloud_of(account)
     if resource is Resource.SMTP:
         return smtp_scopes(cloud.outlook)
@@ -28,18 +58,55 @@ def scopes_of(account: Account, resource: Resource) -> tuple[str, ...]:
 
 
 def consent_scopes(account: Account) -> tuple[str, ...]:
-    """What a person is asked to agree to: the permissions at every resource that the account is used for."""
+    """What a person is asked to agree to at Microsoft: the permissions at every resource that the account is used for."""
     wanted = scopes_of(account, Resource.GRAPH)
     return tuple(dict.fromkeys((*wanted, *scopes_of(account, Resource.SMTP)))) if account.smtp else wanted
 
 
 def lacks(account: Account, resource: Resource) -> str:
-    """The option of `mailroom connect` without which nobody was asked for this resource; empty if none is missing."""
-    return "--smtp" if resource is Resource.SMTP and account.grant is GrantType.DELEGATED and not account.smtp else ""
+    """Why no token for this resource can be asked for, and what to do; empty if it can."""
+    if account.provider is Provider.GOOGLE:
+        return "" if resource is Resource.SMTP else f"the account {account.name!r} is Google's; give its server a smarthost route"
+    if resource is Resource.SMTP and account.grant is GrantType.DELEGATED and not account.smtp:
+        again = f"run: mailroom connect {account.name} --smtp"
+        return f"nobody was asked whether the account {account.name!r} may sign in to the SMTP server; {again}"
+    return ""
+
+
+def sign_in_url(app: App, account: Account, *, redirect_uri: str, state: str, verifier: str) -> str:
+    """Where to send the browser of the person who connects the account."""
+    hint = account.mailbox
+    if isinstance(app, google.App):
+        return google.authorize_url(app, redirect_uri=redirect_uri, state=state, verifier=verifier, login_hint=hint)
+    scopes = consent_scopes(account)
+    return microsoft.authorize_url(app, redirect_uri=redirect_uri, scopes=scopes, state=state, verifier=verifier, login_hint=hint)
+
+
+def redeem(app: App, account: Account, *, code: str, redirect_uri: str, verifier: str) -> Flow[Grant | TokenProblem]:
+    if isinstance(app, google.App):
+        return google.redeem_code(app, code=code, redirect_uri=redirect_uri, verifier=verifier)
+    scopes = scopes_of(account, Resource.GRAPH)
+    return microsoft.redeem_code(app, code=code, redirect_uri=redirect_uri, verifier=verifier, scopes=scopes)
+
+
+def refused(account: Account, answer: Mapping[str, str]) -> TokenProblem | None:
+    """What the browser brought back instead of a code."""
+    if account.provider is Provider.GOOGLE:
+        return google_problems.callback_problem(answer)
+    return problems.callback_problem(answer)
+
+
+def who(account: Account) -> Flow[Identity | TokenProblem]:
+    """The person behind a delegated grant."""
+    if account.provider is Provider.GOOGLE:
+        return google.who_am_i(_site_of(account))
+    return microsoft.who_am_i(cloud_of(account))
 
 
 def fresh_token(app: App, account: Account, resource: Resource, refresh_token: str) -> Flow[Grant | TokenProblem]:
     """A token for one resource, from what we hold: the refresh token, or the app's own proof."""
+    if isinstance(app, google.App):
+        return google.refresh(app, refresh_token=refresh_token)
     if account.grant is GrantType.APPLICATION:
         return microsoft.client_credentials(app, resource)
     return microsoft.refresh(app, refresh_token=refresh_token, scopes=scopes_of(account, resource))

@@ -15,7 +15,6 @@ import re
 import shlex
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -24,10 +23,10 @@ from mailroom.observe import events
 from mailroom.ports import Clock, Store
 from mailroom.vault.certificates import sign_assertion
 from mailroom.vault.keys import Keys
-from mailroom.vault.provider import cloud_of, fresh_token, lacks
+from mailroom.vault.provider import App, app_of, fresh_token, lacks
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import AsyncHttp, Note, arun
-from mailroom_core.oauth.microsoft import App, Assertion, Grant, Secret
+from mailroom_core.oauth.grants import Grant
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
 from mailroom_core.oauth.scopes import Resource
 
@@ -88,13 +87,8 @@ class SealedVault:
 
     def app(self, account: Account, proof: Mapping[str, str] | None = None) -> App:
         """The app registration with its proof, if it has one; `proof` is one that is not kept yet, empty for none."""
-        registration = (self.open(f"app:{account.name}") or {}) if proof is None else proof
-        app = App(account.client_id, account.tenant, cloud=cloud_of(account))
-        if secret := registration.get("secret"):
-            return replace(app, proof=Secret(secret))
-        if pem := registration.get("certificate"):
-            return replace(app, proof=Assertion(lambda: sign_assertion(app, pem, now=self._clock(), unique=str(uuid4()))))
-        return app
+        kept = (self.open(f"app:{account.name}") or {}) if proof is None else proof
+        return app_of(account, kept, lambda app, pem: sign_assertion(app, pem, now=self._clock(), unique=str(uuid4())))
 
     async def connected(
         self, account: str, grant: Grant, proof: Mapping[str, str] | None = None, *, resource: Resource = Resource.GRAPH
@@ -167,13 +161,12 @@ class SealedVault:
 
     async def _refresh(self, name: str, resource: Resource) -> str:
         account = self._account(name)
-        app = await asyncio.to_thread(self.app, account)
         kept = await asyncio.to_thread(self.open, f"account:{name}") or {}
         if account.grant is GrantType.DELEGATED and not kept.get("refresh_token"):
             raise VaultError(f"the account {name!r} is not connected; run: mailroom connect {shlex.quote(name)}")
-        if option := lacks(account, resource):
-            again = f"run: mailroom connect {shlex.quote(name)} {option}"
-            raise VaultError(f"nobody was asked whether the account {name!r} may sign in to the SMTP server; {again}")
+        if missing := lacks(account, resource):
+            raise VaultError(missing)
+        app = await asyncio.to_thread(self.app, account)
         grant = await arun(fresh_token(app, account, resource, kept.get("refresh_token", "")), self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
