@@ -143,9 +143,9 @@ def test_a_google_account_sends_by_smtp_alone(tmp_path: Path) -> None:
     file = tmp_path / "objects.toml"
     file.write_text('[account.g]\nprovider = "google"\n[server.g]\ngraph = { account = "g" }\n')
     with pytest.raises(ConfigError, match="give it a smarthost route"):
-        objectfile.read(file)
+        read(file)
     file.write_text('[account.g]\nprovider = "google"\n[server.g]\nsmarthost = { host = "smtp.gmail.com", account = "g" }\n')
-    assert len(objectfile.read(file)) == 2
+    assert len(read(file)) == 2
 
 
 def test_what_a_sign_in_has_found_out_stays_unless_the_file_says_otherwise(tmp_path: Path) -> None:
