@@ -160,20 +160,33 @@ def pace_of(
     server: OutgoingServer, clock: Clock, past: Past = (), steady: Callable[[], float] = monotonic, *, scale: float = 1.0
 ) -> LanePace:
     """The pace of a lane that this server opens. At an emulator, a provider's windows may pass `scale` times faster."""
+    windows = _mail_windows(server, scale)
+    match server.route:
+        case GraphRoute():
+            requests = replace(MAILBOX, windows=tuple(replace(window, span=window.span / scale) for window in MAILBOX.windows))
+            return LanePace(clock, mails=Limits(windows, MAILS_AT_ONCE), requests=requests, past=past, steady=steady)
+        case SmarthostRoute(connections=at_once):
+            return LanePace(clock, mails=Limits(windows, at_once), past=past, steady=steady)
+        case _:
+            return LanePace(clock, mails=Limits(windows, SINK_AT_ONCE), past=past, steady=steady)
+
+
+def _mail_windows(server: OutgoingServer, scale: float = 1.0) -> tuple[Window, ...]:
     windows = []
     if server.per_minute:
         windows.append(Window(Unit.MESSAGES, server.per_minute, timedelta(minutes=1)))
     per_day = server.recipients_per_day or (RECIPIENTS_PER_DAY if isinstance(server.route, GraphRoute) else 0)
     if per_day:
         windows.append(Window(Unit.RECIPIENTS, per_day, DAY / scale))
-    match server.route:
-        case GraphRoute():
-            requests = replace(MAILBOX, windows=tuple(replace(window, span=window.span / scale) for window in MAILBOX.windows))
-            return LanePace(clock, mails=Limits(tuple(windows), MAILS_AT_ONCE), requests=requests, past=past, steady=steady)
-        case SmarthostRoute(connections=at_once):
-            return LanePace(clock, mails=Limits(tuple(windows), at_once), past=past, steady=steady)
-        case _:
-            return LanePace(clock, mails=Limits(tuple(windows), SINK_AT_ONCE), past=past, steady=steady)
+    return tuple(windows)
+
+
+def used(store: Store, server: OutgoingServer, lane: LaneName, now: datetime) -> list[tuple[Window, int]]:
+    """Every limit of a lane that this server opens, and how much of it is taken. Blocking."""
+    windows = _mail_windows(server)
+    if isinstance(server.route, GraphRoute):
+        windows += tuple(window for window in MAILBOX.windows if window.unit is not Unit.RECIPIENTS)
+    return [(window, _left(store.usage(lane, now - window.span)).get(window.unit, 0)) for window in windows]
 
 
 def past_of(store: Store, lane: LaneName, now: datetime) -> list[tuple[datetime, Cost]]:

@@ -64,6 +64,7 @@ def make_console(house: House, door: Door) -> FastAPI:
     """The pages as an application of their own, which `wiring` puts beside the API. Blocking: templates and files are read."""
     app = FastAPI(title="Mailroom", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.door, app.state.areas = house, door, AREAS
+    app.state.overview = overview.Overview(house)
     errors.install(app)
     for router in OPEN:
         app.include_router(router)

@@ -9,7 +9,8 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -25,12 +26,17 @@ def page(request: Request, template: str, *, status: int = 200, headers: Mapping
 
     The template knows `visitor` (None on pages without sign-in), `areas` (the navigation) and `here` (the path) besides `values`.
     """
+    return HTMLResponse(fragment(request, template, **values), status, headers)
+
+
+def fragment(request: Request, template: str, **values: Any) -> Markup:
+    """A part of a page, for htmx or for another template. Blocking."""
     known = {
         "visitor": getattr(request.state, "visitor", None),
         "areas": getattr(request.app.state, "areas", ()),
         "here": request.url.path,
     }
-    return HTMLResponse(_templates().get_template(template).render(known | values), status, headers)
+    return Markup(_templates().get_template(template).render(known | values))  # noqa: S704  # templates escape
 
 
 @cache
@@ -38,9 +44,16 @@ def _templates() -> Environment:
     made = Environment(
         loader=PackageLoader("mailroom.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.globals |= {"static": address, "Role": Role, "version": version("mailroom-gateway")}
+    made.globals |= {"way_to": way_to, "static": address, "Role": Role, "version": version("mailroom-gateway")}
     made.filters |= {"moment": moment, "size": size, "span": span, "number": number, "message_id": message_id}
     return made
+
+
+@pass_context
+def way_to(context: Context, title: str) -> str:
+    """The path of an area that the visitor sees; empty if there is none of that name."""
+    visitor = context["visitor"]
+    return next((area.path for area in context["areas"] if area.title == title and visitor and visitor.may(area.role)), "")
 
 
 def moment(at: datetime | None) -> Markup:

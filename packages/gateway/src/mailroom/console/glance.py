@@ -1,0 +1,254 @@
+"""Is mail leaving, and what needs a person: the store's numbers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from mailroom.accept import lane_of
+from mailroom.console.house import House
+from mailroom.lanes import done_at, used
+from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.ports import LaneStatus
+from mailroom_core.model import LaneName, State
+from mailroom_core.policy.pace import Unit, Window
+
+MANY = 10_000
+"""Nobody needs to know how many more."""
+LATE = timedelta(minutes=2)
+"""So long after its time, mail that nobody works on is stuck."""
+DAY = timedelta(days=1)
+LIFETIMES = timedelta(days=6)
+"""What failed in the last day was accepted within this time."""
+
+
+class Tone(Enum):
+    GOOD = "good"
+    BUSY = "busy"
+    WARN = "warn"
+    BAD = "bad"
+    QUIET = "quiet"
+
+
+class Trouble(Enum):
+    """What a notice is about; the template knows the button for it."""
+
+    NO_SERVER = "no server"
+    NO_APPLICATION = "no application"
+    HELD_LANE = "held lane"
+    STUCK = "stuck"
+    UNSURE = "unsure"
+    HELD = "held"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something that a person should act on."""
+
+    trouble: Trouble
+    tone: Tone
+    title: str
+    text: str
+    lane: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One limit."""
+
+    label: str
+    used: int
+    limit: int
+    bytes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A lane, as people see it."""
+
+    lane: LaneName
+    title: str
+    by: str
+    health: str
+    tone: Tone
+    waiting: int
+    due_at: datetime | None
+    done_at: datetime | None
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """The overview of one moment."""
+
+    title: str
+    text: str
+    tone: Tone
+    notices: tuple[Notice, ...]
+    ways: tuple[Way, ...]
+    first_steps: bool
+    """There is no outgoing server, or no application."""
+
+
+def glance(house: House) -> Glance:
+    """Blocking."""
+    now, directory = house.clock(), house.directory()
+    lanes = house.store.lanes()
+    ways = tuple(_ways(house, directory, lanes, now))
+    notices = (*_missing(directory), *_lanes(directory, lanes, now), *_mail(house, now))
+    title, text, tone = _headline(notices, ways)
+    first = any(notice.trouble in (Trouble.NO_SERVER, Trouble.NO_APPLICATION) for notice in notices)
+    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, first_steps=first)
+
+
+def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, str, Tone]:
+    troubles = {notice.trouble for notice in notices}
+    waiting = sum(way.waiting for way in ways)
+    if Trouble.NO_SERVER in troubles:
+        return "There is no way out yet", "Every mail is refused until an outgoing server is there.", Tone.BAD
+    if Trouble.STUCK in troubles:
+        return "Mail is not leaving", "Something waits, and nothing delivers it.", Tone.BAD
+    if Trouble.HELD_LANE in troubles:
+        return "Some mail waits for you", "The rest goes on. Nothing is lost: it leaves as soon as you have acted.", Tone.WARN
+    if waiting:
+        return "Mail is leaving", f"{waiting:,} waiting.", Tone.GOOD
+    return "Mail is leaving", "Nothing waits.", Tone.GOOD
+
+
+def _missing(directory: Directory) -> Iterator[Notice]:
+    if not any(server.active for server in directory.servers.values()):
+        yield Notice(
+            trouble=Trouble.NO_SERVER,
+            tone=Tone.BAD,
+            title="No outgoing server",
+            text="Connect a Microsoft 365 account, or name a server that takes mail and sends it on.",
+        )
+    if not any(application.active for application in directory.applications.values()):
+        yield Notice(
+            trouble=Trouble.NO_APPLICATION,
+            tone=Tone.WARN,
+            title="No application may hand in mail",
+            text="Say which program sends, as which senders; it gets a user and a password, or is known by its network.",
+        )
+
+
+def _lanes(directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iterator[Notice]:
+    for lane in lanes:
+        if lane.held:
+            yield Notice(
+                trouble=Trouble.HELD_LANE,
+                tone=Tone.BAD,
+                title=f"{title_of(lane.name)} waits" + (f", with {counted(lane.waiting)}" if lane.waiting else ""),
+                text=lane.held[0].upper() + lane.held[1:],
+                lane=lane.name,
+                account=_account_of(directory, lane.name),
+            )
+        elif lane.waiting and not lane.owned and lane.due_at is not None and now - lane.due_at > LATE:
+            yield Notice(
+                trouble=Trouble.STUCK,
+                tone=Tone.BAD,
+                title=f"Nothing delivers the mail of {title_of(lane.name)}",
+                text="It has been due for minutes. Look at the log of the gateway: its delivering process may not be running.",
+                lane=lane.name,
+            )
+
+
+def _mail(house: House, now: datetime) -> Iterator[Notice]:
+    store = house.store
+    if unsure := store.how_many(State.UNSURE, limit=MANY):
+        text = "The answer of the next hop got lost. Mailroom looks for them by itself, for some minutes; nothing is sent twice."
+        yield Notice(trouble=Trouble.UNSURE, tone=Tone.WARN, title=f"{counted(unsure)}, nobody knows whether it was sent", text=text)
+    if held := store.how_many(State.HELD, limit=MANY):
+        text = "Each says why. Send it again, or take it off this list when you have dealt with it."
+        yield Notice(trouble=Trouble.HELD, tone=Tone.WARN, title=f"{counted(held)} held until a person decides", text=text)
+    if failed := store.how_many(State.FAILED, accepted=now - LIFETIMES, changed=now - DAY, limit=MANY):
+        text = "They were refused for good, or their time was over. The senders have been told."
+        yield Notice(trouble=Trouble.FAILED, tone=Tone.WARN, title=f"{counted(failed)} failed in the last day", text=text)
+
+
+def counted(mails: int) -> str:
+    """As people say it."""
+    return "1 mail" if mails == 1 else f"{mails:,} mails" if mails < MANY else f"{MANY:,} mails or more"
+
+
+def _ways(house: House, directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iterator[Way]:
+    for lane in lanes:
+        servers = house.servers_of(lane.name)
+        if servers or lane.waiting or lane.held:
+            yield _way(house, servers, lane, now)
+    known = {lane.name for lane in lanes}
+    for server in directory.servers.values():
+        of_senders = isinstance(server.route, GraphRoute) and server.route.mailbox == "sender"
+        lane_name = lane_of(directory, server, "")
+        if server.active and not of_senders and lane_name not in known:
+            known.add(lane_name)
+            yield _way(house, [server], LaneStatus(lane_name, 0, None, "", False), now)
+
+
+def _way(house: House, servers: list[OutgoingServer], lane: LaneStatus, now: datetime) -> Way:
+    server = servers[0] if servers else None
+    done = done_at(house.store, server, lane.name, lane.waiting, now) if server and not lane.held else None
+    health, tone = _health(lane, now)
+    bars = used(house.store, server, lane.name, now) if server else []
+    return Way(
+        lane=lane.name,
+        title=title_of(lane.name),
+        by=", ".join(_kind(each) for each in servers[:3]) or "No outgoing server uses this way any more",
+        health=health,
+        tone=tone,
+        waiting=lane.waiting,
+        due_at=lane.due_at if lane.waiting else None,
+        done_at=done,
+        bars=tuple(Bar(_label(window), amount, window.amount, window.unit is Unit.BYTES) for window, amount in bars),
+    )
+
+
+def _health(lane: LaneStatus, now: datetime) -> tuple[str, Tone]:
+    if lane.held:
+        return "Waits for you", Tone.BAD
+    if lane.waiting and lane.due_at is not None:
+        if lane.due_at > now + timedelta(minutes=1):
+            return "Pauses", Tone.WARN
+        if not lane.owned and now - lane.due_at > LATE:
+            return "Stuck", Tone.BAD
+        return "Sending", Tone.BUSY
+    return "Ready", Tone.GOOD
+
+
+def title_of(lane: LaneName) -> str:
+    """A lane in the words of people: the mailbox, or the server."""
+    kind, _, rest = lane.partition(":")
+    if kind == "graph":
+        account, _, mailbox = rest.rpartition(":")
+        return mailbox or account
+    return rest
+
+
+def _account_of(directory: Directory, lane: LaneName) -> str:
+    kind, _, rest = lane.partition(":")
+    account = rest.rpartition(":")[0]
+    return account if kind == "graph" and account in directory.accounts else ""
+
+
+def _kind(server: OutgoingServer) -> str:
+    match server.route:
+        case GraphRoute(account=account):
+            return f"Microsoft 365, account {account}"
+        case SmarthostRoute(host=host, port=port):
+            return f"{host}:{port}"
+        case SinkRoute():
+            return "Sink: delivers nothing, for trying out"
+
+
+_UNITS = {Unit.RECIPIENTS: "Recipients", Unit.MESSAGES: "Mails", Unit.REQUESTS: "Requests", Unit.BYTES: "Upload"}
+
+
+def _label(window: Window) -> str:
+    if window.span >= DAY:
+        return f"{_UNITS[window.unit]} in 24 hours"
+    minutes = int(window.span.total_seconds() // 60)
+    return f"{_UNITS[window.unit]} in a minute" if minutes == 1 else f"{_UNITS[window.unit]} in {minutes} minutes"
