@@ -41,6 +41,8 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     """Accepted before then."""
+    unchanged_since: datetime | None = None
+    """Nothing has happened to it from then on: so that work in many steps touches each delivery once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

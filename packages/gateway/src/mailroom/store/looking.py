@@ -12,7 +12,7 @@ from mailroom.ports import Found, Message, Query, Story
 from mailroom.store.database import Row, Tx
 from mailroom.store.due import MESSAGES
 from mailroom.store.searching import candidates, fold, wanted
-from mailroom.store.values import ATTEMPT, DELIVERY, EVENT, MESSAGE, attempt_of, delivery_of, event_of, message_of
+from mailroom.store.values import ATTEMPT, DELIVERY, EVENT, MESSAGE, attempt_of, delivery_of, event_of, message_of, micros
 from mailroom_core.model import MessageId, State
 
 COUNTS = "SELECT state, count(*) FROM deliveries GROUP BY state"
@@ -70,6 +70,8 @@ def selection(query: Query) -> tuple[str, list[object]]:
         add("d.id >= ?", first_id(query.since))
     if query.until is not None:
         add("d.id < ?", first_id(query.until))
+    if query.unchanged_since is not None:
+        add("d.updated_at < ?", micros(query.unchanged_since))
     return " AND ".join(terms), parameters
 
 

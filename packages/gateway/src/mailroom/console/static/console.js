@@ -59,6 +59,27 @@
     event.target.closest("[data-close]")?.closest("dialog")?.close();
   });
 
+  // What works step by step can be stopped between two steps: <button data-stop="#place">
+  document.addEventListener("click", (event) => {
+    const place = event.target.closest("[data-stop]") && document.querySelector(event.target.closest("[data-stop]").dataset.stop);
+    if (!place) return;
+    htmx.trigger(place.querySelector("[hx-post]"), "htmx:abort");
+    const said = document.createElement("p");
+    said.className = "working";
+    said.textContent = `Stopped. ${place.querySelector("strong").textContent} were done.`;
+    place.replaceChildren(said);
+  });
+
+  // Times in a form are meant in the reader's zone.
+  document.addEventListener("submit", (event) => {
+    const zone = event.target.querySelector("[data-zone]");
+    if (!zone) return;
+    zone.value = String(new Date().getTimezoneOffset());
+    for (const input of event.target.querySelectorAll("input, select")) if (input.name && !input.value) input.disabled = true;
+    if (!event.target.querySelector("[type=datetime-local]:enabled")) zone.disabled = true;
+  });
+  addEventListener("pageshow", () => { for (const input of document.querySelectorAll("[role=search] :disabled")) input.disabled = false; });
+
   document.addEventListener("htmx:afterSwap", (event) => localize(event.detail.target ?? document));
   document.addEventListener("htmx:oobAfterSwap", (event) => localize(event.detail.target ?? document));
   // What refreshes itself rests while nobody looks.

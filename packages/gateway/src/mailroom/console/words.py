@@ -1,0 +1,181 @@
+"""Mail's states and story in words that an office person understands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailroom.ports import Action, Attempt, Delivery, Event, Resolution, Story
+from mailroom_core.model import DeliveryId, State
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A state for people."""
+
+    name: str
+    tone: str
+    meaning: str
+
+
+STATES: dict[State, Word] = {
+    State.QUEUED: Word("Waiting", "busy", "It leaves as soon as its turn comes."),
+    State.SENDING: Word("Sending", "busy", "It is being handed over right now."),
+    State.UNSURE: Word("Unsure", "warn", "The answer got lost; Mailroom is finding out whether it was sent."),
+    State.HELD: Word("Held", "warn", "It waits until a person decides."),
+    State.SENT: Word("Handed over", "good", "The next mail server has taken responsibility for it. That is no proof that it has arrived."),
+    State.FAILED: Word("Failed", "bad", "It was not delivered, and is not tried again by itself."),
+    State.BOUNCED: Word("Bounced", "bad", "It was handed over, and came back."),
+    State.CANCELLED: Word("Cancelled", "quiet", "A person stopped it before it was sent."),
+    State.IGNORED: Word("Dealt with", "quiet", "A person has taken it off the list."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that a person can do to a delivery."""
+
+    action: Action
+    slug: str
+    name: str
+    done: str
+    icon: str
+    states: frozenset[State]
+    """Where it makes sense."""
+    alone: frozenset[State] = frozenset()
+    """Also in these, but only for one delivery."""
+
+
+DEEDS: tuple[Deed, ...] = (
+    Deed(
+        Action.RETRY,
+        "retry",
+        "Send again",
+        "will be sent again",
+        "arrow-repeat",
+        frozenset({State.FAILED, State.HELD, State.BOUNCED}),
+        frozenset({State.CANCELLED}),
+    ),
+    Deed(Action.SEND_NOW, "send-now", "Send now", "will be sent at once", "send", frozenset({State.QUEUED})),
+    Deed(Action.CANCEL, "cancel", "Cancel", "will not be sent", "slash-circle", frozenset({State.QUEUED, State.HELD})),
+    Deed(
+        Action.IGNORE,
+        "ignore",
+        "Ignore",
+        "dealt with",
+        "check-circle",
+        frozenset({State.FAILED, State.HELD, State.BOUNCED, State.UNSURE}),
+    ),
+)
+"""As the store has them, see `store/acting.py`; holding mail back is for the command line and the API."""
+
+BY_SLUG = {deed.slug: deed for deed in DEEDS}
+
+
+def possible(delivery: Delivery, now: datetime) -> list[Deed]:
+    """What can be done to it now."""
+    return [
+        deed
+        for deed in DEEDS
+        if delivery.state in deed.states | deed.alone
+        and not (deed.action is Action.SEND_NOW and (delivery.due_at is None or delivery.due_at <= now))
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One line of the timeline."""
+
+    at: datetime
+    title: str
+    text: str
+    tone: str
+    recipient: str = ""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """What is one click away."""
+
+
+_TITLES = {
+    "accepted": ("Accepted", "quiet"),
+    "sent": ("Handed over", "good"),
+    "deferred": ("Put off", "warn"),
+    "failed": ("Failed", "bad"),
+    "held": ("Held", "warn"),
+    "unsure": ("Nobody knows yet whether it was sent", "warn"),
+    "bounced": ("Came back", "bad"),
+    "retried": ("A person sends it again", "busy"),
+    "hurried": ("A person sends it at once", "busy"),
+    "cancelled": ("Cancelled", "quiet"),
+    "ignored": ("Dealt with", "quiet"),
+}
+_FACTS = {
+    "code": "Status",
+    "enhanced": "Status code (RFC 3463)",
+    "name": "The provider's own code",
+    "reply": "Answer",
+    "draft_id": "Id at the provider",
+    "internet_message_id": "Message-ID at the provider",
+    "conversation_id": "Conversation at the provider",
+    "way": "Way",
+    "through": "Through",
+}
+
+
+def timeline(story: Story) -> list[Moment]:
+    """Everything that happened to a mail, the oldest first: what was noted, and each try with its answer."""
+    return sorted([*_events(story), *_attempts(story)], key=lambda moment: moment.at)
+
+
+def _events(story: Story) -> Iterator[Moment]:
+    names = {delivery.id: delivery.recipient for delivery in story.deliveries}
+    for event in story.events:
+        title, tone = _TITLES.get(event.name, (event.name.capitalize(), "quiet"))
+        yield Moment(
+            at=event.at,
+            title=title,
+            text=_said(event),
+            tone=tone,
+            recipient=_name(names, event.delivery_id, len(story.deliveries)),
+            raw={"Event": event.text} | _named(event.data),
+        )
+
+
+def _said(event: Event) -> str:
+    """What to read first; what the other side answered word by word is one click away."""
+    if event.name == "sent":
+        lost = event.text.partition("This way out could not carry: ")[2]
+        return STATES[State.SENT].meaning + (f" It could not carry: {lost}." if lost else "")
+    return event.text
+
+
+def _attempts(story: Story) -> Iterator[Moment]:
+    names = {delivery.id: delivery.recipient for delivery in story.deliveries}
+    for number, attempt in enumerate(story.attempts, start=1):
+        of = ", ".join(names[each] for each in attempt.delivery_ids if each in names) if len(story.deliveries) > 1 else ""
+        yield Moment(
+            at=attempt.started_at,
+            title=f"Try {number}",
+            text=_tried(attempt),
+            tone="busy" if attempt.resolution is Resolution.OPEN else "quiet",
+            recipient=of,
+            raw={"Answer": attempt.text, "Marker": attempt.marker, "Lane": attempt.lane} | _named(attempt.facts),
+        )
+
+
+def _tried(attempt: Attempt) -> str:
+    if attempt.resolution is Resolution.OPEN:
+        return "Under way."
+    if attempt.resolution is Resolution.UNSURE:
+        return "It ended without an answer. Mailroom asks the provider what became of it."
+    if attempt.ended_at is None:
+        return ""
+    return f"It took {max((attempt.ended_at - attempt.started_at).total_seconds(), 0):.1f} seconds."
+
+
+def _name(names: Mapping[DeliveryId, str], number: DeliveryId | None, count: int) -> str:
+    return names.get(number, "") if number is not None and count > 1 else ""
+
+
+def _named(facts: Mapping[str, str]) -> dict[str, str]:
+    return {_FACTS.get(name, name): value for name, value in facts.items() if value}
