@@ -174,3 +174,18 @@ def test_only_what_matches_is_changed(store: Store, make: Maker) -> None:
     store.put([make.message(lane="a"), make.message(lane="b")])
     assert store.act(Query(lane="b"), Action.CANCEL, by="eve") == 1
     assert store.counts()[State.QUEUED] == 1
+
+
+def test_work_in_many_steps_touches_each_delivery_once(store: Store, make: Maker, clock: FakeClock) -> None:
+    store.put([make.message(state=State.FAILED) for _ in range(5)])
+    clock.go_on(seconds=1)
+    began = clock()
+    clock.go_on(seconds=1)
+    left = Query(states=frozenset({State.FAILED}), unchanged_since=began)
+    assert [store.act(left, Action.RETRY, by="mary", limit=2) for _ in range(2)] == [2, 2]
+    lane = claim_one(store)
+    attempts = make.begun(store, lane, store.due(lane, limit=10))
+    store.settle([make.settled(each, State.FAILED) for each in attempts])
+    assert store.act(left, Action.RETRY, by="mary", limit=2) == 1
+    assert store.act(left, Action.RETRY, by="mary", limit=2) == 0
+    assert len(store.find(Query(states=frozenset({State.FAILED})), limit=9)[0]) == 4

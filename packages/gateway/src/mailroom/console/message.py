@@ -23,7 +23,7 @@ from mailroom_core.mime.index import index
 from mailroom_core.mime.source import InMemory, ReadAt
 from mailroom_core.model import FINAL, DeliveryId, MessageId, read_id, show_id
 
-router = APIRouter()
+router = APIRouter(prefix="/messages")
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 PIECE = 256 * 1024
 SOURCE = 200_000

@@ -24,7 +24,7 @@ from mailroom.objects import Role
 from mailroom.ports import Found, Query
 from mailroom_core.model import State, show_id
 
-router = APIRouter(prefix="/messages")
+router = APIRouter()
 TheSearch = Annotated[Search, Depends(search)]
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 PAGE = 50
@@ -35,7 +35,7 @@ EXPORTED = 500
 _COLUMNS = ("accepted", "id", "recipient", "sender", "subject", "state", "answer", "application", "server", "message_id", "tags")
 
 
-@router.get("")
+@router.get("/messages")
 def show(request: Request, house: TheHouse, search: TheSearch) -> HTMLResponse:
     """A page of what was found, the newest first."""
     directory = house.directory()
@@ -52,7 +52,7 @@ def show(request: Request, house: TheHouse, search: TheSearch) -> HTMLResponse:
     )
 
 
-@router.get("/list")
+@router.get("/messages/list")
 def refresh(request: Request, house: TheHouse, search: TheSearch, seen: str = "") -> Response:
     """The same list; nothing if it is still the same."""
     listed = _listed(request, house, search)
@@ -68,7 +68,7 @@ def _listed(request: Request, house: House, search: Search) -> str:
     return fragment(request, "messages_list.html", search=search, found=found, older=older, version=version, known=known, STATES=STATES)
 
 
-@router.get("/export.csv")
+@router.get("/messages/export.csv")
 def export(house: TheHouse, search: TheSearch) -> Response:
     """All that was found, as a table for a spreadsheet. It comes while it is read: the browser shows how far it is, and can stop it."""
     name = f"mail-{house.clock():%Y-%m-%d}.csv"
@@ -116,7 +116,7 @@ def _harmless(cell: str) -> str:
 # ---- for all that match
 
 
-@router.get("/all")
+@router.get("/messages/all")
 def ask(request: Request, house: TheHouse, search: TheSearch, who: Operator, action: str) -> HTMLResponse:
     """What would be done, before it is done."""
     deed = _deed(action)
@@ -124,7 +124,7 @@ def ask(request: Request, house: TheHouse, search: TheSearch, who: Operator, act
     return page(request, "messages_all.html", search=search, deed=deed, found=found, more=bool(more), STATES=STATES)
 
 
-@router.post("/all")
+@router.post("/messages/all")
 def step(
     request: Request,
     house: TheHouse,
