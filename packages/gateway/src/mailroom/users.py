@@ -119,6 +119,9 @@ class Users(Protocol):
 
     def end_sessions_of(self, user: str) -> int: ...
 
+    def forget_everybody(self) -> None:
+        """Ends all sessions and links: in a restored copy, some are there again that had ended."""
+
     # -- links
     def put_link(self, link: Link, *, only: bool = False) -> None:
         """`only` drops the others of that kind and user."""

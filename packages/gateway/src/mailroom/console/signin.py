@@ -48,13 +48,13 @@ def _form(request: Request, template: str, *, status: int = 200, headers: dict[s
 
 def _sign_in_page(request: Request, *, status: int = 200, error: str = "", name: str = "", next: str = "/") -> HTMLResponse:
     door: Door = request.app.state.door
-    headers = {"Retry-After": "900"} if status == 429 else None
+    headers = {429: {"Retry-After": "900"}, 503: {"Retry-After": "60"}}.get(status)
     values = {"name": name, "next": local(next), "provider": door.provider_name if door.provider else ""}
     return _form(request, "signin.html", status=status, headers=headers, error=error, empty=door.staff.needs_set_up(), **values)
 
 
 def _status(refused: SignInRefused) -> int:
-    return 429 if refused.refusal is Refusal.TOO_MANY else 401
+    return {Refusal.TOO_MANY: 429, Refusal.CROWDED: 503}.get(refused.refusal, 401)
 
 
 def _arrived(request: Request, answer: SignedIn | CodeNeeded) -> Response:

@@ -14,8 +14,14 @@ from mailroom_core.errors import ConfigError
 
 SHORTEST = 12
 LONGEST = 256
-_AT_ONCE = BoundedSemaphore(2)
+AT_ONCE = 2
 """Each takes 64 MiB while it works."""
+WAITING = 6
+"""More would wait for seconds, and keep others from their pages."""
+
+
+class Crowded(Exception):
+    """Too many passwords are being checked at this moment."""
 
 
 class Passwords:
@@ -24,6 +30,8 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._nobody = _unknown(self._hasher)
+        self._turn = BoundedSemaphore(AT_ONCE)
+        self._room = BoundedSemaphore(AT_ONCE + WAITING)
 
     def hash(self, password: str, *, name: str = "") -> str:
         """What is stored. Raises ConfigError for one that is too easy to guess."""
@@ -32,18 +40,22 @@ class Passwords:
             raise ConfigError(f"a password has {SHORTEST} to {LONGEST} characters; a few words that nobody puts together do well")
         if len(set(plain)) < 5 or plain.casefold() == name:
             raise ConfigError("this password is easy to guess; take a few words that nobody puts together")
-        with _AT_ONCE:
+        with self._turn:
             return self._hasher.hash(plain)
 
     def matches(self, password: str, stored: str) -> bool:
-        """The same work whether `stored` is a hash or empty, which nothing matches."""
+        """The same work whether `stored` is a hash or empty, which nothing matches. Raises Crowded."""
         plain = _plain(password)
         possible = bool(stored) and len(plain) <= LONGEST
-        with _AT_ONCE:
-            try:
+        if not self._room.acquire(blocking=False):
+            raise Crowded
+        try:
+            with self._turn:
                 self._hasher.verify(stored if possible else self._nobody, plain[:LONGEST])
-            except (VerificationError, InvalidHashError):
-                return False
+        except (VerificationError, InvalidHashError):
+            return False
+        finally:
+            self._room.release()
         return possible
 
 

@@ -11,7 +11,7 @@ from mailroom.ports import Clock
 from mailroom.signin import second
 from mailroom.signin.guest import Guest
 from mailroom.signin.keys import Keyed, new_id
-from mailroom.signin.passwords import Passwords
+from mailroom.signin.passwords import Crowded, Passwords
 from mailroom.signin.record import Record
 from mailroom.users import Link, LinkKind, Session, User, Users, second_factor_of
 
@@ -32,6 +32,7 @@ class Refusal(Enum):
     NOT_YOURS = "This is not your present password."
     WRONG_CODE = "This code is wrong, or was used before. Wait for the next one."
     TOO_MANY = "There were too many attempts. Wait a quarter of an hour, or ask an administrator for a new link."
+    CROWDED = "Too many people sign in at this moment. Try again in a minute."
     TOO_LATE = "This took too long. Sign in again."
     STATE = "This answer belongs to no sign-in of this browser: it took too long, was used before, or began elsewhere. Sign in again."
     DECLINED = "The sign-in was declined or broken off. Sign in again, or ask the administrator of your organisation for consent."
@@ -99,7 +100,7 @@ class Reception:
         name = normal_name(name)
         self._count(guest, f"user:{self._keyed.stored('name', name)}")
         user = self._users.user(name)
-        right = self._passwords.matches(password, user.password if user and user.active else "")
+        right = self._matches(password, user.password if user and user.active else "")
         if not right or user is None:
             self._record.sign_in_failed(user.name if user else "", guest.address, "password")
             raise SignInRefused(Refusal.WRONG)
@@ -137,9 +138,15 @@ class Reception:
     def check_password(self, user: User, password: str, guest: Guest) -> None:
         """Of somebody who is signed in already. Raises SignInRefused."""
         self._count(guest, f"user:{self._keyed.stored('name', user.name)}")
-        if not self._passwords.matches(password, user.password):
+        if not self._matches(password, user.password):
             self._record.sign_in_failed(user.name, guest.address, "password")
             raise SignInRefused(Refusal.NOT_YOURS)
+
+    def _matches(self, password: str, stored: str) -> bool:
+        try:
+            return self._passwords.matches(password, stored)
+        except Crowded:
+            raise SignInRefused(Refusal.CROWDED) from None
 
     def _code_fits(self, user: User, code: str) -> bool:
         kept = self._open_secret(second_factor_of(user.name))

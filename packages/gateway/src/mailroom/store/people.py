@@ -36,6 +36,7 @@ SEEN = "UPDATE sessions SET seen_at = ? WHERE key = ?"
 SESSIONS = f"SELECT {SESSION} FROM sessions s WHERE (s.user_name = ? OR ? = '') AND {GOOD} ORDER BY s.seen_at DESC, s.key"  # noqa: S608
 END = "DELETE FROM sessions WHERE key {names}"
 END_ALL = "DELETE FROM sessions WHERE user_name = ?"
+END_EVERYBODYS = "DELETE FROM sessions"
 FORGET_SESSIONS = "DELETE FROM sessions WHERE seen_at <= ?"
 
 PUT_LINK = "INSERT INTO links (key, kind, user_name, data, expires_at) VALUES (?, ?, ?, ?, ?)"
@@ -43,6 +44,7 @@ LINK = "SELECT key, kind, user_name, data, expires_at FROM links WHERE key = ? A
 SPEND_LINK = "DELETE FROM links WHERE key = ? AND kind = ? AND expires_at > ? RETURNING key, kind, user_name, data, expires_at"
 DROP_LINKS = "DELETE FROM links WHERE user_name = ? AND kind = ?"
 DROP_ALL_LINKS = "DELETE FROM links WHERE user_name = ?"
+DROP_EVERYBODYS_LINKS = "DELETE FROM links"
 FORGET_LINKS = "DELETE FROM links WHERE expires_at <= ?"
 
 ATTEMPT = """INSERT INTO sign_in_attempts (what, began_at, count) VALUES (?, ?, 1) ON CONFLICT (what) DO UPDATE SET
@@ -143,6 +145,11 @@ class SqlUsers:
     def end_sessions_of(self, user: str) -> int:
         with self._write() as tx:
             return tx.run(END_ALL, user)
+
+    def forget_everybody(self) -> None:
+        with self._write() as tx:
+            tx.run(END_EVERYBODYS)
+            tx.run(DROP_EVERYBODYS_LINKS)
 
     # -- links
     def put_link(self, link: Link, *, only: bool = False) -> None:
