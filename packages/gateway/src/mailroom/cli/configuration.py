@@ -156,7 +156,7 @@ def add_graph(context: Context, name: str, account: str, mailbox: str, priority:
     from mailroom.objects import GraphRoute, OnUnsure, OutgoingServer
 
     route = GraphRoute(account=account, mailbox=mailbox, on_unsure=OnUnsure(on_unsure))
-    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route))
+    add_server(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route))
 
 
 @server.command("add-smarthost")
@@ -175,11 +175,11 @@ def add_smarthost(
     from mailroom.objects import OutgoingServer, Security, SmarthostRoute
 
     route = SmarthostRoute(host=host, port=port, security=Security(security), user=user)
-    password = _ask_password(user, host) if user else ""
-    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route), password=password)
+    password = ask_password(user, host) if user else ""
+    add_server(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=route), password=password)
 
 
-def _ask_password(user: str, host: str) -> str:
+def ask_password(user: str, host: str) -> str:
     """Raises ClickException if there is none."""
     given = getpass.getpass(f"Password of {user} at {host}: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
     if not given:
@@ -199,7 +199,7 @@ def change_password(context: Context, name: str) -> None:
         known = parts.directory().servers.get(name)
         if known is None or not isinstance(known.route, SmarthostRoute) or not known.route.user:
             raise click.ClickException(f"there is no smarthost {name!r} with a user; see: mailroom server list")
-        parts.vault.seal(f"server:{name}", {"password": _ask_password(known.route.user, known.route.host)})
+        parts.vault.seal(f"server:{name}", {"password": ask_password(known.route.user, known.route.host)})
         parts.store.apply([known], [], by="command line")  # so that the running gateway signs in anew
         _, staying = free_after_sign_in(parts.store, lambda lane: lane == f"smarthost:{name}")
     click.echo(f"The password of {known.route.user} is kept; " + (staying[0].held if staying else "mail that waited for it goes on."))
@@ -215,10 +215,10 @@ def add_sink(context: Context, name: str, directory: str, priority: int, from_fi
     """Takes everything and delivers nothing: for trying out."""
     from mailroom.objects import OutgoingServer, SinkRoute
 
-    _add(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=SinkRoute(directory=directory)))
+    add_server(context, OutgoingServer(name=name, priority=priority, from_filter=from_filter, route=SinkRoute(directory=directory)))
 
 
-def _add(context: Context, made: OutgoingServer, *, password: str = "") -> None:
+def add_server(context: Context, made: OutgoingServer, *, password: str = "") -> None:
     from mailroom.tables import dangling
 
     with context.parts() as parts:
