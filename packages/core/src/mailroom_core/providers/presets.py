@@ -142,7 +142,7 @@ PRESETS: tuple[Preset, ...] = (
         password="App password, 16 letters: myaccount.google.com/apppasswords (needs 2-step verification)",
         connections=4,
         limits="About 500 recipients a day, 2,000 messages with Workspace",
-        verified_senders="Gmail replaces every other sender by the mailbox's own address, except those under Settings, Accounts, Send mail as",
+        verified_senders="Gmail replaces every sender by the mailbox's own address, except those under Settings, Accounts, Send mail as",
         hint="Better: mailroom connect NAME --google, which needs no password",
         source="support.google.com/mail/answer/185833 and 22370; support.google.com/a/answer/166852; read 2026-11-20",
     ),
@@ -158,7 +158,7 @@ PRESETS: tuple[Preset, ...] = (
         limits="3 connections, 30 messages a minute and 10,000 recipients a day for a mailbox",
         verified_senders="The mailbox needs Send As for every other sender",
         hint="Better: mailroom connect NAME, which needs no password and sends by Microsoft Graph",
-        source="learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements; Message center MC786329; read 2026-11-20",
+        source="learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements; MC786329; read 2026-11-20",
     ),
     Preset(
         key="smtp",
