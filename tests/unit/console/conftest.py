@@ -28,7 +28,10 @@ from mailroom.signin.reception import Present, Reception
 from mailroom.signin.record import Record
 from mailroom.signin.staff import Staff
 from mailroom.store.open import open_store
+from mailroom.store.sql import SqlStore
+from mailroom.transports.guarded import Caller, Policy
 from mailroom.users import Session, User
+from mailroom.webhooks.desk import WebhookDesk
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
 
@@ -55,6 +58,17 @@ def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", p
         provider_name="Contoso",
         public_url=url,
     )
+
+
+def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
+    """Webhooks may be on this machine. Secrets lie in memory."""
+    kept: dict[str, Mapping[str, str]] = {}
+
+    def seal(name: str, secret: Mapping[str, str] | None) -> None:
+        kept[name] = secret or {}
+
+    caller = Caller(Policy(["127.0.0.0/8"]))
+    return WebhookDesk(notices=store, store=store, seal=seal, unseal=kept.get, caller=caller, ids=Maker(clock).ids, clock=clock)
 
 
 @dataclass
@@ -101,6 +115,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             look=lambda: True,
             servers_of=lambda lane: servers_of(store.directory(), lane),
             notify=lambda: nudges.append("nudge"),
+            webhooks=desk_of(store, clock),
             clock=clock,
         ),
         door_of(store, clock),

@@ -31,7 +31,7 @@ from mailroom.store.sql import SqlStore
 from mailroom.users import User
 from tests.contract.store.makers import FakeClock
 from tests.oidc import CLIENT, SECRET, Oidc, provider
-from tests.unit.console.conftest import door_of
+from tests.unit.console.conftest import desk_of, door_of
 
 MARY, PAUL, PASSWORD = "mary@example.com", "paul@example.com", "four horses in a kitchen"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -70,6 +70,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         look=lambda: True,
         servers_of=lambda _: [],
         notify=lambda: None,
+        webhooks=desk_of(store, clock),
         clock=clock,
     )
     return Site(store, clock, door, make_console(house, door))

@@ -31,21 +31,14 @@ def webhook() -> None:
 @click.pass_obj
 def add_webhook(context: Context, name: str, url: str, events: tuple[str, ...], application: str) -> None:
     """Tell URL what happens from now on, and show the secret that its calls are signed with, once."""
-    from mailroom import tables
-    from mailroom.objects import Webhook
     from mailroom.wiring.parts import webhook_desk
 
     table = {"url": url, "application": application, **({"events": list(dict.fromkeys(events))} if events else {})}
     with context.parts() as parts:
-        directory = parts.directory()
-        if name in directory.webhooks:
+        if name in parts.directory().webhooks:
             raise click.ClickException(f"there is a webhook {name!r} already; remove it first, or take another name")
-        made = tables.read("webhook", name, table)
-        assert isinstance(made, Webhook)
-        if mistakes := tables.dangling([made, *directory.applications.values(), *directory.alias_domains.values()]):
-            raise click.ClickException(mistakes[0])
         desk = webhook_desk(parts)
-        desk.check(made)
+        made = desk.read(name, table)
         secret = desk.rotate(made, by="command line")
     click.echo(secret)
     click.echo("The secret is shown this once. Give it to the target, which checks the calls with it (standardwebhooks.com).", err=True)
@@ -78,6 +71,7 @@ def _known(parts: Parts, name: str) -> Webhook:
 def list_webhooks(context: Context, as_json: bool) -> None:
     """All webhooks, and how they are doing."""
     from mailroom.notices import Health
+    from mailroom.webhooks.desk import condition
 
     with context.parts() as parts:
         found = parts.directory().webhooks.values()
@@ -86,7 +80,7 @@ def list_webhooks(context: Context, as_json: bool) -> None:
     rows: list[dict[str, object]] = []
     for item in found:
         of = health.get(item.name, Health())
-        state = "inactive" if not item.active else "paused" if of.paused_until else "failing" if of.failing_since else "fine"
+        state = condition(item, of)
         rows.append(
             {
                 "name": item.name,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import LaneName
 
 
@@ -27,6 +28,7 @@ class House:
     """Whose mail goes by this lane."""
     notify: Callable[[], None]
     """There is work for the worker."""
+    webhooks: WebhookDesk
     clock: Clock
 
 

@@ -5,15 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from mailroom.notices import NoticeId, Notices, NoticeStory
+from mailroom import tables
+from mailroom.notices import Health, NoticeId, Notices, NoticeStory
 from mailroom.objects import Webhook
 from mailroom.ports import Clock, Store
 from mailroom.transports.guarded import Caller, NotAllowed
 from mailroom.webhooks import calling, signing
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import read_id, show_id
+
+
+def condition(webhook: Webhook, health: Health) -> str:
+    """How it is doing, in a word."""
+    if not webhook.active:
+        return "inactive"
+    if health.paused_until:
+        return "paused"
+    return "failing" if health.failing_since else "fine"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +38,15 @@ class WebhookDesk:
     caller: Caller
     ids: Callable[[], int]
     clock: Clock
+
+    def read(self, name: str, table: Mapping[str, Any]) -> Webhook:
+        """A webhook as people enter it. Raises ConfigError, and pydantic's ValidationError."""
+        made = tables.read("webhook", name, dict(table))
+        assert isinstance(made, Webhook)
+        if made.application and made.application not in self.store.directory().applications:
+            raise ConfigError(f"there is no application {made.application!r}; add it first, or leave it empty for all mail")
+        self.check(made)
+        return made
 
     def check(self, webhook: Webhook) -> None:
         """Raises ConfigError for a target that would never be called. A name is checked when it is called."""

@@ -65,6 +65,7 @@ def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
             look=parts.directory.look,
             servers_of=lambda lane: servers_of(parts.directory(), lane),
             notify=wakeup.notify,
+            webhooks=webhook_desk(parts),
             clock=utc_now,
         ),
         make_door(parts),
