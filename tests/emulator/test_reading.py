@@ -167,13 +167,17 @@ def test_moving_changes_the_default_id_only(tenant: Tenant) -> None:
     assert code_of(mary("POST", f"/messages/{stable}/move", json={"destinationId": "nowhere"})) == "ErrorItemNotFound"
 
 
-def test_deleting_is_moving_to_deleted_items_first(tenant: Tenant) -> None:
+def test_deleting_is_moving_to_deleted_items_then_out_of_sight_then_away(tenant: Tenant) -> None:
     mary = tenant.user()
     message = arrive(tenant, 1)
     assert mary("DELETE", f"/messages/{message}").status_code == 204
     (trashed,) = tenant.folder(MARY, "deleteditems")
     assert mary("DELETE", f"/messages/{trashed['id']}").status_code == 204
     assert tenant.folder(MARY, "deleteditems") == []
+    (hidden,) = tenant.folder(MARY, "recoverableitemsdeletions")
+    assert mary("DELETE", f"/messages/{hidden['id']}").status_code == 204
+    assert tenant.folder(MARY, "deleteditems") == tenant.folder(MARY, "recoverableitemsdeletions") == []
+    assert mary("GET", f"/messages/{hidden['id']}").status_code == 404
 
 
 def test_folders_have_names_counts_and_children(tenant: Tenant) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mailroom_core.model import State
+from tests.emulator.client import IMMUTABLE, Tenant
 from tests.walk.conftest import QUICK_LOOKS, MakeWorld
 from tests.walk.world import ANNA, BOB, MARY, NOTIFICATIONS, World, eventually, mail, unique
 
@@ -89,11 +90,44 @@ def test_a_mail_whose_id_changes_on_sending_is_found_by_what_it_has_left(world: 
     assert world.count("send") == 1
 
 
-def test_a_mail_whose_copy_is_gone_waits_for_a_person_and_is_not_sent_again(world: World) -> None:
-    """Somebody deletes it in Sent Items before we look: it can't be told from a mail that was never sent."""
+def _deleted_before_the_look(world: World, title: str, *, times: int) -> str:
+    """A mail whose answer got lost, and whose copy somebody deletes in Sent Items, and then wherever it lies, before we can look."""
+    world.emulator.fault(match={"operation": "send"}, action=LOST)
+    for operation in ("getMessage", "list"):
+        world.emulator.fault(match={"operation": operation}, times=None, action={"kind": "answer", "status": 503})
+    subject = _submitted(world, title)
+    (copy,) = eventually(lambda: world.sent_items(MARY, subject))
+    with Tenant(world.emulator.url) as tenant:
+        somebody = tenant.app(MARY)
+        for _ in range(times):
+            assert somebody("DELETE", f"/messages/{copy['immutable_id']}", headers=IMMUTABLE).status_code == 204
+    assert not world.sent_items(MARY, subject)
+    world.emulator.ask("DELETE", "/faults")
+    return subject
+
+
+def test_a_mail_whose_copy_was_moved_to_deleted_items_is_found_there(world: World) -> None:
+    subject = _deleted_before_the_look(world, "deleted", times=1)
+    world.wait_until_sent(subject)
+    assert world.arrived(subject) == [ANNA]
+    assert (world.count("createDraft"), world.count("send")) == (1, 1)
+
+
+def test_a_mail_whose_copy_was_deleted_for_good_waits_for_a_person_and_is_not_sent_again(world: World) -> None:
+    """It can't be told from a mail that was never sent."""
+    subject = _deleted_before_the_look(world, "deleted for good", times=3)
+    world.wait_for(subject, State.HELD)
+    assert "Nobody knows whether it was sent" in world.story(subject)
+    assert world.arrived(subject) == [ANNA]
+    assert (world.count("createDraft"), world.count("send")) == (1, 1)
+    world.gateway.run("queue", "ignore", subject)
+    world.wait_for(subject, State.IGNORED)
+
+
+def test_a_mail_whose_copy_lags_for_ever_waits_for_a_person_and_is_not_sent_again(world: World) -> None:
     world.emulator.switch(sent_lag_seconds=100_000.0)
     world.emulator.fault(match={"operation": "send"}, action=LOST)
-    subject = _submitted(world, "copy deleted")
+    subject = _submitted(world, "copy lags")
     world.wait_for(subject, State.HELD)
     assert "Nobody knows whether it was sent" in world.story(subject)
     assert world.arrived(subject) == [ANNA]

@@ -250,4 +250,7 @@ def test_what_left_in_the_last_day_is_read_from_the_store_and_never_counts_too_l
     assert NOW < bucket[0] <= NOW + timedelta(hours=1)
     clock.pass_(days=1)
     assert past_of(store, LANE, clock()) == []
+    clock.now = NOW - timedelta(hours=2)
+    ((end, cost),) = past_of(store, LANE, clock())
+    assert (end, cost[Unit.RECIPIENTS]) == (clock(), 40), "the clock was set back: what seems to be still to come has left"
     store.close()

@@ -84,15 +84,13 @@ async def update(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Into Deleted Items, and from there out of sight."""
+    """Into Deleted Items, from there out of sight, and from there away for good."""
     message = call.message()
-    trash = call.mailbox.well_known("deleteditems")
-    if message.folder is trash:
-        trash = call.mailbox.well_known("recoverableitemsdeletions")
-    if message.folder is trash:
+    trash, recoverable = call.mailbox.well_known("deleteditems"), call.mailbox.well_known("recoverableitemsdeletions")
+    if message.folder is recoverable:
         call.mailbox.take_out(message)
     else:
-        call.mailbox.move(message, trash, call.emulator.clock.now())
+        call.mailbox.move(message, recoverable if message.folder is trash else trash, call.emulator.clock.now())
     return Response(status_code=204)
 
 
