@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from demo.processes import Gateway
+from demo.processes import TENANT, Emulator, Gateway
 
 MARY, PASSWORD = "mary@contoso.example", "four horses in a kitchen"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -129,3 +129,37 @@ def test_a_console_that_another_name_points_at_stays_closed(start: Start) -> Non
         assert client.get("/", headers={"X-Forwarded-Host": "127.0.0.1"}).headers.get("location", "") != "http://evil.example/"
     with browser(gateway) as client:
         assert client.get("/signin", headers={"X-Forwarded-Host": "evil.example"}).status_code == 200
+
+
+def test_a_tenants_people_sign_in_with_microsoft(start: Start, tmp_path: Path) -> None:
+    """Through the emulator, whose ID tokens look as Microsoft's do."""
+    emulator = Emulator(tmp_path / "emulator")
+    try:
+        back = "http://127.0.0.1/signin/answer"
+        app = {"client_id": "console", "secret": "the secret", "redirect_uris": [back], "name": "Mailroom"}
+        emulator.ask("POST", "/apps", json=app)
+        secret = tmp_path / "signin.secret"
+        secret.write_text("the secret\n")
+        gateway = start(
+            MAILROOM_SIGNIN_ISSUER=f"{emulator.url}/{TENANT}/v2.0",
+            MAILROOM_SIGNIN_CLIENT_ID="console",
+            MAILROOM_SIGNIN_CLIENT_SECRET_FILE=str(secret),
+            MAILROOM_SIGNIN_NAME="Microsoft",
+            MAILROOM_SIGNIN_ADDRESS_CLAIM="preferred_username",
+            MAILROOM_SIGNIN_DOMAINS="contoso.example",
+            MAILROOM_SIGNIN_EVERYBODY="operator",
+        )
+        with browser(gateway) as client, httpx2.Client(timeout=30, trust_env=False) as microsoft:
+            set_up(gateway, client)
+            client.cookies.clear()
+            assert "Sign in with Microsoft" in client.get("/signin").text
+            away = client.get("/signin/provider?next=/me").headers["location"]
+            answer = microsoft.get(f"{away}&login_hint=tom@contoso.example", headers={"x-emulator-auto": "1"})
+            arrived = client.get(answer.headers["location"])
+            assert (arrived.status_code, arrived.headers.get("location")) == (303, "/me"), arrived.text
+            assert "tom@contoso.example, operator" in client.get("/me").text
+            assert client.get(answer.headers["location"]).status_code == 401
+        (row,) = [each for each in gateway.ask("user", "list") if each["name"] == "tom@contoso.example"]
+        assert (row["role"], row["signs_in_by"]) == ("operator", ["provider"])
+    finally:
+        emulator.stop()
