@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -149,6 +151,25 @@ def test_a_mail_is_taken_once_however_often_it_is_looked_at_and_killed_in_betwee
     assert {subject: len(fetched(world, subject)) for subject in subjects} == dict.fromkeys(subjects, 1)
     unread = [each for each in world.emulator.folder(MARY, "inbox") if not each["is_read"]]
     assert unread == []
+
+
+def test_the_provider_tells_of_new_mail_and_it_is_there_long_before_the_next_look(make_world: MakeWorld) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    environment = {"MAILROOM_WEB_PORT": str(port), "MAILROOM_PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    world = make_world(environment=environment).set_up(INCOMING)
+    assert eventually(lambda: _subscribed(world)), "nobody asked to be told"
+    subject = unique("Pushed")
+    come(world, mail(subject, sender=ANNA, to="sales@contoso.example"))
+    assert fetched(world, subject)[0].delivery.state is State.SENT
+    told = world.emulator.ask("GET", "/subscriptions")
+    assert (len(told["subscriptions"]), told["failed"]) == (1, 0)
+    assert told["delivered"] >= 1
+
+
+def _subscribed(world: World) -> bool:
+    with world.store() as store:
+        return any(each.subscription and each.due_at > each.looked_at for each in store.watch.all() if each.looked_at)
 
 
 def _count(world: World, subjects: list[str]) -> int:

@@ -72,6 +72,15 @@ def test_a_server_that_is_gone_is_forgotten_and_one_with_another_lane_begins_ane
     assert [(each.name, each.lane, each.cursor) for each in store.watch.all()] == [("sales", OTHER, "")]
 
 
+def test_a_wish_to_be_told_of_new_mail_is_remembered(store: Store, clock: FakeClock) -> None:
+    store.watch.over({"sales": LANE})
+    lane = claim(store)
+    store.watch.subscribed(lane, "sales", "S1", clock() + LATER)
+    store.watch.subscribed(Lane(LANE, lane.epoch - 1), "sales", "stale", None)
+    (there,) = store.watch.all()
+    assert (there.subscription, there.subscribed_until) == ("S1", clock() + LATER)
+
+
 def test_a_held_lane_is_not_looked_at(store: Store) -> None:
     store.watch.over({"sales": LANE})
     store.hold_lane(LANE, "the grant is gone")

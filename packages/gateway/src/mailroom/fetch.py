@@ -28,6 +28,8 @@ from mailroom_core.errors import StoreError, VaultError
 from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
 
 AT_ONCE = 3
+RENEW = timedelta(days=2)
+"""A provider's promise to tell us is renewed when less than this is left of it."""
 SOON = timedelta(seconds=30)
 """After trouble that passes."""
 
@@ -53,6 +55,8 @@ class Fetch:
     intake: Intake
     spool: Path
     clock: Clock
+    telling: Callable[[str], tuple[str, str]] | None = None
+    """Where a provider can tell us of new mail for a server, and the state that proves that it does; None: it can't reach us."""
 
     async def __call__(self, lane: Lane, watched: Watched) -> None:
         """Raises StoreError; everything else that stands in the way is told by the store and the log."""
@@ -72,7 +76,22 @@ class Fetch:
                 next_at = min(next_at, self.clock() + (stop.trouble.retry_after or SOON))
         else:
             events.fetched(server.name, count)
+            await self._subscribe(lane, server, watched)
         await asyncio.to_thread(self.store.watch.looked, lane, watched, next_at=next_at, trouble=told)
+
+    async def _subscribe(self, lane: Lane, server: IncomingServer, watched: Watched) -> None:
+        """What the provider does not tell us of is found at the next look."""
+        if self.telling is None or (watched.subscribed_until and watched.subscribed_until - self.clock() > RENEW):
+            return
+        url, state = self.telling(server.name)
+        try:
+            told = await self.sources(lane, server).tell(url, state, watched.subscription)
+        except VaultError as problem:
+            told = vault_outcome(problem)
+        if isinstance(told, tuple):
+            await asyncio.to_thread(self.store.watch.subscribed, lane, server.name, *told)
+        else:
+            events.not_told(server.name, str(told.reply))
 
     async def _all(self, lane: Lane, server: IncomingServer, cursor: str) -> int:
         """How many were new. Raises _Stop."""

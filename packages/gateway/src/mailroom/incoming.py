@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from mailroom_core.model import Arrived, NotConvertible, NotThere, Trouble
+
+NOTIFY_PATH = "/notify/graph"
+"""Under the public address: where Microsoft tells us that mail has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,9 @@ class Source(Protocol):
 
     async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
         """Write its bytes to a file."""
+
+    async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble:
+        """Have the provider tell us of new mail at `url`, with this state; renews the given subscription. Its name, and until when."""
 
     async def acknowledge(self, message: Arrived) -> Trouble | None:
         """It is safe here: the mailbox may forget it. What is gone already is no trouble."""

@@ -119,6 +119,8 @@ def _mistakes(item: Any) -> Iterable[str]:
                 yield f"{item.name!r} is no address; an alias is called by its full address"
         case IncomingServer():
             yield from _mistakes(item.source)
+            if len(item.name) > 60:
+                yield "its name has at most 60 characters: Graph carries it in every notification"
             if item.every_minutes < 1:
                 yield "every_minutes: 1 at least"
             if (item.after is After.MOVE) != bool(item.move_to):

@@ -89,6 +89,21 @@ def fetch_failed(server: str, why: str) -> None:
     _emit("error", "fetch_failed", server=server, why=why)
 
 
+def not_told(server: str, why: str) -> None:
+    """The provider does not tell us of new mail; it is found at the next look."""
+    _emit("warning", "not_told", server=server, why=why)
+
+
+def notified(servers: int) -> None:
+    """A provider says that there is new mail."""
+    _emit("info", "notified", servers=servers)
+
+
+def notification_ignored(count: int) -> None:
+    """Notifications that prove nothing."""
+    _emit("warning", "notification_ignored", count=count)
+
+
 def fetch_broke(server: str, why: str) -> None:
     """A mail could not be taken by an error of our own; it stays in the mailbox, and is tried at the next look."""
     _emit("error", "fetch_broke", server=server, why=why)

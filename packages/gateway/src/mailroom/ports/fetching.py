@@ -24,6 +24,9 @@ class Watched:
     """When a look was last finished."""
     trouble: str
     """Why the last look did not end well; empty if it did."""
+    subscription: str = ""
+    """The provider's name for our wish to be told of new mail; empty if there is none."""
+    subscribed_until: datetime | None = None
 
 
 class Watch(Protocol):
@@ -42,6 +45,9 @@ class Watch(Protocol):
 
     def keep(self, lane: Lane, name: str, cursor: str) -> None:
         """What was before this cursor is safe. Nothing happens for who does not own the lane any more."""
+
+    def subscribed(self, lane: Lane, name: str, subscription: str, until: datetime | None) -> None:
+        """The provider tells us of new mail until then. Nothing happens for who does not own the lane any more."""
 
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         """A look has ended; if somebody wished for another one meanwhile, that one is due."""

@@ -15,7 +15,7 @@ from mailroom.incoming import New
 from mailroom.transports.http import Http
 from mailroom_core.flow import Flow, Note, arun
 from mailroom_core.model import After, Arrived, Held, NotConvertible, NotThere, Reply, Trouble
-from mailroom_core.providers.graph import receiving
+from mailroom_core.providers.graph import receiving, subscribing
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 MISSED = timedelta(days=7)
@@ -54,6 +54,19 @@ class GraphSource:
 
     async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
         return await self._run(receiving.fetch(self._mailbox, message.remote.remote_id, str(into)))
+
+    async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble:
+        folder = await self._id(self._folder)
+        if not isinstance(folder, str):
+            return folder
+        found: subscribing.Subscription | NotThere | Trouble = NotThere()
+        if subscription:
+            found = await self._run(subscribing.renew(self._mailbox, subscription, now=self._clock()))
+        if isinstance(found, NotThere):
+            found = await self._run(subscribing.subscribe(self._mailbox, folder, url=url, client_state=state, now=self._clock()))
+        if isinstance(found, NotThere):
+            return self._gone(self._folder)
+        return (found.id, found.until) if isinstance(found, subscribing.Subscription) else found
 
     async def acknowledge(self, message: Arrived) -> Trouble | None:
         folder = await self._id(self._move_to) if self._after is After.MOVE else ""

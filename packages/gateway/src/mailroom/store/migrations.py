@@ -16,6 +16,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     5: schema.INCOMING,
     6: schema.FURTHER,
     7: schema.SEARCH,
+    8: schema.SUBSCRIPTIONS,
 }
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 

@@ -258,3 +258,9 @@ SEARCH = (
     "CREATE INDEX search_parts_last ON search_parts (last_id)",
     "CREATE TABLE postings (part BIGINT NOT NULL, key BIGINT NOT NULL, positions {bytes} NOT NULL, PRIMARY KEY (part, key)) {clustered}",
 )
+
+SUBSCRIPTIONS = (
+    # That the provider tells us of new mail: its name for the wish, and until when. Both empty where it is asked for it only now and then.
+    "ALTER TABLE sources ADD COLUMN subscription TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sources ADD COLUMN subscribed_until BIGINT",
+)

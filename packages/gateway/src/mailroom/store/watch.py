@@ -13,15 +13,16 @@ from mailroom.store.nudges import nudge
 from mailroom.store.values import micros, moment
 from mailroom_core.model import LaneName
 
-COLUMNS = "name, lane, due_at, cursor, looked_at, trouble"
+COLUMNS = "name, lane, due_at, cursor, looked_at, trouble, subscription, subscribed_until"
 ALL = f"SELECT {COLUMNS} FROM sources ORDER BY name"  # noqa: S608  # columns
 DUE = f"SELECT {COLUMNS} FROM sources WHERE lane = ? AND due_at <= ? ORDER BY name"  # noqa: S608  # columns
 PUT = """INSERT INTO sources (name, lane, due_at) VALUES (?, ?, ?) ON CONFLICT (name)
-    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = ''"""
+    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = '', subscription = '', subscribed_until = NULL"""
 REMOVE = "DELETE FROM sources WHERE name = ?"
 # A look that is under way has another due time then, and leaves it alone when it ends.
 NOW = "UPDATE sources SET due_at = CASE WHEN due_at > ? THEN ? ELSE due_at + 1 END WHERE name = ?"
 KEEP = "UPDATE sources SET cursor = ? WHERE name = ? AND lane = ?"
+SUBSCRIBED = "UPDATE sources SET subscription = ?, subscribed_until = ? WHERE name = ? AND lane = ?"
 LOOKED = """UPDATE sources SET looked_at = ?, trouble = ?, due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END
     WHERE name = ? AND lane = ?"""
 OWNED = "SELECT 1 FROM lanes WHERE name = ? AND epoch = ?"
@@ -65,6 +66,11 @@ class SqlWatch:
             if _owned(tx, lane):
                 tx.run(KEEP, cursor, name, lane.name)
 
+    def subscribed(self, lane: Lane, name: str, subscription: str, until: datetime | None) -> None:
+        with self._write() as tx:
+            if _owned(tx, lane):
+                tx.run(SUBSCRIBED, subscription, None if until is None else micros(until), name, lane.name)
+
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         with self._write() as tx:
             if _owned(tx, lane):
@@ -76,7 +82,7 @@ def _owned(tx: Tx, lane: Lane) -> bool:
 
 
 def _watched(row: Row) -> Watched:
-    name, lane, due_at, cursor, looked_at, trouble = row
+    name, lane, due_at, cursor, looked_at, trouble, subscription, until = row
     return Watched(
         name=name,
         lane=LaneName(lane),
@@ -84,4 +90,6 @@ def _watched(row: Row) -> Watched:
         cursor=cursor,
         looked_at=None if looked_at is None else moment(looked_at),
         trouble=trouble,
+        subscription=subscription,
+        subscribed_until=None if until is None else moment(until),
     )

@@ -7,20 +7,25 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mailroom.accept import write
 from mailroom.batching import GroupCommit
 from mailroom.blobs.files import OpenFile
 from mailroom.fetch import Fetch
+from mailroom.incoming import NOTIFY_PATH
 from mailroom.intake.answers import Answers
 from mailroom.intake.lookup import Lookup
 from mailroom.intake.take import Intake
 from mailroom.objects import Directory, IncomingServer
 from mailroom.ports import NewMessage
-from mailroom.wiring.parts import Parts, hostname, utc_now
+from mailroom.vault import credentials
+from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
 from mailroom_core.model import LaneName, MessageId
 from mailroom_core.policy.decision import Settings
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
@@ -54,8 +59,24 @@ def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage,
         intake=intake,
         spool=_spool(parts.settings.data / "fetching"),
         clock=utc_now,
+        telling=partial(_telling, parts, credential_key(parts)) if _reachable(parts) else None,
     )
     return fetch, commit
+
+
+def _reachable(parts: Parts) -> str:
+    """Where a provider can tell us of new mail: at the public address; at our own for an emulator on this machine."""
+    url = parts.settings.public_url
+    return url if url.startswith("https://") or urlsplit(url).hostname in LOOPBACK else ""
+
+
+def _telling(parts: Parts, key: bytes, name: str) -> tuple[str, str]:
+    return f"{_reachable(parts).rstrip('/')}{NOTIFY_PATH}", told_state(key, name)
+
+
+def told_state(key: bytes, name: str) -> str:
+    """What comes back with every notification for this server; nobody else can know it."""
+    return f"{name}.{credentials.digest(key, f'told of {name}')}"
 
 
 def watch_servers(parts: Parts) -> None:

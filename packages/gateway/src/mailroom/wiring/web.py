@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailroom.accept import Accept
 from mailroom.ports import Wakeup
+from mailroom.wiring.fetching import told_state
 from mailroom.wiring.parts import Parts, credential_key, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics")
+FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 
 
 def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
@@ -31,7 +33,11 @@ def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: C
 
 
 def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
-    from mailroom.api import app, health, office
+    from mailroom.api import app, health, notify, office
+
+    def look_at(servers: Sequence[str]) -> None:
+        parts.store.watch.now(servers)
+        wakeup.notify()
 
     return app.make_app(
         office.Office(
@@ -49,7 +55,7 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
             max_size=parts.settings.smtp.max_size,
             max_recipients=parts.settings.smtp.max_recipients,
         ),
-        health.routes(parts.store, parts.notices, stopping),
+        [*health.routes(parts.store, parts.notices, stopping), *notify.routes(look_at, partial(told_state, credential_key(parts)))],
     )
 
 
