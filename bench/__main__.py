@@ -1,4 +1,4 @@
-"""`python -m bench [relay|start|memory|depth|drain|search ...] [--quick]`"""
+"""`python -m bench [relay|accept|start|memory|depth|drain|search ...] [--quick]`"""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import depth, drain, memory, relay, search, start
+from bench import acceptance, depth, drain, memory, relay, search, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
 HERE = Path(__file__).parent
 MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "relay": relay.measure,
+    "accept": acceptance.measure,
     "start": start.measure,
     "memory": memory.measure,
     "depth": depth.measure,

@@ -73,6 +73,7 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     for part in (sending, messages, webhooks, objects):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)
+    app.router.routes.insert(0, sending.Straight())
     app.router.routes.extend(others)
     app.router.routes.append(page.route(app.openapi))
     app.add_middleware(Edge)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from io import IncrementalNewlineDecoder
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -18,7 +19,6 @@ MAX_JSON = 16 * 1024 * 1024
 MAX_SMALL = 1024 * 1024
 """Bytes of any other body."""
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_STRAY = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
 class Lines:
@@ -27,12 +27,14 @@ class Lines:
     def __init__(self) -> None:
         self._held = b""
         self._end = b"\r\n"
+        self._kinds = IncrementalNewlineDecoder(None, translate=False)  # sees in one pass which kinds of line ends occur
 
     def feed(self, chunk: bytes) -> bytes:
         data = self._held + chunk
         self._held = b"\r" if data.endswith(b"\r") else b""
         data = data[: len(data) - len(self._held)]
-        if _STRAY.search(data):
+        self._kinds.decode(data.decode("latin-1"))
+        if self._kinds.newlines not in (None, "\r\n") or data.endswith(b"\r"):  # what was held back begins with a CR as well
             data = _LINE_END.sub(b"\r\n", data)
         self._end = (self._end + data[-2:])[-2:]
         return data
@@ -49,6 +51,7 @@ class RawMail:
     raw: bytes | None
     size: int
     digest: str
+    """SHA-256, if it was asked for."""
 
 
 def too_large(limit: int, advice: str) -> Problem:
@@ -74,11 +77,11 @@ async def read_json(request: Request, limit: int = MAX_JSON) -> bytes:
     return bytes(body)
 
 
-async def read_mail(request: Request, spool: SpoolFile, limit: int) -> RawMail:
+async def read_mail(request: Request, spool: SpoolFile, limit: int, *, digested: bool) -> RawMail:
     """The body as a mail: up to 256 KiB in memory, above that in `spool`, in constant memory. Raises Problem, Refused."""
     advice = "send less, or ask the administrator for a higher limit"
     check_length(request, limit, advice)
-    lines, digest = Lines(), hashlib.sha256()
+    lines, digest = Lines(), hashlib.sha256() if digested else None
     pieces: list[bytes] = []
     pending = size = 0
     spooled = False
@@ -87,7 +90,8 @@ async def read_mail(request: Request, spool: SpoolFile, limit: int) -> RawMail:
         data = lines.feed(chunk)
         if b"\0" in data:
             raise Problem(422, "The mail holds a NUL character, which mail must not; encode the part that has it")
-        digest.update(data)
+        if digest is not None:
+            digest.update(data)
         pieces.append(data)
         pending += len(data)
         size += len(data)
@@ -103,7 +107,7 @@ async def read_mail(request: Request, spool: SpoolFile, limit: int) -> RawMail:
         raise Problem(422, "The body is empty; send the mail as it is (RFC 5322)")
     if spooled:
         await spool.append(b"".join(pieces))
-    return RawMail(None if spooled else b"".join(pieces), size, digest.hexdigest())
+    return RawMail(None if spooled else b"".join(pieces), size, "" if digest is None else digest.hexdigest())
 
 
 async def _chunks(request: Request) -> AsyncIterator[bytes]:

@@ -112,7 +112,15 @@ def application_of(office: Office, token: Token) -> Application:
     return application
 
 
-MaySend = Annotated[Token, Depends(may(Scope.SEND))]
+def plain_bearer(request: Request) -> HTTPAuthorizationCredentials | None:
+    """What `HTTPBearer` finds in a request, if it is there."""
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    secret = rest.strip()
+    return HTTPAuthorizationCredentials(scheme=scheme, credentials=secret) if scheme == "Bearer" and secret else None
+
+
+may_send = may(Scope.SEND)
+MaySend = Annotated[Token, Depends(may_send)]
 MayRead = Annotated[Token, Depends(may(Scope.READ))]
 MayAct = Annotated[Token, Depends(may(Scope.ACT))]
 MayReadObjects = Annotated[Token, Depends(may(Scope.OBJECTS_READ))]

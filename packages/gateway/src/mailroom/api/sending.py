@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +15,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
-from mailroom.accept import IN_ROW, Submission, Wishes
+from mailroom.accept import IN_ROW, NO_WISHES, Submission, Wishes
 from mailroom.api import problems
 from mailroom.api.bodies import read_json, read_mail
-from mailroom.api.guard import MaySend, application_of
+from mailroom.api.guard import MaySend, application_of, may_send, plain_bearer
 from mailroom.api.mail import Batch, Mail, Tags, address, build, check_send_at
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
@@ -28,10 +33,12 @@ from mailroom_core.errors import MailroomError, MimeError, Refused
 from mailroom_core.model import Kind, MessageId, show_id
 
 router = APIRouter(tags=["Sending"])
+MIME = "message/rfc822"
+_LONGEST = 320
 _ALONE = 64 * 1024
 """Bytes of JSON that are worth a thread."""
 _KEY = Annotated[str, Header(max_length=200, description="The same key and body again give the same id, and no second mail")]
-_MIME = {"message/rfc822": {"schema": {"type": "string", "description": "The mail as it is (RFC 5322)"}}}
+_MIME = {MIME: {"schema": {"type": "string", "description": "The mail as it is (RFC 5322)"}}}
 _BODIES: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Mail"}}, **_MIME}}
 }
@@ -40,15 +47,49 @@ _BATCH: dict[str, Any] = {
 }
 
 
+class Straight(Route):
+    """Before all other routes: a mail as MIME that comes with no more than a token and its envelope in the query goes straight to
+    `_send_mime`. Everything else is `send`'s: FastAPI's look at each parameter costs more than accepting the mail."""
+
+    def __init__(self) -> None:
+        super().__init__("/v1/messages", _send_straight, methods=["POST"], include_in_schema=False)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self.path:
+            return Match.NONE, {}
+        request = Request(scope)
+        envelope, bearer = _plain_envelope(request), plain_bearer(request)
+        if envelope is None or bearer is None:
+            return Match.NONE, {}
+        return Match.FULL, {"endpoint": self.endpoint, "path_params": {"envelope": envelope, "bearer": bearer}}
+
+
+async def _send_straight(request: Request) -> Response:
+    envelope, bearer = request.path_params["envelope"], request.path_params["bearer"]
+    office: Office = request.app.state.office
+    application = application_of(office, await may_send(request, office, bearer))
+    number = await _send_mime(request, office, application, _envelope(*envelope), NO_WISHES)
+    return JSONResponse({"id": show_id(number)}, 202)
+
+
+def _plain_envelope(request: Request) -> tuple[str, list[str]] | None:
+    """Sender and recipients from the query, if that is all that a mail as MIME comes with."""
+    query = request.query_params
+    if _media(request) != MIME or query.keys() != {"sender", "recipient"} or "idempotency-key" in request.headers:
+        return None
+    sender = query["sender"]
+    return (sender, query.getlist("recipient")) if len(sender) <= _LONGEST else None
+
+
 @router.post("/messages", status_code=202, openapi_extra=_BODIES)
 async def send(
     request: Request,
     token: MaySend,
     office: TheOffice,
     idempotency_key: _KEY = "",
-    sender: Annotated[str | None, Query(max_length=320, description="MIME only: the envelope sender; empty is the null one")] = None,
+    sender: Annotated[str | None, Query(max_length=_LONGEST, description="MIME only: the envelope sender; empty is the null one")] = None,
     recipient: Annotated[list[str] | None, Query(description="MIME only: the envelope recipients")] = None,
-    x_envelope_from: Annotated[str | None, Header(max_length=320)] = None,
+    x_envelope_from: Annotated[str | None, Header(max_length=_LONGEST)] = None,
     x_envelope_to: Annotated[str | None, Header(description="Addresses with commas in between")] = None,
     tag: Annotated[Tags | None, Query(description="MIME only")] = None,
     send_at: Annotated[AwareDatetime | None, Query(description="MIME only")] = None,
@@ -56,23 +97,18 @@ async def send(
 ) -> Accepted:
     """Hand in a mail, as JSON or as MIME. Once this is answered, nothing loses it."""
     application = application_of(office, token)
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = _media(request)
     if media == "application/json":
         mail = await _mail(await read_json(request))
         return Accepted(id=show_id(await _send_mail(request, office, application, mail, idempotency_key)))
-    if media != "message/rfc822":
+    if media != MIME:
         raise Problem(415, "Send a mail as application/json or as message/rfc822 (MIME)")
     envelope = _envelope(
         x_envelope_from if sender is None else sender, recipient if recipient is not None else (x_envelope_to or "").split(",")
     )
     _check_time(send_at, office)
-    with SpoolFile(office.spool) as spool:
-        raw = await read_mail(request, spool, min(application.max_size, office.max_size))
-        digest = hashlib.sha256(repr((raw.digest, envelope, tag, send_at, kind)).encode()).hexdigest()
-        wishes = Wishes(send_at=send_at, kind=kind, tags=tuple(tag or ()), idempotency_key=_ascii(idempotency_key), digest=digest)
-        path = spool.path if raw.raw is None else None
-        number = await _submit(request, office, application, envelope, (raw.raw, path, raw.size), wishes)
-    return Accepted(id=show_id(number))
+    wishes = Wishes(send_at=send_at, kind=kind, tags=tuple(tag or ()), idempotency_key=_ascii(idempotency_key))
+    return Accepted(id=show_id(await _send_mime(request, office, application, envelope, wishes)))
 
 
 @router.post("/messages/batch", openapi_extra=_BATCH)
@@ -82,6 +118,18 @@ async def send_batch(request: Request, token: MaySend, office: TheOffice) -> Bat
     body = await read_json(request)
     batch = await asyncio.to_thread(Batch.model_validate_json, body)
     return BatchAnswer(results=await asyncio.gather(*(_one_of_batch(request, office, application, mail) for mail in batch.messages)))
+
+
+async def _send_mime(
+    request: Request, office: Office, application: Application, envelope: tuple[str | None, tuple[str, ...]], wishes: Wishes
+) -> MessageId:
+    with SpoolFile(office.spool) as spool:
+        raw = await read_mail(request, spool, min(application.max_size, office.max_size), digested=bool(wishes.idempotency_key))
+        if wishes.idempotency_key:
+            whole = repr((raw.digest, envelope, list(wishes.tags) or None, wishes.send_at, wishes.kind))
+            wishes = replace(wishes, digest=hashlib.sha256(whole.encode()).hexdigest())
+        path = spool.path if raw.raw is None else None
+        return await _submit(request, office, application, envelope, (raw.raw, path, raw.size), wishes)
 
 
 async def _one_of_batch(request: Request, office: Office, application: Application, mail: Mail) -> BatchResult:
@@ -193,7 +241,16 @@ def _ascii(key: str) -> str:
     return key.strip()
 
 
+def _media(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _client(request: Request) -> str:
+    return _address(request.client.host if request.client else "")
+
+
+@lru_cache(maxsize=1024)
+def _address(host: str) -> str:
     with suppress(ValueError):
-        return str(ip_address(request.client.host if request.client else ""))
+        return str(ip_address(host))
     return "unknown"  # a proxy may say anything
