@@ -23,7 +23,7 @@ import httpx2
 from bench import gateway as gateways
 from bench.place import Missing, Place
 from bench.results import Goal, Result, median
-from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT, Emulator, Gateway
+from demo.processes import Emulator, Gateway
 from mailroom.store.open import open_store
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_emulator.limits import CONCURRENCY
@@ -124,7 +124,7 @@ def _ratio(name: str, seconds: float, least: float, facts: dict[str, object]) ->
 
 def _unlimited(office: Office, mails: int, rounds: int) -> list[Result]:
     office.emulator.switch(throttling=False)
-    token = _token(office.emulator)
+    token = gateways.app_token(office.emulator)
     gateway: list[float] = []
     bare: list[float] = []
     for _ in range(rounds):
@@ -175,16 +175,6 @@ async def _bare(url: str, token: str, mails: int) -> None:
                 (await client.post(f"/messages/{made.json()['id']}/send")).raise_for_status()
 
         await asyncio.gather(*(send() for _ in range(MAILBOX.concurrency)))
-
-
-def _token(emulator: Emulator) -> str:
-    """Of the tenant's confidential application, which may send as everybody."""
-    form = {"client_id": CONFIDENTIAL_CLIENT, "client_secret": CONFIDENTIAL_SECRET, "grant_type": "client_credentials"}
-    form["scope"] = "https://graph.microsoft.com/.default"
-    answer = httpx2.post(f"{emulator.url}/{TENANT}/oauth2/v2.0/token", data=form, timeout=30, trust_env=False)
-    answer.raise_for_status()
-    token: str = answer.json()["access_token"]
-    return token
 
 
 # ---- both -----------------------------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CalledProcessError
 
+import httpx2
+
 from bench.place import Missing, Place
-from demo.processes import Emulator, Gateway
+from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT, Emulator, Gateway
 
 CONFIGURATION = """\
 [web]
@@ -75,3 +77,13 @@ def graph(gateway: Gateway, emulator: Emulator, *, application: str = "") -> Non
 
 def database(gateway: Gateway) -> Path:
     return gateway.data / "mailroom.db"
+
+
+def app_token(emulator: Emulator) -> str:
+    """Of the tenant's confidential application, which may send as everybody."""
+    form = {"client_id": CONFIDENTIAL_CLIENT, "client_secret": CONFIDENTIAL_SECRET, "grant_type": "client_credentials"}
+    form["scope"] = "https://graph.microsoft.com/.default"
+    answer = httpx2.post(f"{emulator.url}/{TENANT}/oauth2/v2.0/token", data=form, timeout=30, trust_env=False)
+    answer.raise_for_status()
+    token: str = answer.json()["access_token"]
+    return token
