@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -110,10 +109,11 @@ class Office:
 
 
 @pytest.fixture
-def office(tmp_path: Path) -> Office:
+def office(url: str) -> Iterator[Office]:
     clock = FakeClock(datetime.now(UTC))
-    store = open_store(tmp_path / "mailroom.db", clock=clock)
-    return Office(store, clock, Maker(clock, store.node()))
+    store = open_store(url, clock=clock)
+    yield Office(store, clock, Maker(clock, store.node()))
+    store.close()
 
 
 async def test_what_is_committed_is_told_with_a_signature_that_the_standards_own_library_believes(office: Office) -> None:

@@ -170,3 +170,14 @@ def test_a_command_that_only_looks_waits_for_nobody_who_writes(tmp_path: Path, w
         looked = another.submit(run, tmp_path, *words).result(timeout=10)
     lock.close()
     assert looked.output
+
+
+def test_apply_says_which_webhooks_have_no_secret_yet(tmp_path: Path) -> None:
+    file = tmp_path / "objects.toml"
+    file.write_text('[webhook."my shop"]\nurl = "https://shop.example/hook"\n')
+    said = run(tmp_path, "apply", str(file)).stderr
+    assert "mailroom webhook rotate 'my shop'" in said
+    secret = run(tmp_path, "webhook", "rotate", "my shop").stdout.strip()
+    assert secret.startswith("whsec_")
+    assert "no secret" not in run(tmp_path, "apply", str(file)).stderr
+    assert secret not in run(tmp_path, "export").stdout

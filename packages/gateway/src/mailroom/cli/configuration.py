@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -334,10 +335,23 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
         changes, put, remove = objectfile.plan(parts.directory(), wanted)
         if changes and not dry_run:
             parts.store.apply(put, remove, by=f"apply {file.name}")
+        unsigned = [] if dry_run else _without_secret(parts)
     rows: list[dict[str, object]] = [{"what": c.what, "kind": c.kind, "name": c.name, "fields": c.fields} for c in changes]
     show(rows, as_json=as_json, empty="Nothing to change.")
     if changes and not as_json:
         click.echo("Nothing was changed (--dry-run)." if dry_run else f"{len(changes)} changed.")
+    for name in unsigned:
+        click.echo(
+            f"The webhook {name} has no secret yet, and is told nothing until: mailroom webhook rotate {shlex.quote(name)}", err=True
+        )
+
+
+def _without_secret(parts: Parts) -> list[str]:
+    """Webhooks that have nothing to sign with."""
+    from mailroom.wiring.parts import webhook_desk
+
+    desk = webhook_desk(parts)
+    return [name for name, webhook in parts.store.directory().webhooks.items() if not desk.has_secret(webhook)]
 
 
 @click.command()
