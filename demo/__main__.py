@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import smtplib
 import ssl
 import sys
@@ -89,11 +90,15 @@ def main() -> int:
                 _keep_running(console, emulator, gateway, password)
             return 0 if good else 1
         except KeyboardInterrupt:
+            console.print("\nEnding the gateway and the tenant ...")
             return 0
         finally:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the children have heard it as well; another one would leave the folder behind
             for process in (gateway, emulator):
                 if process is not None and hasattr(process, "process"):
                     process.stop()
+            if not once:
+                console.print("Ended; nothing is left behind.")
 
 
 def _set_up(console: Console, emulator: Emulator, gateway: Gateway) -> str:
