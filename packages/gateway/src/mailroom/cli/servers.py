@@ -113,5 +113,33 @@ def _warn(context: Context, service: Preset) -> None:
         click.echo(f"{line}.")
 
 
+@server.command("test")
+@click.argument("name")
+@click.option("--to", "recipient", required=True, help="Who gets the test mail.")
+@click.option("--from", "sender", default="", help="As whom; without it, the server's mailbox.")
+@json_option
+@click.pass_obj
+def test(context: Context, name: str, recipient: str, sender: str, as_json: bool) -> None:
+    """Send a real mail through the server NAME now, beside its queue, and show each step. Ends with 1 if it was not taken."""
+    import asyncio
+    import json
+
+    from mailroom.wiring.testing import server_trial
+
+    async def steps() -> bool:
+        ok = True
+        async for step in server_trial(parts, name, recipient=recipient, sender=sender):
+            ok = step.ok
+            if as_json:
+                click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
+            else:
+                click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
+        return ok
+
+    with context.parts() as parts:
+        if not asyncio.run(steps()):
+            raise click.exceptions.Exit(1)
+
+
 COMMANDS: tuple[click.Command, ...] = ()
 """They belong to the group `server`."""

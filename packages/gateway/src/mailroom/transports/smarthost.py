@@ -56,7 +56,7 @@ def tls_context(route: SmarthostRoute) -> ssl.SSLContext:
 class Smarthost:
     """`password()` and `token(refused)` give the secrets when they are needed and raise VaultError.
 
-    With a token, `user` of the route or else `mailbox` signs in by XOAUTH2.
+    With a token, `user` of the route or else `mailbox` signs in by XOAUTH2. `tell(step, said, ok)` hears what the server says to each step.
     """
 
     def __init__(
@@ -73,8 +73,10 @@ class Smarthost:
         mails_per_connection: int = MAILS,
         tls: Callable[[SmarthostRoute], ssl.SSLContext] = tls_context,
         clock: Clock = lambda: datetime.now(UTC),
+        tell: Callable[[str, str, bool], None] | None = None,
     ) -> None:
         self._name = server_name
+        self._tell = tell
         self._route = route
         self._password = password
         self._token = token
@@ -195,18 +197,26 @@ class Smarthost:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(deadline, loop.time() + self._timeouts.connect.total_seconds())):
-                await smtp.connect()
+                self._told("connect", str(await smtp.connect()))
+                if self._route.security is Security.TLS:
+                    self._told("TLS", _cipher(smtp))
                 await _hello(smtp)
                 if self._route.security is Security.STARTTLS:
                     await self._start_tls(smtp)
+                    self._told("TLS", _cipher(smtp))
                 if self._user:
                     await self._sign_in(smtp, secret)
+                    self._told("sign-in", f"accepted, as {self._user}")
         except BaseException:
             smtp.close()
             raise
         if smtp.transport is None:
             raise aiosmtplib.SMTPServerDisconnected("the server closed the connection")
-        return Wire(cast(asyncio.Transport, smtp.transport), _features(smtp))
+        return Wire(cast(asyncio.Transport, smtp.transport), _features(smtp), tell=self._tell)
+
+    def _told(self, step: str, said: str) -> None:
+        if self._tell:
+            self._tell(step, said, True)
 
     async def _context(self) -> ssl.SSLContext:
         """Made anew when one of its files has changed: certificates are renewed without a restart."""
@@ -261,6 +271,12 @@ class Smarthost:
         else:
             why = f"no connection to {self._where} ({_hide(str(problem), self._user, secret)}); look at host, port and the firewall"
         return Deferred(Reply(0, shorten(why), "4.4.1"), lane=True)
+
+
+def _cipher(smtp: aiosmtplib.SMTP) -> str:
+    """Version and cipher of a TLS connection."""
+    cipher = smtp.transport.get_extra_info("cipher") if smtp.transport else None
+    return f"{cipher[1]}, {cipher[0]}; the certificate is trusted" if cipher else "encrypted"
 
 
 async def _hello(smtp: aiosmtplib.SMTP) -> None:

@@ -7,6 +7,7 @@ came before. So the dialogue can always say what the server had answered when it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailroom.transports.smtp_reply import Answer, Garbled, ReplyReader, shorten
@@ -27,8 +28,10 @@ class Features:
 class Wire(asyncio.Protocol):
     """An open connection, signed in and idle. Deadlines are times of the event loop's clock, in seconds."""
 
-    def __init__(self, transport: asyncio.Transport, features: Features) -> None:
+    def __init__(self, transport: asyncio.Transport, features: Features, *, tell: Callable[[str, str, bool], None] | None = None) -> None:
         self.features = features
+        self._tell = tell
+        self._asked: list[str] = []
         self.broken = ""
         """Why nothing more can be done with it; empty while it is well."""
         self.spoke: Answer | None = None
@@ -53,6 +56,8 @@ class Wire(asyncio.Protocol):
     async def ask(self, data: bytes, replies: int, deadline: float) -> list[Answer]:
         """Send and return the replies; fewer if the connection is over before, or a 421 ends it."""
         self._wanted, self._answers = replies, []
+        if self._tell:
+            self._asked = _names(data, replies)
         self._write(data)
         if not self.broken:
             await self._wait(deadline)
@@ -128,6 +133,8 @@ class Wire(asyncio.Protocol):
             return
         self._answers.append(answer)
         self._wanted -= 1
+        if self._tell:
+            self._tell(self._asked[len(self._answers) - 1], str(answer.reply()), answer.code < 400)
         if answer.code == 421:  # RFC 5321 3.8: the server closes now, whatever else was asked
             self._break(str(answer.reply()))
 
@@ -148,6 +155,12 @@ class Wire(asyncio.Protocol):
         self._paused = False
         if not self._wanted:
             self._wake()
+
+
+def _names(data: bytes, replies: int) -> list[str]:
+    """What is answered by each reply: the commands, or the end of a mail."""
+    commands = [line.split(b" ")[0].decode("ascii", "replace") for line in data.split(b"\r\n", replies)[:replies]]
+    return commands if len(commands) == replies and all(each.isalpha() and len(each) == 4 for each in commands) else ["content"] * replies
 
 
 def _show(rest: bytes) -> str:

@@ -104,6 +104,11 @@ class SealedVault:
                 self._tokens.pop((account, each), None)
             await asyncio.to_thread(self._keep, account, grant, resource, {})
 
+    def valid_until(self, account: str, resource: Resource = Resource.GRAPH) -> datetime | None:
+        """When the kept access token ends; None if there is none. Blocking."""
+        kept = self.open(f"account:{account}") or {}
+        return datetime.fromisoformat(kept[at]) if (at := f"{_PREFIX[resource]}expires_at") in kept else None
+
     def forget(self) -> None:
         """Objects have changed: an account may have been connected anew, with other rights. What is stored is read again."""
         self._tokens.clear()

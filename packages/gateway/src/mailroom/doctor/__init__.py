@@ -1,0 +1,1 @@
+"""Looking whether things work, step by step, for a person who watches."""
