@@ -166,7 +166,7 @@ def _mail(house: House, now: datetime) -> Iterator[Notice]:
         text = "Each says why. Send it again, or take it off this list when you have dealt with it."
         yield Notice(trouble=Trouble.HELD, tone=Tone.WARN, title=f"{counted(held)} held until a person decides", text=text)
     if failed := store.how_many(State.FAILED, accepted=now - LIFETIMES, changed=now - DAY, limit=MANY):
-        text = "They were refused for good, or their time was over. The senders have been told."
+        text = "They were refused for good, or their time was over. Send them again when the cause is gone, or take them off this list."
         yield Notice(trouble=Trouble.FAILED, tone=Tone.WARN, title=f"{counted(failed)} failed in the last day", text=text)
 
 

@@ -56,11 +56,16 @@ def way_to(context: Context, title: str) -> str:
     return next((area.path for area in context["areas"] if area.title == title and visitor and visitor.may(area.role)), "")
 
 
-def moment(at: datetime | None) -> Markup:
+def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
     """A time as `<time>`: UTC as it is sent, and the reader's own time zone as soon as the script has run."""
     if at is None:
         return Markup("")
-    return Markup('<time datetime="{}" data-local>{}</time>').format(at.isoformat(timespec="seconds"), f"{at:%Y-%m-%d %H:%M} UTC")
+    form = Markup('<time datetime="{}" data-local="{}">{}</time>')
+    return form.format(
+        at.isoformat(timespec="seconds"),
+        "seconds" if seconds else "",
+        f"{at:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{at:%Y-%m-%d %H:%M} UTC",
+    )
 
 
 def size(count: int) -> str:

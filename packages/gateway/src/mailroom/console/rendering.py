@@ -1,8 +1,8 @@
 """A mail made harmless: what people see of it without running, loading or telling anything.
 
-Four walls, of which one would do: tags and attributes that are not known are taken out (nh3), the frame is sandboxed without
-scripts and without our origin, its policy allows no address at all, and the page around it allows no frame from elsewhere, so that
-no link or refresh leads out of it.
+Four walls, of which one would do: tags and attributes that are not known are taken out (nh3), and so is where links lead; the frame
+is sandboxed without scripts and without our origin; its policy allows no address at all; and the page around it allows no frame from
+elsewhere, so that nothing leads out of it.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _STYLE = re.compile(r"<style\b[^>]*>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL
 _REMOTE = re.compile(
     r"""(?:\bsrc|\bbackground|\bposter)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?\s*(?:https?:)?//|@import""", re.IGNORECASE
 )
+_LOADS = re.compile(r"""@import[^;]*;?|url\([^)]*\)?""", re.IGNORECASE)
 _TAGS = nh3.ALLOWED_TAGS | {"center", "font", "big", "u", "address", "section", "article", "header", "footer", "main", "nav", "aside"}
 _LAYOUT = frozenset(
     {
@@ -111,7 +112,7 @@ def frame(source: ReadAt, root: Part) -> str:
     """The HTML of a mail as a document for a sandboxed frame. Raises MimeError."""
     words = texts(source, root)
     pictures = _Pictures(source, root, words.attachments)
-    styles = "\n".join(_STYLE.findall(words.html)).replace("<", "")
+    styles = _LOADS.sub("none", "\n".join(_STYLE.findall(words.html)).replace("<", ""))
     body = nh3.clean(
         words.html,
         tags=_TAGS,
@@ -119,10 +120,11 @@ def frame(source: ReadAt, root: Part) -> str:
         attributes=_attributes(),
         attribute_filter=pictures.filter,
         url_schemes={"http", "https", "mailto", "tel", "cid", "data"},
-        link_rel="noopener noreferrer nofollow",
+        link_rel=None,
     )
     own = (
-        "html{background:#fff;color:#1c2632;font:15px/1.5 system-ui,sans-serif}body{margin:12px;overflow-wrap:anywhere}img{max-width:100%}"
+        "html{background:#fff;color:#1c2632;font:15px/1.5 system-ui,sans-serif}body{margin:12px;overflow-wrap:anywhere}"
+        "img{max-width:100%}a{color:#1f5fbf;text-decoration:underline}"
     )
     return f'<!doctype html><html><head><meta charset="utf-8"><style>{own}</style><style>{styles}</style></head><body>{body}</body></html>'
 
@@ -145,6 +147,10 @@ class _Pictures:
         self._made: dict[str, str | None] = {}
 
     def filter(self, tag: str, name: str, value: str) -> str | None:
+        if name == "href" or name == "cite":
+            return None
+        if name == "style":
+            return _LOADS.sub("none", value)
         if name != "src" and name != "background":
             return value
         if value.startswith("cid:") and tag == "img":

@@ -94,6 +94,8 @@ class Moment:
     recipient: str = ""
     raw: Mapping[str, str] = field(default_factory=dict)
     """What is one click away."""
+    answered: bool = False
+    """Whether `raw` holds what the other side said."""
 
 
 _TITLES = {
@@ -137,7 +139,8 @@ def _events(story: Story) -> Iterator[Moment]:
             text=_said(event),
             tone=tone,
             recipient=_name(names, event.delivery_id, len(story.deliveries)),
-            raw={"Event": event.text} | _named(event.data),
+            raw=({"Event": event.text} if event.text != _said(event) else {}) | _named(event.data),
+            answered=event.name == "sent" or "reply" in event.data,
         )
 
 
@@ -159,6 +162,7 @@ def _attempts(story: Story) -> Iterator[Moment]:
             text=_tried(attempt),
             tone="busy" if attempt.resolution is Resolution.OPEN else "quiet",
             recipient=of,
+            answered=bool(attempt.text),
             raw={"Answer": attempt.text, "Marker": attempt.marker, "Lane": attempt.lane} | _named(attempt.facts),
         )
 

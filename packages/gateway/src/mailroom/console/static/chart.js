@@ -1,6 +1,7 @@
 // Draws the table that a chart names as stacked bars. The table is the truth; this is a picture of it.
 (() => {
   const colours = ["sent", "other", "failed", "quiet"];
+  const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   let drawn = [];
 
   function read(table) {
@@ -25,8 +26,8 @@
     const chart = new uPlot({
       width: box.clientWidth, height: 220, padding: [12, 4, 0, 0], legend: { live: true }, cursor: { y: false, drag: { x: false, y: false } },
       scales: { x: { range: (_, low, high) => [low - 2200, high + 2200] }, y: { range: (_, __, high) => [0, Math.max(4, high * 1.08)] } },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 48, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
-      series: [{ label: "Hour", value: (_, at) => (at == null ? "" : new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" }).format(at * 1000)) }, ...series.slice().reverse()],
+      axes: [{ ...axis, grid: { show: false }, space: 60, values: (_, ticks) => ticks.map((at) => hour.format(at * 1000)) }, { ...axis, size: 48, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
+      series: [{ label: "Hour", value: (_, at) => (at == null ? "" : hour.format(at * 1000)) }, ...series.slice().reverse()],
     }, [hours, ...stacked.slice().reverse()], box);
     drawn.push([box, chart]);
   }
