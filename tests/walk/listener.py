@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,6 +20,7 @@ class Told:
     status: int = 204
     calls: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
+    before_answer: Callable[[], object] = lambda: None
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
         """The id and the event of each call."""
@@ -43,9 +44,11 @@ def told(port: int = 0) -> Iterator[Told]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             heard.calls.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(heard.status)
-            self.end_headers()
-            self.wfile.write(b"heard")
+            heard.before_answer()
+            with suppress(ConnectionError):
+                self.send_response(heard.status)
+                self.end_headers()
+                self.wfile.write(b"heard")
 
         def log_message(self, *_: object) -> None:
             pass

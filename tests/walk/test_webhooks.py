@@ -8,6 +8,7 @@ import smtplib
 import subprocess
 import time
 from collections.abc import Iterator
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
@@ -71,6 +72,22 @@ def test_no_kill_loses_an_event(started: World, listener: Told) -> None:
         listener.verify(secret)
     finally:
         started.gateway.run("webhook", "remove", "shop")
+
+
+def test_what_was_being_told_when_it_died_is_told_again_with_the_same_id(hooked: tuple[World, str], listener: Told) -> None:
+    world, secret = hooked
+    ended = Event()
+    listener.before_answer = lambda: ended.wait(60)
+    number = world.submit(mail(unique("half told")))
+    assert eventually(lambda: listener.ids("accepted", number) and listener.ids("sent", number))
+    before = len(listener.calls)
+    world.gateway.kill()
+    listener.before_answer = lambda: None
+    ended.set()
+    world.gateway.start()
+    assert eventually(lambda: len(listener.calls) >= before + 2), listener.events()
+    assert len(listener.ids("accepted", number)) == len(listener.ids("sent", number)) == 1
+    listener.verify(secret)
 
 
 def test_a_target_that_is_down_is_told_when_it_is_there_again(started: World) -> None:
