@@ -207,6 +207,15 @@ def test_other_feedback_is_no_complaint() -> None:
     assert complaint("Feedback-Type: auth-failure").failures == ()
 
 
+def test_outlook_com_reports_junk_mail_in_a_form_of_its_own() -> None:
+    subject = ("From: staff@hotmail.com", "Subject: complaint about message from 192.0.2.1")
+    returned = part(b"X-HmXmrOriginalRecipient: <angry@outlook.example>\r\nMessage-ID: <1@ours>\r\n\r\n", "message/rfc822")
+    report = found(mail(multipart(returned), *subject))
+    assert [(each.address, each.action) for each in report.failures] == [("angry@outlook.example", Action.COMPLAINED)]
+    assert report.original.ids == ("<1@ours>",)
+    assert read(mail(multipart(part(b"\r\n", "message/rfc822")), *subject)) is None
+
+
 def receipt(disposition: str, words: str) -> Report:
     notification = f"Final-Recipient: rfc822;a@b.example\r\nOriginal-Message-ID: <1@ours>\r\nDisposition: {disposition}\r\n".encode()
     parts = (part(words.encode()), part(notification, "message/disposition-notification"))
@@ -332,6 +341,38 @@ def test_hostile_words_take_no_longer_than_their_length_says(piece: str) -> None
     started = time.process_time()
     told(piece * (100_000 // len(piece)))
     assert time.process_time() - started < 5
+
+
+def test_where_a_report_gives_no_diagnostic_its_words_do() -> None:
+    words = part(b"Hello.\n\nc@d.example:\n  550 other\n\na@b.example:\n\n  quota exceeded\n\n--- Below is the original message.\n")
+    group = b"Final-Recipient: rfc822;a@b.example\r\nAction: failed"
+    one, two = found(standard(words, status(group, group.replace(b"a@b", b"e@f") + b"\r\nDiagnostic-Code: smtp; 550 no"))).recipients
+    assert (one.diagnostic, two.diagnostic) == ("a@b.example: quota exceeded", "550 no")
+
+
+def test_each_of_several_has_its_own_reason() -> None:
+    report = told("<a@b.example>:\n550 5.1.1 unknown\n<c@d.example>:\n552 5.2.2 full")
+    assert report is not None
+    assert [(each.address, each.status) for each in report.recipients] == [("a@b.example", "5.1.1"), ("c@d.example", "5.2.2")]
+
+
+def test_a_report_without_boundaries_is_read_as_text() -> None:
+    report = found(mail(part(b"--x\n\n<a@b.example>: user unknown", "multipart/odd"), DAEMON, FAILURE))
+    assert [each.address for each in report.recipients] == ["a@b.example"]
+
+
+def test_gmail_names_the_mail_in_the_status() -> None:
+    raw = part(b"X-Original-Message-ID: <1@ours>\r\nReporting-MTA: x\r\n\r\nFinal-Recipient: a@b.example\r\n", "message/delivery-status")
+    assert found(standard(raw)).original.ids == ("<1@ours>",)
+
+
+def test_the_to_of_an_ndr_may_be_who_failed() -> None:
+    fields = ("From: postmaster@us.example", "To: lost@shop.example", "Subject: Undeliverable: x", "X-MS-Exchange-Message-Is-Ndr:")
+    assert failed("Your message to lost@shop.example couldn't be delivered.", *fields) == [("lost@shop.example", Action.FAILED)]
+
+
+def test_a_postmaster_may_fail_as_well() -> None:
+    assert failed("<postmaster@b.example>: user unknown") == [("postmaster@b.example", Action.FAILED)]
 
 
 def test_a_mail_without_any_text_is_no_bounce() -> None:

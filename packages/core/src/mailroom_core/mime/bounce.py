@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from mailroom_core.inbound import Action, Automatic, Head, Original, Report, ReportedRecipient, ReportKind, spelling
-from mailroom_core.mime.bounce_words import failures_in
+from mailroom_core.mime.bounce_words import failures_in, said_about
 from mailroom_core.mime.headers import Fields, addresses
 from mailroom_core.mime.html_text import html_text
 from mailroom_core.mime.incoming import head, message_ids
@@ -25,6 +25,7 @@ MOST_STATUS = 256 * 1024
 MOST_TEXT = 64 * 1024
 MOST_RECIPIENTS = 1000
 ATTEMPT_HEADER = "x-mailroom-attempt"
+_ID_FIELDS = ("Message-ID", "X-Microsoft-Original-Message-ID", "X-Original-Message-ID")
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _HEAD_TYPES = frozenset({"text/rfc822-headers", "text/rfc822-header", "message/global-headers"})
@@ -33,7 +34,7 @@ _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")  # RFC 6533 3
 _DAEMON = re.compile(
-    r"mailer-?daemon|mail-?daemon|postmaster|mdaemon|mail\.?deliver.*|microsoftexchange[0-9a-f]{16,}|bounces?|daemon", re.IGNORECASE
+    r"mailer-?daemon|mail-?daemon|post_?master|mdaemon|mail\.?deliver.*|microsoftexchange[0-9a-f]{16,}|bounces?|daemon", re.IGNORECASE
 )
 _UNDELIVERED = re.compile(
     "|".join(
@@ -59,6 +60,8 @@ def read_report(source: ReadAt, root: Part, mail: Head) -> Report | None:
         report = _receipt(source, receipt, parts)
     elif complaint := _first(parts, {"message/feedback-report"}):
         report = _complaint(source, complaint, parts)
+    elif mail.subject.startswith(_JUNK_MAIL_REPORT):
+        report = _junk_mail_report(source, parts)
     elif (status := _first(parts, _STATUS_TYPES)) and _is_from_a_system(root, mail):
         report = _standard(source, status, parts)
     elif mail.report_type == "disposition-notification":
@@ -139,10 +142,16 @@ def _standard(source: ReadAt, status: Part, parts: list[Part]) -> Report | None:
             about_mail = group
     if not recipients:
         return None
+    if not all(each.diagnostic for each in recipients):
+        words = _words(source, parts)
+        recipients = [each if each.diagnostic else replace(each, diagnostic=said_about(words, each.address)) for each in recipients]
     return Report(
         ReportKind.STANDARD,
         _each_once(recipients),
-        Original(envelope_id=(about_mail.unfolded("Original-Envelope-Id") or "").strip()[:100]),
+        Original(
+            ids=message_ids(about_mail.unfolded("X-Original-Message-ID") or ""),  # Gmail's
+            envelope_id=(about_mail.unfolded("Original-Envelope-Id") or "").strip()[:100],
+        ),
         reporting_mta=_typed(about_mail.unfolded("Reporting-MTA") or "")[:255],
     )
 
@@ -211,9 +220,7 @@ def _complaint(source: ReadAt, part: Part, parts: list[Part]) -> Report:
     kind = (fields.unfolded("Feedback-Type") or "abuse").strip().lower()
     if kind not in ("abuse", "fraud", "virus", "other", "miscategorized"):
         return Report(ReportKind.COMPLAINT, (), Original())
-    named = [
-        _address(value) for name in ("Original-Rcpt-To", "Removal-Recipient", "X-HmXmrOriginalRecipient") for value in fields.all(name)
-    ]
+    named = [_address(value) for name in ("Original-Rcpt-To", "Removal-Recipient") for value in fields.all(name)]
     if not named:
         named = list(_original(source, parts, Head()).recipients[:1]) or [""]
     who = (fields.unfolded("User-Agent") or "").strip()[:100]
@@ -223,6 +230,17 @@ def _complaint(source: ReadAt, part: Part, parts: list[Part]) -> Report:
     return Report(
         ReportKind.COMPLAINT, _each_once(recipients), Original(), reporting_mta=_typed(fields.unfolded("Reporting-MTA") or "")[:255]
     )
+
+
+_JUNK_MAIL_REPORT = "complaint about message from "
+
+
+def _junk_mail_report(source: ReadAt, parts: list[Part]) -> Report | None:
+    """Outlook.com's program of that name does not follow RFC 5965: the mail comes back, with a field that says to whom it was sent."""
+    fields = _returned_head(source, parts)
+    named = [address for _, address in fields.addresses("X-HmXmrOriginalRecipient")]
+    recipients = [ReportedRecipient(address, Action.COMPLAINED, diagnostic="abuse, reported by Outlook.com") for address in named]
+    return Report(ReportKind.COMPLAINT, _each_once(recipients), Original()) if recipients else None
 
 
 # RFC 8098
@@ -262,7 +280,8 @@ def _informal(source: ReadAt, root: Part, parts: list[Part], mail: Head) -> Repo
         if not by_system and (mail.ids or mail.automatic is not Automatic.NO):
             return None
     words = _words(source, parts)
-    own = {spelling(address) for _, address in (*mail.from_, *mail.to, *mail.reply_to)}
+    # The To of an NDR, as Graph shows it, is the recipient that failed (msgraph-sdk-java#807).
+    own = {spelling(address) for _, address in (*mail.from_, *mail.reply_to, *(() if is_ndr else mail.to))}
     found = failures_in(words, own, failed)
     if not found:
         return None
@@ -273,6 +292,8 @@ def _informal(source: ReadAt, root: Part, parts: list[Part], mail: Head) -> Repo
 def _words(source: ReadAt, parts: list[Part]) -> str:
     """The text of a report, in lines."""
     texts = [part for part in parts if part.content_type in ("text/plain", "text/html") and part.content is not None]
+    if not texts and parts[0].content is not None and parts[0].content_type.startswith("multipart/"):
+        return text_of(source, parts[0], MOST_TEXT)  # its boundaries are lost, or it names none
     plain = [part for part in texts if part.content_type == "text/plain"]
     shown = [text_of(source, part, MOST_TEXT) for part in plain[:3]]
     if not any(text.strip() for text in shown):
@@ -294,7 +315,7 @@ def _original_in_words(words: str) -> Original:
 
 def _original(source: ReadAt, parts: list[Part], mail: Head) -> Original:
     fields = _returned_head(source, parts)
-    returned = [each for name in ("Message-ID", "X-Microsoft-Original-Message-ID") for each in message_ids(fields.unfolded(name) or "")]
+    returned = [each for name in _ID_FIELDS for each in message_ids(fields.unfolded(name) or "")]
     return Original(
         ids=tuple(dict.fromkeys((*returned, *mail.ids))),
         recipients=tuple(address for _, address in fields.addresses("To")[:100]),

@@ -47,7 +47,7 @@ _FAILS = re.compile(
     |not\ (?:in\ directory|match|responding)|did\ not|no\ such|no\ (?:longer|mailbox|user|valid|matches)|doesn.?t\ (?:exist|have)
     |does\ not\ (?:exist|have)|invalid|fail(?:ed|ure|s)?\b|reject|refused|undeliver|unable|not\ able|could\ ?n.?t|could\ not|cannot
     |can.?t\ be|disabled|inactive|suspended|expired|exceed|quota|full\b|bounced|unrouteable|unroutable|denied|blocked|closed
-    |deactivated|deleted|terminated|moved|over\ ?limit|returned|problem|error|delayed|not\ yet|\b5\d\d\b|\b5\.\d\.\d
+    |deactivated|deleted|terminated|moved|over\ ?limit|returned|problem|error|delayed|not\ yet|malformed|incorrect|\b5\d\d\b|\b5\.\d\.\d
     |nicht\ (?:zugestellt|gefunden|bekannt)|unbekannt|inconnu|non\ recens|desconocido|sconosciuto|onbekend|impossib
     |не\ может|невозможно|无法""",
     re.IGNORECASE | re.VERBOSE,
@@ -71,7 +71,7 @@ _NOT_FAILED = re.compile(
 )
 _NAMES_SENDER = re.compile(r"message-?id|\bid=?\s?<|mail from:|\bfrom:?\s?<", re.IGNORECASE)
 _NOBODY = re.compile(
-    r"(mailer-?daemon|postmaster|abuse|support|help(desk)?|webmaster|hostmaster|majordomo|listserv|no-?reply)@", re.IGNORECASE
+    r"(mailer-?daemon|post_?master|abuse|support|help(desk)?|webmaster|hostmaster|majordomo|listserv|no-?reply)@", re.IGNORECASE
 )
 _MOST_LINES = 400
 _MOST_LINE = 1000
@@ -94,7 +94,15 @@ def failures_in(words: str, own: set[str], named: Sequence[str] = ()) -> list[Re
             found.setdefault(spelling(address), (address, number))
     waits = _ONLY_WAITS.search(text) is not None and not _GIVES_UP.search(text)
     action = Action.DELAYED if waits else Action.FAILED
-    return [_recipient(address, action, opening, number) for address, number in found.values()][:_MOST_RECIPIENTS]
+    others = {number for _, number in found.values()}
+    return [_recipient(address, action, opening, number, others) for address, number in found.values()][:_MOST_RECIPIENTS]
+
+
+def said_about(words: str, address: str) -> str:
+    """What a report's text says of an address that it names elsewhere, in one line."""
+    lines = [" ".join(line[:_MOST_LINE].split()) for line in words.split("\n")[:_MOST_LINES]]
+    opening = lines[: _returned(lines)]
+    return _diagnostic(opening, _line_of(opening, address), {number for number, line in enumerate(opening) if _ADDRESS.match(line)})
 
 
 def _returned(lines: list[str]) -> int:
@@ -127,11 +135,10 @@ def _addresses(lines: list[str], own: set[str]) -> Iterator[tuple[int, str, bool
             continue
         for match in _ADDRESS.finditer(line):
             address = match[1].strip(".'")
-            if spelling(address) in own or _NOBODY.match(address):
-                continue
             before = line[: match.start()]
             opens = len(before) < 60 and _OPENS.fullmatch(before) is not None and (before != "" or not _goes_on(lines, number))
-            yield number, address, expanded or opens
+            if spelling(address) not in own and (opens or not _NOBODY.match(address)):
+                yield number, address, expanded or opens
 
 
 def _goes_on(lines: list[str], number: int) -> bool:
@@ -144,21 +151,26 @@ def _line_of(lines: list[str], address: str) -> int:
     return next((number for number, line in enumerate(lines) if address.lower() in line.lower()), 0)
 
 
-def _recipient(address: str, action: Action, lines: list[str], number: int) -> ReportedRecipient:
-    diagnostic = _diagnostic(lines, number, address)
+def _recipient(address: str, action: Action, lines: list[str], number: int, others: set[int]) -> ReportedRecipient:
+    diagnostic = _diagnostic(lines, number, others)
     status = _STATUS.search(diagnostic)
     return ReportedRecipient(address, action, status[1] if status else "", diagnostic)
 
 
-def _diagnostic(lines: list[str], number: int, address: str) -> str:
-    """What is said about the address: its line and those below it to the next gap; if they say nothing, the whole opening."""
+def _diagnostic(lines: list[str], number: int, others: set[int]) -> str:
+    """What is said about the address: its line and some below it, up to the line of another one; if they say nothing, the whole opening.
+
+    A reason often stands behind a blank line, so the first gap ends it only where a code was found before.
+    """
     near: list[str] = []
-    for line in lines[number : number + 8]:
-        if near and not line:
+    for place in range(number, min(number + 12, len(lines))):
+        if place in others and place != number:
             break
-        near.append(line)
-    text = " ".join(near)
-    rest = text.replace(address, "")
+        if not lines[place] and (_CODE.search(" ".join(near)) or _STATUS.search(" ".join(near))):
+            break
+        near.append(lines[place])
+    text = " ".join(line for line in near if line)
+    rest = _ADDRESS.sub("", text)
     if not (_CODE.search(rest) or _STATUS.search(rest) or _FAILS.search(rest)):
         text = " ".join(line for line in lines if line)
     return text[:_MOST_DIAGNOSTIC]

@@ -11,7 +11,7 @@ from mailroom_core.policy.reasons import Reason
 
 Rules = tuple[tuple[Reason, tuple[str, ...]], ...]
 
-_WHO = r"(user|recipient|mailbox|account|address(ee)?|alias|name|person|local[- ]?part|destination|customer)"
+_WHO = r"(user(id| ?name)?|recipient|mailbox|account|address(ee)?|alias|person|local[- ]?part|destination|customer)"
 
 PLAIN: Rules = (
     (
@@ -20,7 +20,8 @@ PLAIN: Rules = (
             r"over ?quota", r"quota (exceeded|full|limit)",
             r"(mailbox|inbox|account|storage|box).{0,30}\b(is |over |exceed\w* |has exceeded )?.{0,12}(full|quota|too large)",
             r"exceed\w*.{0,20}quota", r"over disk quota", r"mailfolder is full", r"out of storage", r"not enough (storage|space)",
-            r"insufficient (disk|storage|space)", r"bo[iî]te pleine", r"postfach.{0,20}(voll|überfüllt)", r"buzón lleno",
+            r"insufficient (disk|storage|space)", r"mailbox.{0,30} exceeds", r"bo[iî]te pleine", r"postfach.{0,20}(voll|überfüllt)",
+            r"buzón lleno",
             r"casella piena",
         ),
     ),
@@ -46,9 +47,30 @@ PLAIN: Rules = (
         ),
     ),
     (
+        Reason.NOT_AUTHENTICATED,
+        (
+            r"\bdmarc\b", r"\bdkim\b", r"\bspf\b", r"unauthenticated (e?mail|sender)", r"not authenticated",
+            r"authentication (checks|fail)", r"sender policy framework",
+        ),
+    ),
+    (
+        Reason.REVERSE_DNS,
+        (
+            r"\bptr\b", r"reverse (dns|lookup|name)", r"\brdns\b", r"ip name lookup failed", r"unverifyable sending ip",
+            r"(cannot|can't|could not) find your (reverse )?host", r"does not (have|resolve).{0,20}reverse",
+        ),
+    ),
+    (
+        Reason.TOO_MANY_MAILS,
+        (
+            r"rate limit", r"at a rate that", r"mail too quickly", r"frequency limit", r"unexpected volume",
+            r"too many (messages|mails|connections|recipients this hour)", r"throttl", r"too fast", r"too frequent",
+        ),
+    ),
+    (
         Reason.VIRUS,
         (
-            r"\b(virus|malware|trojan|infected|phish\w*)\b",
+            r"\b(virus|malware|trojan|infected)\b", r"phishing (mail|message|attempt)",
         ),
     ),
     (
@@ -56,13 +78,6 @@ PLAIN: Rules = (
         (
             r"(attachment|file).{0,40}(not (allowed|accepted|permitted)|blocked|prohibited|refused|banned)", r"banned file",
             r"executable",
-        ),
-    ),
-    (
-        Reason.NOT_AUTHENTICATED,
-        (
-            r"\bdmarc\b", r"\bdkim\b", r"\bspf\b", r"unauthenticated (e?mail|sender)", r"not authenticated",
-            r"authentication (checks|fail)", r"sender policy framework",
         ),
     ),
     (
@@ -184,11 +199,32 @@ BY_STATUS: dict[str, Reason] = {
 
 VAGUE: Rules = (
     (
+        Reason.SENDER_REFUSED,
+        (
+            r"sender.{0,40}(reject|denied|refused|not (allowed|accepted|permitted|verified|exist))",
+            r"(not allowed|not permitted|not authori[sz]ed) to send", r"sendasdenied", r"not accepting mail from",
+            r"sender verify failed", r"(unroutable|unverified|unknown) sender", r"valid from:?", r"from: domain", r"invalid sender",
+            r"bad sender",
+        ),
+    ),
+    (
+        Reason.NO_SUCH_DOMAIN,
+        (
+            r"host or domain name not found",
+            r"\b(host|domain)( name)?( [^ ]+)? (is |was )?(not found|unknown|does not exist|not exist|invalid)",
+            r"no such (host|domain)", r"(unknown|invalid) (host|domain)", r"nxdomain", r"bad destination host",
+            r"no (mx|mail exchanger|relevant answers)", r"unrouteable mail domain", r"cannot find.{0,20}(host|domain)", r"null ?mx",
+            r"name service error", r"dns lookup failure",
+        ),
+    ),
+    (
         Reason.NO_SUCH_MAILBOX,
         (
             _WHO + r".{0,60}(unknown|not (be )?(found|known|recogni[sz]ed|listed|exist)|invalid|does ?n.?o?t exist|doesn.t (have|exist))",
-            r"(unknown|invalid|no such|no|bad|non-?existent) (local )?" + _WHO,
-            r"not our customer", r"recipnotfound", r"recipientnotfound", r"unknown or illegal alias", r"user not known",
+            r"(unknown|invalid|no such|no|bad|non-?existent) (local |final delivery )?" + _WHO + r"(?! error)\b",
+            r"\b550[ -](5\.\d\.\d )?requested action not taken: mailbox unavailable",
+            r"not our customer", r"recipnotfound", r"recipientnotfound", r"recipient address rejected: access denied",
+            r"unknown or illegal alias", r"user not known",
             r"no one by that", r"unknown user", r"addressee unknown", r"unrouteable address", r"no matches to",
             r"not a valid (mailbox|user)", r"didn.t find", r"unbekannt", r"inconnu", r"desconocid", r"sconosciut", r"onbekend",
             r"non recens",
@@ -197,7 +233,8 @@ VAGUE: Rules = (
     (
         Reason.MAILBOX_DISABLED,
         (
-            r"(account|mailbox|user|address|recipient).{0,40}(disabled|inactive|suspend\w*|discontinued|deactivat\w*|closed|terminated|expired|locked|blocked)",
+            _WHO + r".{0,40}(disabled|inactive|suspend\w*|discontinued|deactivat\w*|closed|terminated|expired|locked|blocked)",
+            r"frozen", r"disabled (recipient|user|mailbox|account|address)",
             r"no longer (active|valid|in use|available|with|employed)", r"has left",
         ),
     ),
@@ -205,14 +242,6 @@ VAGUE: Rules = (
         Reason.MAILBOX_MOVED,
         (
             r"(has )?moved to", r"new address", r"address (has )?changed",
-        ),
-    ),
-    (
-        Reason.NO_SUCH_DOMAIN,
-        (
-            r"(host|domain|name ?server).{0,60}(not found|unknown|does not exist|no such)", r"no such (host|domain)",
-            r"unknown (host|domain)", r"nxdomain", r"bad destination host", r"no (mx|mail exchanger)",
-            r"domain.{0,20}(invalid|not exist)", r"unrouteable mail domain", r"cannot find.{0,20}(host|domain)", r"null ?mx",
         ),
     ),
     (
@@ -227,14 +256,6 @@ VAGUE: Rules = (
         (
             r"(bad|invalid|illegal|malformed) (address|recipient|mailbox) ?(syntax|format)?", r"syntax error",
             r"address.{0,20}malformed",
-        ),
-    ),
-    (
-        Reason.SENDER_REFUSED,
-        (
-            r"sender.{0,40}(reject|denied|refused|not (allowed|accepted|permitted|verified|exist))",
-            r"(not allowed|not permitted|not authori[sz]ed) to send", r"sendasdenied", r"not accepting mail from",
-            r"sender verify failed", r"invalid sender", r"bad sender",
         ),
     ),
     (
@@ -267,7 +288,8 @@ VAGUE: Rules = (
         (
             r"connect(ion)?.{0,60}(timed? ?out|refused|reset|failed|lost|dropped|unreachable)", r"no route to host",
             r"not (reachable|responding)", r"could not (connect|be reached)", r"unable to connect", r"mail exchanger failed",
-            r"host.{0,40}(down|unreachable)", r"network", r"lost connection", r"did not respond",
+            r"host.{0,40}(down|unreachable)", r"network (is )?(unreachable|error|problem)", r"lost connection", r"did not respond",
+            r"did not accept our requests to connect",
         ),
     ),
     (
@@ -283,14 +305,14 @@ VAGUE: Rules = (
         (
             r"command died", r"i/o error", r"internal (server )?error", r"configuration (error|problem)", r"server error",
             r"system (error|failure)", r"undefined value", r"command (output|fail\w*)", r"out of memory", r"resources",
-            r"service (is )?(temporarily )?(not available|unavailable)", r"temporar(y|ily)", r"transient",
+            r"service (is )?((temporarily|currently) )?(not available|unavailable)", r"temporar(y|ily)", r"transient",
             r"error while being processed",
         ),
     ),
     (
         Reason.RECIPIENT_REFUSES,
         (
-            r"recipient.{0,30}(refuse|reject|denied)", r"refused by (the )?recipient", r"blocked by (the )?recipient",
+            r"recipient (has )?(refused|rejected|blocked)", r"refused by (the )?recipient", r"blocked by (the )?recipient",
         ),
     ),
     (
@@ -306,5 +328,15 @@ VAGUE: Rules = (
 VAGUE_STATUS = frozenset({"0.0", "1.0", "2.0", "3.0", "4.0", "5.0", "6.0", "7.0", "7.1", "4.1"})
 """Codes that servers use for anything."""
 
-BY_CODE = {"50": Reason.MAILBOX_BUSY, "51": Reason.RELAY_DENIED, "52": Reason.MAILBOX_FULL, "53": Reason.BAD_ADDRESS, "54": Reason.POLICY}
-"""The last two digits of an SMTP reply code (RFC 5321 4.2.2), when nothing else is known."""
+BY_CODE = {
+    "421": Reason.SERVER_TROUBLE,
+    "450": Reason.MAILBOX_BUSY,
+    "451": Reason.SERVER_TROUBLE,
+    "452": Reason.SERVER_TROUBLE,
+    "550": Reason.POLICY,
+    "551": Reason.RELAY_DENIED,
+    "552": Reason.MAILBOX_FULL,
+    "553": Reason.POLICY,
+    "554": Reason.POLICY,
+}
+"""An SMTP reply code (RFC 5321 4.2.2), when nothing else is known: too little to call an address dead."""

@@ -28,7 +28,7 @@ class Judgement:
 _PLAIN = tuple((re.compile("|".join(patterns), re.IGNORECASE), reason) for reason, patterns in PLAIN)
 _VAGUE = tuple((re.compile("|".join(patterns), re.IGNORECASE), reason) for reason, patterns in VAGUE)
 _STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
-_CODE = re.compile(r"(?<![\d.])([45])(\d)(\d)(?=[- :;])")
+_CODE = re.compile(r"(?<![\d.])([45]\d\d)(?=[- :;])")
 _MOST = 600
 
 
@@ -65,7 +65,7 @@ def _reason(said: str, statuses: Sequence[tuple[str, str]]) -> Reason:
         if detail.startswith("7."):
             return Reason.POLICY
     code = _CODE.search(said)
-    return BY_CODE.get(code[2] + code[3], Reason.UNKNOWN) if code else Reason.UNKNOWN
+    return BY_CODE.get(code[1], Reason.UNKNOWN) if code else Reason.UNKNOWN
 
 
 _PASSING = frozenset(
@@ -80,7 +80,7 @@ def _is_permanent(reason: Reason, statuses: Sequence[tuple[str, str]], said: str
     if statuses:
         return statuses[0][0] == "5"
     code = _CODE.search(said)
-    return code[1] == "5" if code else reason not in _PASSING
+    return code[1].startswith("5") if code else reason not in _PASSING
 
 
 # Suppression

@@ -61,6 +61,7 @@ class Reason(Enum):
         Blame.WAY,
     )
     SENDER_BLOCKED = Meaning("your mail server, or your domain, is on a block list", _ADMIN, Blame.SENDER)
+    REVERSE_DNS = Meaning("your mail server has no proper name in the DNS (reverse lookup)", _ADMIN, Blame.SENDER)
     NOT_AUTHENTICATED = Meaning("your domain could not be verified (SPF, DKIM, DMARC)", _ADMIN, Blame.SENDER)
     SENDER_REFUSED = Meaning("the address that you send from is not accepted", _ADMIN, Blame.SENDER)
     POLICY = Meaning("a rule of the recipient's company refused the mail", _ASK, Blame.SENDER)
