@@ -49,12 +49,19 @@ def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", p
         if secret is not None:
             kept[name] = secret
 
-    known: Any = {"users": store.users, "open_secret": kept.get, "keyed": keyed, "clock": clock, "passwords": passwords, "record": Record()}
+    known: Any = {
+        "users": store.users,
+        "open_secret": kept.get,
+        "keyed": keyed,
+        "clock": clock,
+        "passwords": passwords,
+        "record": Record(store.audit),
+    }
     return Door(
         reception=Reception(**known, idle=timedelta(hours=8), absolute=timedelta(days=7)),
         staff=Staff(**known, seal=seal),
         provider=provider,
-        admission=Admission(Rules(**rules), store.users, Record()) if provider else None,
+        admission=Admission(Rules(**rules), store.users, Record(store.audit)) if provider else None,
         provider_name="Contoso",
         public_url=url,
     )

@@ -15,13 +15,13 @@ RESTORED = (
 """Only a person knows what has left since."""
 
 
-def free_after_sign_in(store: Store, concerned: Callable[[LaneName], bool]) -> tuple[int, list[LaneStatus]]:
+def free_after_sign_in(store: Store, concerned: Callable[[LaneName], bool], *, by: str = "") -> tuple[int, list[LaneStatus]]:
     """Free the lanes that waited for a sign-in; how many mails go on, and which of the lanes stay held. Blocking."""
     held = [lane for lane in store.lanes() if lane.held and concerned(lane.name)]
     staying = [lane for lane in held if lane.held == RESTORED]
     going = [lane for lane in held if lane not in staying]
     for lane in going:
-        store.free_lane(lane.name)
+        store.free_lane(lane.name, by=by)
     return sum(lane.waiting for lane in going), staying
 
 

@@ -362,7 +362,8 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long what is done stays: its bytes, then its story."""
+    """How long what is done stays: its bytes, then its story; and who has changed what."""
 
     raw: timedelta = timedelta(days=7)
     rows: timedelta = timedelta(days=90)
+    audit: timedelta = timedelta(days=365)

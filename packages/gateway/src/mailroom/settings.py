@@ -174,6 +174,7 @@ class QueueSettings(_Section):
     """Waits before each look at an unanswered attempt; empty: 12 minutes in eight looks."""
     keep_raw: Span = timedelta(days=7)
     keep_rows: Span = timedelta(days=90)
+    keep_audit: Span = timedelta(days=365)
     time_scale: float = Field(default=1.0, gt=0)
     """For measuring with an emulator whose limits pass so many times faster; anything but 1 breaks Microsoft's limits."""
 

@@ -83,8 +83,8 @@ class Selection(BaseModel):
             account=self.account,
             lane=self.lane,
             tag=self.tag,
-            since=_within(self.since),
-            until=_within(self.until),
+            since=within(self.since),
+            until=within(self.until),
         )
 
 
@@ -105,7 +105,7 @@ class Order(BaseModel):
     """Needed when nothing narrows the selection."""
 
 
-def _within(at: datetime | None) -> datetime | None:
+def within(at: datetime | None) -> datetime | None:
     """No mail is older or younger; ids know no other times."""
     return None if at is None else min(max(at, _EARLIEST), _LATEST)
 
@@ -190,7 +190,7 @@ def _change(office: Office, token: Token, query: ports.Query, what: What) -> sha
     until = time.monotonic() + _PATIENCE
     total, step = 0, _STEP
     while step == _STEP and time.monotonic() < until:
-        step = office.store.act(query, ACTIONS[what], by=f"token {token.name}", limit=_STEP)
+        step = office.store.act(query, ACTIONS[what], by=f"token:{token.name}", limit=_STEP)
         total += step
     if total:
         office.notify()

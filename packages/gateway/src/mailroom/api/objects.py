@@ -126,7 +126,7 @@ def _everything(directory: Directory) -> dict[tuple[str, str], Object]:
 
 
 def _apply(office: Office, token: Token, put: list[Object], remove: list[tuple[str, str]]) -> None:
-    office.store.apply(put, remove, by=f"token {token.name}")
+    office.store.apply(put, remove, by=f"token:{token.name}")
     office.look()
 
 
@@ -202,7 +202,9 @@ def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: P
         raise Problem(422, f"{name!r} is no smarthost with a user; PUT one first")
     office.seal(f"server:{name}", {"password": given.password})
     _apply(office, token, [server], [])  # so that the running gateway signs in anew
-    free_after_sign_in(office.store, lambda lane: lane == f"smarthost:{name}")
+    by = f"token:{token.name}"
+    office.store.audit(by=by, what="new password", kind="server", name=name)
+    free_after_sign_in(office.store, lambda lane: lane == f"smarthost:{name}", by=by)
     office.notify()
 
 

@@ -130,7 +130,7 @@ def new_secret(token: MayWriteObjects, office: TheOffice, name: Name) -> Secret:
     """A new secret. The one of before stays good for a day, so that the target can be changed in peace."""
     webhook = _known(office, name)
     had = office.webhooks.has_secret(webhook)
-    secret = office.webhooks.rotate(webhook, by=f"token {token.name}")
+    secret = office.webhooks.rotate(webhook, by=f"token:{token.name}")
     return Secret(secret=secret, former_until=office.clock() + BOTH if had else None)
 
 

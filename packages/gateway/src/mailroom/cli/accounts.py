@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, counted
+from mailroom.cli.context import Context, by, counted
 
 if TYPE_CHECKING:
     from mailroom.wiring.connecting import Connected
@@ -104,7 +104,11 @@ def connect(
         with_secret = with_secret or (account.provider is Provider.GOOGLE and account.client_id != known.client_id)
         proof = _proof(with_secret, certificate, other_app=account.client_id != known.client_id)
         signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
-        _tell(parts, asyncio.run(connecting.connected(parts, account, signed, proof, with_server=with_server)), with_server=with_server)
+        _tell(
+            parts,
+            asyncio.run(connecting.connected(parts, account, signed, proof, with_server=with_server, by=by())),
+            with_server=with_server,
+        )
 
 
 def _proof(with_secret: bool, certificate: Path | None, *, other_app: bool) -> dict[str, str] | None:

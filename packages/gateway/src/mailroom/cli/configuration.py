@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, json_option, show
+from mailroom.cli.context import Context, by, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.objects import Application, OutgoingServer
@@ -62,7 +62,7 @@ def add_app(
             kind="bulk" if bulk else "transactional",
         )
         if no_password:
-            parts.store.apply([made], [], by="command line")
+            parts.store.apply([made], [], by=by())
             click.echo(_who_may(made))
         else:
             _give_password(parts, made)
@@ -98,7 +98,7 @@ def _give_password(parts: Parts, application: Application) -> None:
     from mailroom.wiring.parts import credential_key
 
     password = credentials.generate()
-    parts.store.apply([replace(application, key=credentials.digest(credential_key(parts), password))], [], by="command line")
+    parts.store.apply([replace(application, key=credentials.digest(credential_key(parts), password))], [], by=by())
     listener = parts.settings.listener[0]
     click.echo(f"Server {listener.host}, port {listener.port}, {listener.tls}\nUser     {application.name}\nPassword {password}")
     click.echo("The password is shown this once; only its hash is kept.", err=True)
@@ -201,8 +201,9 @@ def change_password(context: Context, name: str) -> None:
         if known is None or not isinstance(known.route, SmarthostRoute) or not known.route.user:
             raise click.ClickException(f"there is no smarthost {name!r} with a user; see: mailroom server list")
         parts.vault.seal(f"server:{name}", {"password": ask_password(known.route.user, known.route.host)})
-        parts.store.apply([known], [], by="command line")  # so that the running gateway signs in anew
-        _, staying = free_after_sign_in(parts.store, lambda lane: lane == f"smarthost:{name}")
+        parts.store.apply([known], [], by=by())  # so that the running gateway signs in anew
+        parts.store.audit(by=by(), what="new password", kind="server", name=name)
+        _, staying = free_after_sign_in(parts.store, lambda lane: lane == f"smarthost:{name}", by=by())
     click.echo(f"The password of {known.route.user} is kept; " + (staying[0].held if staying else "mail that waited for it goes on."))
 
 
@@ -227,7 +228,7 @@ def add_server(context: Context, made: OutgoingServer, *, password: str = "") ->
             raise click.ClickException(mistakes[0])
         if password:
             parts.vault.seal(f"server:{made.name}", {"password": password})
-        parts.store.apply([made], [], by="command line")
+        parts.store.apply([made], [], by=by())
     click.echo(f"{made.name} is there. Try it with: mailroom send --from you@your.domain --to somebody@else.where")
 
 
@@ -271,7 +272,7 @@ def _remove(context: Context, kind: str, name: str) -> None:
         known = parts.directory().servers if kind == "server" else parts.directory().applications
         if name not in known:
             raise click.ClickException(f"there is no {kind} {name!r}")
-        parts.store.apply([], [(kind, name)], by="command line")
+        parts.store.apply([], [(kind, name)], by=by())
     click.echo(f"{name} is gone.")
 
 
@@ -303,7 +304,7 @@ def add_suppression(context: Context, address: str, reason: str) -> None:
     if not is_deliverable(address):
         raise click.ClickException(f"{address!r} is no address")
     with context.parts() as parts:
-        parts.store.apply([Suppression(address=normalize(address), reason=reason)], [], by="command line")
+        parts.store.apply([Suppression(address=normalize(address), reason=reason)], [], by=by())
     click.echo(f"{normalize(address)} gets nothing more.")
 
 
@@ -317,7 +318,7 @@ def remove_suppression(context: Context, address: str) -> None:
     with context.parts() as parts:
         if not parts.store.suppressed([normalize(address)]):
             raise click.ClickException(f"{address} is not suppressed")
-        parts.store.apply([], [("suppression", normalize(address))], by="command line")
+        parts.store.apply([], [("suppression", normalize(address))], by=by())
     click.echo(f"{normalize(address)} gets mail again.")
 
 
@@ -334,7 +335,7 @@ def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
         wanted = objectfile.read(file, parts.directory())
         changes, put, remove = objectfile.plan(parts.directory(), wanted)
         if changes and not dry_run:
-            parts.store.apply(put, remove, by=f"apply {file.name}")
+            parts.store.apply(put, remove, by=by())
         unsigned = [] if dry_run else _without_secret(parts)
     rows: list[dict[str, object]] = [{"what": c.what, "kind": c.kind, "name": c.name, "fields": c.fields} for c in changes]
     show(rows, as_json=as_json, empty="Nothing to change.")

@@ -64,6 +64,17 @@ class Context:
             parts.close()
 
 
+def by() -> str:
+    """Who has called this command, for the audit log."""
+    import os
+    import pwd
+
+    try:
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"cli:{os.getuid()}"
+
+
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="For a program: JSON instead of a table.")(command)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from mailroom.cli.context import Context, counted, json_option, show
+from mailroom.cli.context import Context, by, counted, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.ports import Found, Query, Story
@@ -72,7 +72,7 @@ def _action(name: str, help_text: str) -> click.Command:
             raise click.ClickException("this would touch all mail: narrow it with TEXT, --id or --state, or say --all")
         total = 0
         with context.parts() as parts:
-            while changed := parts.store.act(_query(text, state, message), Action(name), by="command line"):
+            while changed := parts.store.act(_query(text, state, message), Action(name), by=by()):
                 total += changed
                 click.echo(f"\r{total} ...", nl=False, err=True)
                 if changed < 1000:
@@ -106,7 +106,7 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
             raise click.ClickException(f"there is no lane {', '.join(unknown)}; see: mailroom status")
         wanted = [lane.name for lane in known.values() if lane.held and (everything or lane.name in lanes)]
         for name in wanted:
-            parts.store.free_lane(name)
+            parts.store.free_lane(name, by=by())
     click.echo(f"{counted(len(wanted), 'lane goes', 'lanes go')} on.")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, json_option, show
+from mailroom.cli.context import Context, by, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.objects import Directory, Scope
@@ -40,7 +40,7 @@ def add_token(context: Context, name: str, scopes: tuple[str, ...], application:
         secret = credentials.TOKEN + credentials.generate()
         key = credentials.digest(credential_key(parts), secret)
         made = Token(name=name, key=key, scopes=wanted, application=application, expires_at=ends, per_minute=per_minute)
-        parts.store.apply([made], [], by="command line")
+        parts.store.apply([made], [], by=by())
     click.echo(secret)
     click.echo("The token is shown this once; only its hash is kept. Send it as `Authorization: Bearer ...`.", err=True)
 
@@ -104,7 +104,7 @@ def remove_token(context: Context, name: str) -> None:
     with context.parts() as parts:
         if name not in parts.directory().tokens:
             raise click.ClickException(f"there is no token {name!r}; see: mailroom token list")
-        parts.store.apply([], [("token", name)], by="command line")
+        parts.store.apply([], [("token", name)], by=by())
     click.echo(f"{name} is gone.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, counted, json_option, show
+from mailroom.cli.context import Context, by, counted, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.signin.staff import Staff
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mailroom.wiring.parts import Parts
 
 ROLES = ("viewer", "operator", "admin")
-BY = "command line"
 
 
 @click.group()
@@ -49,7 +48,7 @@ def add_user(context: Context, name: str, role: str) -> None:
     from mailroom.objects import Role
 
     with _staff(context) as (parts, staff):
-        _show_link(parts, staff.invite(name, Role(role), by=BY), "7 days")
+        _show_link(parts, staff.invite(name, Role(role), by=by()), "7 days")
 
 
 @user.command("list")
@@ -86,7 +85,7 @@ def set_role(context: Context, name: str, role: str) -> None:
     from mailroom.objects import Role
 
     with _staff(context) as (_, staff):
-        staff.set_role(name, Role(role), by=BY)
+        staff.set_role(name, Role(role), by=by())
     click.echo(f"{name} is {role} now.")
 
 
@@ -96,7 +95,7 @@ def set_role(context: Context, name: str, role: str) -> None:
 def remove_user(context: Context, name: str) -> None:
     """Remove a person. Their sessions end at once."""
     with _staff(context) as (_, staff):
-        staff.remove(name, by=BY)
+        staff.remove(name, by=by())
     click.echo(f"{name} is gone.")
 
 
@@ -107,7 +106,7 @@ def remove_user(context: Context, name: str) -> None:
 def reset_user(context: Context, name: str, second_factor: bool) -> None:
     """Show a link for another password. The one of before stays until the link is used."""
     with _staff(context) as (parts, staff):
-        _show_link(parts, staff.reset(name, by=BY, second_factor=second_factor), "24 hours")
+        _show_link(parts, staff.reset(name, by=by(), second_factor=second_factor), "24 hours")
 
 
 @user.command("sessions")
@@ -121,7 +120,7 @@ def sessions_of(context: Context, name: str, end: bool, as_json: bool) -> None:
         raise click.ClickException("say whose sessions are to end: mailroom user sessions NAME --end")
     with _staff(context) as (parts, staff):
         if end:
-            ended = staff.end_sessions(name, by=BY)
+            ended = staff.end_sessions(name, by=by())
             click.echo(f"{counted(ended, 'session has', 'sessions have')} ended.")
             return
         signin = parts.settings.signin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, counted, json_option, show
+from mailroom.cli.context import Context, by, counted, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.notices import Notice
@@ -39,7 +39,7 @@ def add_webhook(context: Context, name: str, url: str, events: tuple[str, ...], 
             raise click.ClickException(f"there is a webhook {name!r} already; remove it first, or take another name")
         desk = webhook_desk(parts)
         made = desk.read(name, table)
-        secret = desk.rotate(made, by="command line")
+        secret = desk.rotate(made, by=by())
     click.echo(secret)
     click.echo("The secret is shown this once. Give it to the target, which checks the calls with it (standardwebhooks.com).", err=True)
     click.echo(f"Try it with: mailroom webhook test {name}", err=True)
@@ -53,7 +53,7 @@ def rotate_webhook(context: Context, name: str) -> None:
     from mailroom.wiring.parts import webhook_desk
 
     with context.parts() as parts:
-        secret = webhook_desk(parts).rotate(_known(parts, name), by="command line")
+        secret = webhook_desk(parts).rotate(_known(parts, name), by=by())
     click.echo(secret)
     click.echo("The secret is shown this once. The one of before is good for another 24 hours.", err=True)
 
@@ -108,7 +108,7 @@ def remove_webhook(context: Context, name: str) -> None:
     """It is told nothing more; what waits for it, its log and its secret are dropped."""
     with context.parts() as parts:
         _known(parts, name)
-        parts.store.apply([], [("webhook", name)], by="command line")
+        parts.store.apply([], [("webhook", name)], by=by())
     click.echo(f"{name} is gone.")
 
 

@@ -91,7 +91,7 @@ def act(
 
 
 def _act(house: House, query: Query, action: Action, who: Visitor) -> int:
-    changed = house.store.act(query, action, by=who.name)
+    changed = house.store.act(query, action, by=who.by)
     if changed:
         house.notify()
     return changed

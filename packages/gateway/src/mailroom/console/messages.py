@@ -140,7 +140,7 @@ def step(
     if search.mistakes:
         raise HTTPException(422, " ".join(search.mistakes))
     since = _moment(began) or house.clock()
-    changed = house.store.act(replace(_meant(search.query, deed), unchanged_since=since), deed.action, by=who.name, limit=STEP)
+    changed = house.store.act(replace(_meant(search.query, deed), unchanged_since=since), deed.action, by=who.by, limit=STEP)
     if changed:
         house.notify()
     values = {"search": search, "deed": deed, "began": since.isoformat(), "done": done + changed, "going": changed == STEP}

@@ -32,6 +32,11 @@ class Visitor:
     """Belongs into every form, as the field `csrf`, or into the header `X-CSRF-Token`."""
     present: Present = field(repr=False)
 
+    @property
+    def by(self) -> str:
+        """For the audit log."""
+        return f"user:{self.name}"
+
     def may(self, role: Role) -> bool:
         return self.role.covers(role)
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from mailroom.audit import Change, Wanted
 from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
@@ -68,8 +69,8 @@ class Store(Protocol):
         With an account, or a server that signs in by itself, webhooks are told that it needs a person, unless the lane is held already.
         """
 
-    def free_lane(self, lane: LaneName) -> None:
-        """Lift the hold; the lifetime of what waits grows by the time that the lane was held."""
+    def free_lane(self, lane: LaneName, *, by: str = "") -> None:
+        """Lift the hold; if somebody did it, the audit log tells. The lifetime of what waits grows by the time that the lane was held."""
 
     def defer_lane(self, lane: LaneName, epoch: int, until: datetime) -> None:
         """Nothing of it is due before `until` (the provider said so), or a longer pause wished before; survives a restart."""
@@ -185,6 +186,19 @@ class Store(Protocol):
         """A lock between processes and machines, for example `token:<account>`."""
 
     def unlease(self, name: str, owner: str) -> None: ...
+
+    # -- the audit log
+    def audit(self, *, by: str, what: str, kind: str, name: str, before: str = "", after: str = "") -> None:
+        """Write down what somebody has changed, in a transaction of its own; `apply`, `act` and `free_lane` do it in theirs.
+
+        `by` is `cli:<user>`, `token:<name>` or `user:<name>`; of anything else nothing is written. No secret may be in any of it.
+        """
+
+    def audited(self, wanted: Wanted, *, limit: int, after: str = "") -> tuple[list[Change], str]:
+        """Newest first, and the cursor of the next page (empty at the end)."""
+
+    def forget_audit(self, before: datetime, *, limit: int) -> bool:
+        """Drop up to `limit` changes of before then; whether there were any."""
 
     # -- the store itself
     def node(self) -> int:

@@ -93,6 +93,8 @@ def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> N
         more, names = store.forget(raw_before=now - retention.raw, rows_before=now - retention.rows, limit=AT_ONCE)
         for name in names:
             blobs.drop(name)
+    while store.forget_audit(now - retention.audit, limit=AT_ONCE):
+        pass
 
 
 def check_owner(mark: Path, database: str) -> None:

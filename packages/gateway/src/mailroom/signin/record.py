@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
+from mailroom.audit import is_somebody
 from mailroom.observe import events
+
+
+class Audit(Protocol):
+    """`Store.audit`."""
+
+    def __call__(self, *, by: str, what: str, kind: str, name: str) -> None: ...
 
 
 class Record:
     """Blocking."""
 
+    def __init__(self, audit: Audit) -> None:
+        self._audit = audit
+
     def signed_in(self, user: str, address: str) -> None:
         events.signed_in(user, address)
+        self._audit(by=f"user:{user}", what="sign in", kind="user", name=user)
 
     def sign_in_failed(self, user: str, address: str, why: str) -> None:
         """`user` is empty if there is none of that name."""
@@ -17,7 +30,9 @@ class Record:
 
     def session_ended(self, user: str, *, by: str) -> None:
         events.session_ended(user, by)
+        self._audit(by=by if is_somebody(by) else f"user:{by}", what="end session", kind="user", name=user)
 
     def changed(self, user: str, what: str, *, by: str) -> None:
         """`what` completes a sentence: `role: viewer -> admin`."""
         events.user_changed(user, by, what)
+        self._audit(by=by if is_somebody(by) else f"user:{by}", what=what, kind="user", name=user)

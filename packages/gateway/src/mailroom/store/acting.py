@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import islice
 
+from mailroom.audit import told
 from mailroom.ports import Action, Query
 from mailroom.store.accepting import EVENTS
 from mailroom.store.attempts import drop_attempts
+from mailroom.store.auditing import audit
 from mailroom.store.database import Tx
 from mailroom.store.looking import search
 from mailroom.store.values import dump_map
-from mailroom_core.model import State
+from mailroom_core.model import State, show_id
 
 _TAKES = {
     Action.RETRY: {State.FAILED, State.HELD, State.BOUNCED},
@@ -67,11 +69,23 @@ def act(tx: Tx, numbers: Sequence[int], query: Query, action: Action, by: str) -
     for number, message, _, expiry, lifetime, lane_now in rows:
         fresh = lane_now + lifetime if waits and expiry <= lane_now else expiry
         changes.append((target.value, tx.now if waits else None, fresh, tx.now, number))
-        events.append((message, number, tx.now, name, f"{text} {by}", dump_map({"by": by})))
+        events.append((message, number, tx.now, name, f"{text} {told(by)}", dump_map({"by": by})))
     tx.many(CHANGE, changes)
     drop_attempts(tx, {row[2] for row in rows if row[2] is not None})
     tx.many(EVENTS, events)
+    if rows:
+        count = f"{len(rows)} {'delivery' if len(rows) == 1 else 'deliveries'}"
+        audit(tx, by=by, what=action.value, kind="mail", name=told_query(query), after=count)
     return len(rows)
+
+
+def told_query(query: Query) -> str:
+    """A selection of mail in short: one mail's id, or what it was selected by."""
+    if query.message_id is not None:
+        return show_id(query.message_id)
+    given = {field.name: getattr(query, field.name) for field in fields(query)}
+    given["states"] = ", ".join(sorted(state.value for state in query.states))
+    return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in given.items() if value) or "all mail"
 
 
 def _may(tx: Tx, action: Action) -> tuple[str, list[object]]:

@@ -27,6 +27,7 @@ from mailroom.objects import (
     object_kind,
 )
 from mailroom.store import following
+from mailroom.store.auditing import audit, audit_object
 from mailroom.store.database import Tx
 from mailroom_core.errors import StoreError
 from mailroom_core.policy.addresses import normalize
@@ -42,6 +43,8 @@ PUT = """INSERT INTO objects (kind, name, body, changed_at, changed_by) VALUES (
 PUT_SUPPRESSION = """INSERT INTO suppressions (address, reason, source, changed_at, changed_by) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (address) DO UPDATE SET reason = excluded.reason, source = excluded.source, changed_at = excluded.changed_at,
     changed_by = excluded.changed_by"""
+OBJECT = "SELECT body FROM objects WHERE kind = ? AND name = ?"
+SUPPRESSION = "SELECT reason FROM suppressions WHERE address = ?"
 REMOVE = "DELETE FROM objects WHERE kind = ? AND name = ?"
 REMOVE_SUPPRESSION = "DELETE FROM suppressions WHERE address = ?"
 
@@ -74,19 +77,42 @@ def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: 
     """See `Store.apply`. Removes first, so that a name may pass from one object to another."""
     for kind, name in remove:
         if kind == "suppression":
-            tx.run(REMOVE_SUPPRESSION, normalize(name))
-        else:
+            _unsuppress(tx, normalize(name), by)
+        elif (old := _document(tx, kind, name)) is not None:
             tx.run(REMOVE, kind, name)
+            audit_object(tx, by=by, kind=kind, name=name, before=old, after=None)
     for thing in put:
         if isinstance(thing, Suppression):
-            tx.run(PUT_SUPPRESSION, normalize(thing.address), thing.reason, thing.source, tx.now, by)
+            _suppress(tx, thing, by)
         else:
-            tx.run(PUT, object_kind(thing), thing.name, dump(thing), tx.now, by)
+            kind, new = object_kind(thing), dump(thing)
+            audit_object(tx, by=by, kind=kind, name=thing.name, before=_document(tx, kind, thing.name), after=new)
+            tx.run(PUT, kind, thing.name, new, tx.now, by)
     tx.run(NEW_VERSION)
     gone = [name for kind, name in remove if kind == "webhook"]
     if gone or any(isinstance(thing, Webhook) for thing in put):
         following.follow(tx, [name for name in gone if name not in {t.name for t in put if isinstance(t, Webhook)}])
     return directory_version(tx)
+
+
+def _document(tx: Tx, kind: str, name: str) -> str | None:
+    row = tx.one(OBJECT, kind, name)
+    return None if row is None else str(row[0])
+
+
+def _suppress(tx: Tx, thing: Suppression, by: str) -> None:
+    address = normalize(thing.address)
+    old = tx.one(SUPPRESSION, address)
+    tx.run(PUT_SUPPRESSION, address, thing.reason, thing.source, tx.now, by)
+    what, before = ("add", "") if old is None else ("change", old[0])
+    audit(tx, by=by, what=what, kind="suppression", name=address, before=before, after=thing.reason)
+
+
+def _unsuppress(tx: Tx, address: str, by: str) -> None:
+    old = tx.one(SUPPRESSION, address)
+    if old is not None:
+        tx.run(REMOVE_SUPPRESSION, address)
+        audit(tx, by=by, what="remove", kind="suppression", name=address, before=old[0])
 
 
 def dump(thing: Object) -> str:

@@ -40,6 +40,7 @@ THEIRS = """ AND EXISTS (SELECT 1 FROM lanes l WHERE l.name = attempts.lane AND 
 HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
 HELD = "SELECT 1 FROM lanes WHERE name = ? AND held_at IS NOT NULL"
+HELD = "SELECT held FROM lanes WHERE name = ? AND held_at IS NOT NULL {update}"
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
 STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT_MAIL} FROM lanes l ORDER BY l.name"  # noqa: S608  # ours
@@ -97,8 +98,11 @@ def hold_lane(tx: Tx, lane: LaneName, reason: str, account: str) -> None:
     tx.run(HOLD, lane, reason, tx.now)
 
 
-def free_lane(tx: Tx, lane: LaneName) -> None:
+def free_lane(tx: Tx, lane: LaneName) -> str:
+    """See `Store.free_lane`. Why it was held; empty if it was not."""
+    row = tx.one(HELD, lane)
     tx.run(FREE, tx.now, lane)
+    return "" if row is None else str(row[0])
 
 
 def defer_lane(tx: Tx, lane: LaneName, epoch: int, until: datetime) -> None:

@@ -17,6 +17,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     6: schema.FURTHER,
     7: schema.SEARCH,
     8: schema.SUBSCRIPTIONS,
+    9: schema.AUDIT,
 }
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 

@@ -264,3 +264,18 @@ SUBSCRIPTIONS = (
     "ALTER TABLE sources ADD COLUMN subscription TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE sources ADD COLUMN subscribed_until BIGINT",
 )
+
+AUDIT = (
+    """CREATE TABLE audit (
+        id {serial},
+        at BIGINT NOT NULL,
+        changed_by TEXT NOT NULL,
+        what TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL
+    )""",
+    "CREATE INDEX audit_at ON audit (at)",
+    "CREATE INDEX audit_thing ON audit (kind, name, id)",
+)

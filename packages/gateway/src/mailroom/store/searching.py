@@ -1,7 +1,7 @@
 """The search index: which deliveries hold a part of a word, have a Message-ID or a tag, or belong to an application, lane or account.
 
 An index of our own, in plain tables, so that it is the same over both databases (docs/decisions/0013-the-search-index.md). Deliveries
-are indexed in **parts** of 4,096. A part knows for each **key** at which of its positions the key occurs: a trigram of the recipient,
+are indexed in **parts** of 2,048. A part knows for each **key** at which of its positions the key occurs: a trigram of the recipient,
 the sender or the subject, in folded case, or the hash of a whole value. A delivery that has all keys of a query is a candidate, and
 whoever asked looks at the delivery itself.
 
@@ -23,13 +23,13 @@ from struct import pack, unpack
 from mailroom.ports import Query
 from mailroom.store.database import Row, Tx
 
-PART = 4096
+PART = 2048
 """Deliveries in a part. The last ones, fewer than that, are looked at one by one."""
 BITS = PART // 8
 """Bytes of a posting with one bit for each position; what is rarer is a list of positions, of two bytes each, and shorter."""
 SPARSE = PART // 8
 """A part with no more than these left is taken apart, and they wait for another one."""
-MOST_PARTS = 64
+MOST_PARTS = 128
 """Parts that are asked at once."""
 PAGE = 500
 
@@ -136,7 +136,7 @@ def next_part(tx: Tx) -> Sequence[Row]:
 
 
 def build(rows: Sequence[Row]) -> Part:
-    """Takes a tenth of a second, outside of any transaction."""
+    """Takes a twentieth of a second, outside of any transaction."""
     places: dict[int, list[int]] = {}
     for place, row in enumerate(rows):
         for key in _keys_of(row):

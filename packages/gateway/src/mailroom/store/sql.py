@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from mailroom.audit import Change, Wanted
 from mailroom.notices import Health, NewNotice, News, Notice, NoticeId, NoticeState, NoticeStory, Tried
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports import (
@@ -30,6 +31,7 @@ from mailroom.store import (
     acting,
     answering,
     attempts,
+    auditing,
     documents,
     due,
     glancing,
@@ -96,9 +98,10 @@ class SqlStore:
         with self._write() as tx:
             lanes.hold_lane(tx, lane, reason, account)
 
-    def free_lane(self, lane: LaneName) -> None:
+    def free_lane(self, lane: LaneName, *, by: str = "") -> None:
         with self._write() as tx:
-            lanes.free_lane(tx, lane)
+            if was := lanes.free_lane(tx, lane):
+                auditing.audit(tx, by=by, what="free", kind="lane", name=lane, before=was)
 
     def defer_lane(self, lane: LaneName, epoch: int, until: datetime) -> None:
         with self._write() as tx:
@@ -293,6 +296,23 @@ class SqlStore:
     def unlease(self, name: str, owner: str) -> None:
         with self._write() as tx:
             keeping.unlease(tx, name, owner)
+
+    # -- the audit log
+    def audit(self, *, by: str, what: str, kind: str, name: str, before: str = "", after: str = "") -> None:
+        with self._write() as tx:
+            auditing.audit(tx, by=by, what=what, kind=kind, name=name, before=before, after=after)
+
+    def audited(self, wanted: Wanted, *, limit: int, after: str = "") -> tuple[list[Change], str]:
+        with self._read() as tx:
+            return auditing.find(tx, wanted, limit, after)
+
+    def forget_audit(self, before: datetime, *, limit: int) -> bool:
+        with self._read() as tx:
+            numbers = auditing.old(tx, before, limit)
+        if numbers:
+            with self._write() as tx:
+                auditing.forget(tx, numbers)
+        return bool(numbers)
 
     # -- the store itself
     def node(self) -> int:

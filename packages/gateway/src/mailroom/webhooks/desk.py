@@ -62,6 +62,7 @@ class WebhookDesk:
         kept = signing.rotated(self.unseal(name), self.clock())
         self.seal(name, kept)
         self.store.apply([webhook], [], by=by)
+        self.store.audit(by=by, what="new secret", kind="webhook", name=webhook.name)
         return kept["secret"]
 
     def has_secret(self, webhook: Webhook) -> bool:

@@ -75,7 +75,9 @@ async def answered(started: consent.Consent, answer: Mapping[str, str]) -> Signe
     return Signed(grant, started.account.mailbox or (identity.addresses[0] if identity.addresses else ""))
 
 
-async def connected(parts: Parts, account: Account, signed: Signed, proof: Mapping[str, str] | None, *, with_server: bool) -> Connected:
+async def connected(
+    parts: Parts, account: Account, signed: Signed, proof: Mapping[str, str] | None, *, with_server: bool, by: str
+) -> Connected:
     """Keep it: grant and proof in the vault, the account with what it may really do, and a way out if it has none."""
     account = replace(account, mailbox=account.mailbox or signed.mailbox)
     rights = await rights_of(account, signed, account.mailbox or mailbox_of_server(parts.directory(), account.name))
@@ -83,16 +85,16 @@ async def connected(parts: Parts, account: Account, signed: Signed, proof: Mappi
     account = replace(account, read_write=account.read_write and not _lacks_read_write(rights))
     await parts.vault.connected(account.name, signed.grant, proof, resource=first_resource(account))
     made = way_out(parts.directory(), account) if with_server else None
-    await asyncio.to_thread(parts.store.apply, [account, made] if made else [account], [], by="connect")
-    freed, staying = await asyncio.to_thread(free, parts, account.name)
+    await asyncio.to_thread(parts.store.apply, [account, made] if made else [account], [], by=by)
+    freed, staying = await asyncio.to_thread(free, parts, account.name, by=by)
     return Connected(account, rights, words, made, freed, staying)
 
 
-def free(parts: Parts, account: str) -> tuple[int, list[LaneStatus]]:
+def free(parts: Parts, account: str, *, by: str = "") -> tuple[int, list[LaneStatus]]:
     """The lanes that waited for a sign-in of this account go on: those of its mailboxes, and of smarthosts that sign in with it."""
     servers = parts.directory().servers
     smarthosts = {f"smarthost:{name}" for name, each in servers.items() if _signs_in_as(each, account)}
-    return free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account}:") or lane in smarthosts)
+    return free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account}:") or lane in smarthosts, by=by)
 
 
 def _signs_in_as(server: OutgoingServer, account: str) -> bool:

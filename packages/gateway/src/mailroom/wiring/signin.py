@@ -30,7 +30,7 @@ def make_reception(parts: Parts) -> Reception:
         idle=parts.settings.signin.idle,
         absolute=parts.settings.signin.lifetime,
         passwords=Passwords(),
-        record=Record(),
+        record=Record(parts.store.audit),
     )
 
 
@@ -42,7 +42,7 @@ def make_staff(parts: Parts) -> Staff:
         keyed=Keyed(credential_key(parts)),
         clock=utc_now,
         passwords=Passwords(),
-        record=Record(),
+        record=Record(parts.store.audit),
     )
 
 
@@ -99,7 +99,7 @@ def make_provider(parts: Parts) -> tuple[Provider, Admission] | None:
     )
     rules = Rules(domains=frozenset(domain.lower() for domain in given.domains), roles=given.roles, everybody=given.everybody)
     provider = Provider(registration, users=users, keyed=Keyed(credential_key(parts)), clock=utc_now)
-    return provider, Admission(rules, users, Record())
+    return provider, Admission(rules, users, Record(parts.store.audit))
 
 
 def _client_secret(given: SigninSettings) -> str:

@@ -77,7 +77,7 @@ def make_teller(parts: Parts) -> Teller:
 async def make_sweep(parts: Parts) -> None:
     """What time does to mail, and what it leaves for the search."""
     queue = parts.settings.queue
-    retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows)
+    retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows, audit=queue.keep_audit)
     # The key of the credentials is made with the database and goes with it into every backup.
     ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
     await asyncio.gather(sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours), keep_index(parts.store))
