@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -18,13 +18,17 @@ from mailroom.notices import Notices, NoticeState
 from mailroom.ports import Store
 from mailroom_core.errors import StoreError
 
+Ends = Callable[[], Iterable[tuple[str, str, datetime]]]
+"""What of whom ends when."""
+
 
 class _Queue(Collector):
     """What waits, read from the store when Prometheus asks."""
 
-    def __init__(self, store: Store, notices: Notices) -> None:
+    def __init__(self, store: Store, notices: Notices, ends: Ends) -> None:
         self._store = store
         self._notices = notices
+        self._ends = ends
 
     def collect(self) -> list[GaugeMetricFamily]:
         states = GaugeMetricFamily("mailroom_deliveries", "Deliveries by state", labels=["state"])
@@ -42,10 +46,13 @@ class _Queue(Collector):
             notices.add_metric([name, NoticeState.WAITING.value], health.waiting)
             notices.add_metric([name, NoticeState.GIVEN_UP.value], health.given_up)
             failing.add_metric([name], (now - health.failing_since).total_seconds() if health.failing_since else 0)
-        return [states, waiting, held, notices, failing]
+        ends = GaugeMetricFamily("mailroom_expires_seconds", "Until a secret, certificate or sign-in ends", labels=["owner", "what"])
+        for owner, what, at in self._ends():
+            ends.add_metric([owner, what], (at - now).total_seconds())
+        return [states, waiting, held, notices, failing, ends]
 
 
-def routes(store: Store, notices: Notices, stopping: Callable[[], bool]) -> list[Route]:
+def routes(store: Store, notices: Notices, ends: Ends, stopping: Callable[[], bool]) -> list[Route]:
     """`/health`: the process lives. `/ready`: it can store mail. `/metrics`: Prometheus, of all processes."""
 
     async def health(_: Request) -> Response:
@@ -63,7 +70,7 @@ def routes(store: Store, notices: Notices, stopping: Callable[[], bool]) -> list
     def collected() -> bytes:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client types only a part of itself
-        registry.register(_Queue(store, notices))
+        registry.register(_Queue(store, notices, ends))
         return generate_latest(registry)
 
     async def metrics(_: Request) -> Response:

@@ -14,6 +14,8 @@ import click
 from mailroom.cli.context import Context, by, counted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mailroom.wiring.connecting import Connected
     from mailroom.wiring.parts import Parts
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     "--app-only/--delegated", default=None, help="Client credentials instead of a person's sign-in, or a person's sign-in (at first)."
 )
 @click.option("--secret", "with_secret", is_flag=True, help="Ask for a client secret (or read it from standard input).")
+@click.option("--secret-expires", type=click.DateTime(["%Y-%m-%d"]), default=None, help="When the secret ends, as its page shows it.")
 @click.option("--certificate", type=click.Path(path_type=Path, exists=True), help="PEM with certificate and RSA key instead of a secret.")
 @click.option(
     "--send-only/--read-write",
@@ -56,6 +59,7 @@ def connect(
     tenant: str,
     app_only: bool | None,
     with_secret: bool,
+    secret_expires: datetime | None,
     certificate: Path | None,
     send_only: bool | None,
     smtp: bool | None,
@@ -103,6 +107,8 @@ def connect(
             )
         with_secret = with_secret or (account.provider is Provider.GOOGLE and account.client_id != known.client_id)
         proof = _proof(with_secret, certificate, other_app=account.client_id != known.client_id)
+        if proof and "secret" in proof and secret_expires is not None:
+            proof["expires_on"] = secret_expires.date().isoformat()
         signed = signin.sign_in(parts, account, proof, port=redirect_port, browser=browser)
         _tell(
             parts,

@@ -65,8 +65,13 @@ def token_refreshed(account: str) -> None:
 
 
 def token_refused(account: str, why: str) -> None:
-    """Microsoft gives no token."""
+    """The provider gives no token."""
     _emit("error", "token_refused", account=account, why=why)
+
+
+def expires_soon(owner: str, what: str, at: str, advice: str) -> None:
+    """Something of an account or a server ends within 30 days; told once a day."""
+    _emit("warning", "expires_soon", owner=owner, what=what, at=at, advice=advice)
 
 
 def accepted(message: int, application: str, size: int, recipients: int, server: str) -> None:

@@ -130,7 +130,10 @@ class SealedVault:
             f"{of}access_token": grant.access_token,
             f"{of}expires_at": expires.isoformat(),
             f"{of}scope": grant.scope or old.get(f"{of}scope", ""),
+            "used_at": self._clock().isoformat(),
         }
+        if grant.refresh_expires_in is not None:
+            fresh["ends_at"] = (self._clock() + grant.refresh_expires_in).isoformat()
         self.seal(f"account:{account}", {**old, **fresh})
         self._tokens[account, resource] = (grant.access_token, expires)
 

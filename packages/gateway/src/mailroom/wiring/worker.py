@@ -8,6 +8,7 @@ from random import Random
 
 from mailroom.fetch import Fetch
 from mailroom.objects import Retention
+from mailroom.observe import events
 from mailroom.ports import Wakeup
 from mailroom.queue.attempt import Desk
 from mailroom.queue.indexing import keep_index
@@ -19,10 +20,12 @@ from mailroom.queue.worker import Worker
 from mailroom.store import nudges
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.vault import credentials
+from mailroom.vault.expiry import Expiry, expiries
 from mailroom.webhooks.teller import House as TellersHouse
 from mailroom.webhooks.teller import Teller
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
+from mailroom_core.errors import StoreError, VaultError
 
 
 def make_worker(parts: Parts, ways: Ways, wakeup: Wakeup, fetch: Fetch) -> Worker:
@@ -80,4 +83,21 @@ async def make_sweep(parts: Parts) -> None:
     retention = Retention(raw=queue.keep_raw, rows=queue.keep_rows, audit=queue.keep_audit)
     # The key of the credentials is made with the database and goes with it into every backup.
     ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
-    await asyncio.gather(sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours), keep_index(parts.store))
+    await asyncio.gather(
+        sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours), keep_index(parts.store), _watch_expiry(parts)
+    )
+
+
+async def _watch_expiry(parts: Parts) -> None:
+    """Once a day, what ends within 30 days."""
+    while True:
+        for each in await asyncio.to_thread(_ending, parts):
+            events.expires_soon(each.owner, each.what, each.at.isoformat(), each.advice)
+        await asyncio.sleep(86400)
+
+
+def _ending(parts: Parts) -> list[Expiry]:
+    try:
+        return [each for each in expiries(parts.directory(), parts.vault.open) if each.is_soon(utc_now())]
+    except (StoreError, VaultError):
+        return []
