@@ -61,7 +61,6 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
         [
             *health.routes(parts.store, parts.notices, lambda: _ends(parts), stopping),
             *notify.routes(look_at, partial(told_state, credential_key(parts))),
-        ,
         ],
     )
 
