@@ -1,8 +1,9 @@
-"""How well bounces are read, over the test mails of flufl.bounce: recognised, the right recipients, the right permanence.
+"""How well bounces are read, over the test mails of others: recognised, the right recipients, the right permanence.
 
-    python -m bench.bounces PATH     # an unpacked source distribution of flufl.bounce; nothing is fetched
+    python -m bench.bounces PATH             # an unpacked source distribution of flufl.bounce
+    python -m bench.bounces EMAILS TESTS     # checkouts of sisimai/set-of-emails and sisimai/rb-sisimai
 
-Its own answers stand beside ours, and what it expects is read from its `tests/test_detectors.py`, never run.
+Nothing is fetched. flufl.bounce's own answers stand beside ours; what is expected is read from the tests of both, which are never run.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import email
 import importlib
+import re
 import sys
 import time
 import types
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailroom_core.errors import MimeError
-from mailroom_core.inbound import Action
+from mailroom_core.inbound import Action, ReportedRecipient
 from mailroom_core.mime.bounce import read_report
 from mailroom_core.mime.headers import Fields
 from mailroom_core.mime.incoming import head
@@ -48,13 +50,17 @@ def expectations(sdist: Path) -> dict[str, Expected]:
     return found
 
 
-def ours(raw: bytes) -> Found:
+def recipients_of(raw: bytes) -> tuple[ReportedRecipient, ...]:
     source = InMemory(raw)
     try:
         report = read_report(source, index(source), head(Fields(raw)))
     except MimeError:
-        report = None
-    recipients = report.recipients if report else ()
+        return ()
+    return report.recipients if report else ()
+
+
+def ours(raw: bytes) -> Found:
+    recipients = recipients_of(raw)
     waiting = {each.address.lower() for each in recipients if each.action is Action.DELAYED}
     failed = {each.address.lower() for each in recipients if each.action is Action.FAILED}
     return frozenset(waiting), frozenset(failed)
@@ -100,10 +106,7 @@ class Score:
         return kind
 
 
-def main(arguments: list[str]) -> None:
-    if len(arguments) != 1 or not (Path(arguments[0]) / "tests/test_detectors.py").is_file():
-        sys.exit("usage: python -m bench.bounces PATH, where PATH is an unpacked source distribution of flufl.bounce")
-    sdist = Path(arguments[0])
+def over_flufl(sdist: Path) -> None:
     wanted = expectations(sdist)
     mails = {name: next(sdist.rglob(name)).read_bytes() for name in wanted}
     named = sum(bool(each.addresses) for each in wanted.values())
@@ -122,6 +125,37 @@ def main(arguments: list[str]) -> None:
         )
         for name, (temporary, permanent) in wrong:
             print(f"    {name}: waits {sorted(temporary)}, failed {sorted(permanent)}, wanted {sorted(wanted[name].addresses)}")
+
+
+def over_sisimai(emails: Path, tests: Path) -> None:
+    """Its tests say how many recipients each mail names and why each has failed, but not who they are."""
+    row = re.compile(r"'(\d\d)' => \[(\[.*?\])\s*\],?\n", re.DOTALL)
+    reason = re.compile(r"\['[^']*',\s*'[^']*',\s*'([^']*)',\s*(?:true|false)")
+    total = recognised = count = 0
+    for test in sorted((tests / "test/public").glob("*.rb")):
+        for number, rest in row.findall(test.read_text()):
+            mail = emails / f"maildir/bsd/{test.stem}-{number}.eml"
+            wanted = reason.findall(rest)
+            if not mail.exists() or set(wanted) <= {"vacation", "delivered"}:
+                continue
+            recipients = recipients_of(mail.read_bytes())
+            total += 1
+            recognised += bool(recipients)
+            count += len(recipients) == len(wanted)
+    print(f"sisimai: recognised {recognised}/{total}, as many recipients as expected {count}/{total}")
+    others = sorted((emails / "maildir/not").glob("*.eml"))
+    print(f"sisimai: left alone {sum(not recipients_of(each.read_bytes()) for each in others)}/{len(others)} that are no bounces")
+
+
+def main(arguments: list[str]) -> None:
+    folders = [Path(argument) for argument in arguments]
+    match folders:
+        case [sdist] if (sdist / "tests/test_detectors.py").is_file():
+            over_flufl(sdist)
+        case [emails, tests] if (emails / "maildir/bsd").is_dir() and (tests / "test/public").is_dir():
+            over_sisimai(emails, tests)
+        case _:
+            sys.exit("usage: python -m bench.bounces PATH, or EMAILS TESTS: unpacked sources, see the head of bench/bounces.py")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailroom_core.inbound import Attachment, Texts
+from mailroom_core.mime.bounce import read_report
 from mailroom_core.mime.html_text import html_text
-from mailroom_core.mime.index import decoded, index
+from mailroom_core.mime.incoming import digest, head
+from mailroom_core.mime.index import WINDOW, decoded, index, read_head
 from mailroom_core.mime.quoted import reply_of
 from mailroom_core.mime.source import InMemory
 from mailroom_core.mime.texts import MOST_TEXT, attached, text_of, texts
@@ -179,3 +181,38 @@ def test_hostile_text_takes_no_longer_than_its_length_says(piece: str) -> None:
     started = time.process_time()
     reply_of(piece * (500_000 // len(piece)))
     assert time.process_time() - started < 5
+
+
+class Counting:
+    """A mail whose attachment is made while it is read: `read` counts the bytes, `largest` those of one piece."""
+
+    def __init__(self, head: bytes, megabytes: int) -> None:
+        self._head = head
+        self._body = megabytes * 1024 * 1024
+        self.read = self.largest = 0
+
+    @property
+    def size(self) -> int:
+        return len(self._head) + self._body
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        end = min(offset + length, self.size)
+        piece = self._head[offset:end]
+        piece += b"A" * max(0, end - max(offset, len(self._head)))
+        self.read += len(piece)
+        self.largest = max(self.largest, len(piece))
+        return piece
+
+
+def test_a_large_attachment_is_never_loaded() -> None:
+    file = part(b"", "application/pdf; name=a.pdf", "base64")
+    start = multipart(part(b"hello"), file).removesuffix(b"\r\n--b1--\r\n")
+    source = Counting(start, 20)
+    root = index(source)
+    source.read = source.largest = 0
+    found = texts(source, root)
+    assert (found.text, found.attachments[0].size) == ("hello", 15 * 1024 * 1024)
+    assert read_report(source, root, head(read_head(source, root))) is None
+    assert source.read < 10_000
+    digest(source, root)
+    assert source.largest <= WINDOW
