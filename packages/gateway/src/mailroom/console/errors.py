@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from mailroom.console.pages import page
 from mailroom.observe import events
-from mailroom_core.errors import ConfigError, MailroomError, StoreError
+from mailroom_core.errors import ConfigError, MailroomError, MimeError, StoreError
 
 _WORDS = {
     404: ("There is nothing here", "The address may have a typing error, or what was here is gone."),
@@ -51,7 +51,7 @@ async def _of_values(request: Request, problem: Exception) -> Response:
 
 
 async def _of_house(request: Request, problem: Exception) -> Response:
-    if isinstance(problem, ConfigError):
+    if isinstance(problem, ConfigError | MimeError):
         return await _answer(request, 422, "This is not possible", str(problem))
     if isinstance(problem, StoreError):
         events.store_trouble(str(problem))

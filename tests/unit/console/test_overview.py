@@ -1,0 +1,149 @@
+"""What the first page says of each situation."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from mailroom.console.kept import SHARE, Kept
+from mailroom.objects import Account, Application, GraphRoute, OutgoingServer, Role, SinkRoute, SmarthostRoute
+from mailroom.ports import Store
+from mailroom_core.model import LaneName, State
+from tests.contract.store.makers import claim_one
+from tests.unit.console.conftest import Pages
+
+LANE = LaneName("graph:office:mary@contoso.example")
+
+
+@pytest.fixture
+def office(pages: Pages) -> Pages:
+    """One mailbox, one application."""
+    account = Account(name="office", mailbox="mary@contoso.example")
+    server = OutgoingServer(name="office", route=GraphRoute(account="office"))
+    pages.store.apply([account, server, Application(name="erp")], [], by="test")
+    return pages
+
+
+def now(pages: Pages) -> str:
+    pages.app.state.overview.now.forget()
+    return pages.get("/")
+
+
+def waiting(pages: Pages, count: int = 3) -> None:
+    pages.store.put([pages.make.message(lane=LANE) for _ in range(count)])
+
+
+def send(store: Store, pages: Pages, state: State, *, limit: int = 100) -> None:
+    lane = claim_one(store)
+    attempts = pages.make.begun(store, lane, store.due(lane, limit=limit))
+    store.settle([pages.make.settled(each, state) for each in attempts])
+    store.release("worker", [lane])
+
+
+def test_an_empty_house_says_what_to_do_first(pages: Pages) -> None:
+    text = now(pages)
+    assert "There is no way out yet" in text
+    assert "No outgoing server" in text
+    assert "No application may hand in mail" in text
+
+
+def test_an_idle_house_is_well(office: Pages) -> None:
+    text = now(office)
+    assert "Mail is leaving" in text
+    assert "Nothing waits" in text
+    assert "mary@contoso.example" in text
+    assert "0 of 10,000" in text
+    assert "notice" not in text.split("<main")[1].split('class="panel')[0].replace("notice-", "")
+
+
+def test_what_waits_says_when_it_is_done(office: Pages) -> None:
+    waiting(office, 10)
+    send(office.store, office, State.SENT, limit=4)
+    text = now(office)
+    assert "<strong>6</strong> waiting, done at" in text
+    assert "4 of 10,000" in text
+
+
+def test_a_held_lane_comes_first_with_its_reason_and_is_freed_by_operators(office: Pages) -> None:
+    waiting(office)
+    office.store.hold_lane(LANE, "the grant has ended; connect the account again")
+    text = now(office)
+    assert "Some mail waits for you" in text
+    assert "mary@contoso.example waits, with 3 mails" in text
+    assert "The grant has ended" in text
+    office.role = Role.VIEWER
+    assert "/overview/free" not in now(office)
+    assert office.client.post("/overview/free", data={"lane": LANE}).status_code == 403
+    office.role = Role.OPERATOR
+    assert office.client.post("/overview/free", data={"lane": LANE}).status_code == 303
+    assert office.nudges == ["nudge"]
+    assert "Some mail waits" not in office.get("/")
+    assert office.client.post("/overview/free", data={"lane": "graph:nothing:x"}).status_code == 422
+
+
+def test_mail_that_nobody_delivers_is_noticed(office: Pages) -> None:
+    waiting(office)
+    assert "Mail is leaving" in now(office)
+    office.clock.go_on(minutes=3)
+    assert "Mail is not leaving" in now(office)
+
+
+def test_mail_that_needs_a_person_is_counted_by_state(office: Pages) -> None:
+    for state, words in ((State.FAILED, "1 mail failed in the last day"), (State.HELD, "1 mail held until a person decides")):
+        waiting(office, 1)
+        send(office.store, office, state)
+        assert words in now(office)
+    office.clock.go_on(hours=25)
+    assert "failed in the last day" not in now(office)
+
+
+def test_every_kind_of_way_out_is_named(office: Pages) -> None:
+    servers = [
+        OutgoingServer(name="relay", route=SmarthostRoute(host="mail.example.org", port=587), per_minute=30),
+        OutgoingServer(name="trial", route=SinkRoute()),
+        OutgoingServer(name="own", route=GraphRoute(account="office", mailbox="sender")),
+    ]
+    office.store.apply(servers, [], by="test")
+    text = now(office)
+    assert "mail.example.org:587" in text
+    assert "0 of 30" in text
+    assert "delivers nothing" in text
+
+
+def test_nothing_is_sent_to_those_who_have_seen_it(office: Pages) -> None:
+    seen = now(office).split("/overview/live?seen=")[1].split('"')[0]
+    assert office.client.get(f"/overview/live?seen={seen}").status_code == 204
+    office.store.hold_lane(LANE, "something new")
+    office.app.state.overview.now.forget()
+    answer = office.client.get(f"/overview/live?seen={seen}")
+    assert (answer.status_code, "Something new" in answer.text) == (200, True)
+
+
+def test_the_chart_counts_each_hour_once(office: Pages) -> None:
+    waiting(office, 3)
+    send(office.store, office, State.SENT, limit=2)
+    hours = office.app.state.overview.hours()
+    assert len(hours) == 24
+    assert hours[-1].counts == (2, 1, 0, 0)
+    assert sum(sum(hour.counts) for hour in hours) == 3
+    assert hours[-1].begins - hours[0].begins == timedelta(hours=23)
+    assert 'data-value="2"' in office.get("/overview/chart")
+
+
+def test_an_answer_is_kept_for_longer_the_dearer_it_is() -> None:
+    seconds, asked = [0.0], []
+
+    def ask() -> int:
+        asked.append(seconds[0])
+        seconds[0] += 1
+        return len(asked)
+
+    kept = Kept(ask, least=2, clock=lambda: seconds[0])
+    assert kept() == kept() == 1
+    seconds[0] += SHARE - 0.5
+    assert kept() == 1
+    seconds[0] += 1
+    assert kept() == 2
+    kept.forget()
+    assert kept() == 3
