@@ -112,9 +112,9 @@ def application_of(office: Office, token: Token) -> Application:
     return application
 
 
-def plain_bearer(request: Request) -> HTTPAuthorizationCredentials | None:
-    """What `HTTPBearer` finds in a request, if it is there."""
-    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+def plain_bearer(authorization: bytes) -> HTTPAuthorizationCredentials | None:
+    """What `HTTPBearer` finds in this header field, if it is there."""
+    scheme, _, rest = authorization.decode("latin-1").partition(" ")
     secret = rest.strip()
     return HTTPAuthorizationCredentials(scheme=scheme, credentials=secret) if scheme == "Bearer" and secret else None
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Header, Query
 from pydantic import AwareDatetime
@@ -57,8 +58,10 @@ class Straight(Route):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self.path:
             return Match.NONE, {}
-        request = Request(scope)
-        envelope, bearer = _plain_envelope(request), plain_bearer(request)
+        headers = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]) or headers.get(b"content-type") != MIME.encode() or b"idempotency-key" in headers:
+            return Match.NONE, {}
+        envelope, bearer = _plain_envelope(scope["query_string"]), plain_bearer(headers.get(b"authorization", b""))
         if envelope is None or bearer is None:
             return Match.NONE, {}
         return Match.FULL, {"endpoint": self.endpoint, "path_params": {"envelope": envelope, "bearer": bearer}}
@@ -72,13 +75,14 @@ async def _send_straight(request: Request) -> Response:
     return JSONResponse({"id": show_id(number)}, 202)
 
 
-def _plain_envelope(request: Request) -> tuple[str, list[str]] | None:
-    """Sender and recipients from the query, if that is all that a mail as MIME comes with."""
-    query = request.query_params
-    if _media(request) != MIME or query.keys() != {"sender", "recipient"} or "idempotency-key" in request.headers:
+def _plain_envelope(query: bytes) -> tuple[str, list[str]] | None:
+    """Sender and recipients, if a query has nothing else."""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    senders = [value for name, value in pairs if name == "sender"]
+    recipients = [value for name, value in pairs if name == "recipient"]
+    if len(senders) != 1 or not recipients or len(pairs) > 1 + len(recipients) or len(senders[0]) > _LONGEST:
         return None
-    sender = query["sender"]
-    return (sender, query.getlist("recipient")) if len(sender) <= _LONGEST else None
+    return senders[0], recipients
 
 
 @router.post("/messages", status_code=202, openapi_extra=_BODIES)
