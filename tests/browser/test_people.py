@@ -61,13 +61,13 @@ class Console:
     def looks_right(self) -> None:
         """Wide and narrow, light and dark."""
         for window in (WIDE, PHONE):
-            self.page.set_viewport_size(window)
+            self.page.set_viewport_size({"width": window["width"], "height": window["height"]})
             assert sideways(self.page) == 0, (self.page.url, window)
             for colours in COLOURS:
                 self.page.emulate_media(color_scheme=colours, reduced_motion="reduce")  # nothing is half way between two colours
                 assert violations(self.page) == [], (self.page.url, colours)
         self.page.emulate_media(color_scheme="light")
-        self.page.set_viewport_size(WIDE)
+        self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
+from mailroom.audit import Wanted
 from mailroom.blobs.files import FileBlobs
 from mailroom.console.app import OPEN, make_console
 from mailroom.console.door import Door
@@ -479,6 +480,29 @@ def test_the_last_administrator_cannot_lock_everybody_out(site: Site, path: str,
     answer = post(site.signed_in(), path, "/users", name=MARY, **fields)
     assert answer.status_code == 422
     assert "last active administrator" in answer.text
+
+
+def test_the_audit_log_tells_who_came_in_and_who_changed_whom(site: Site) -> None:
+    mary = site.signed_in()
+    post(mary, "/users", name=PAUL, role="operator")
+    site.door.staff.choose_password(site.door.staff.reset(PAUL, by="cli:root"), PASSWORD)
+    sign_in(site.browser(), PAUL, "wrong")
+    sign_in(site.browser(), "nobody@example.com", "wrong")
+    post(mary, "/users/change", "/users", name=PAUL, role="viewer")
+    post(mary, "/me/signout", "/me")
+    told, _ = site.store.audited(Wanted(kind="user"), limit=50)
+    assert [(each.by, each.what, each.name) for each in reversed(told)] == [
+        (f"user:{MARY}", "first administrator, by the set-up link", MARY),
+        (f"user:{MARY}", "sign in", MARY),
+        (f"user:{MARY}", "added as operator", PAUL),
+        ("cli:root", "a link for a new password was made", PAUL),
+        (f"user:{PAUL}", "password, by a link", PAUL),
+        (f"user:{PAUL}", "failed sign in", PAUL),
+        (f"user:{MARY}", "role: operator -> viewer", PAUL),
+        (f"user:{MARY}", "end session", MARY),
+    ]
+    assert told[2].after == "password, from testclient"
+    assert PASSWORD not in str(told)
 
 
 # ---- identity provider ----------------------------------------------------------------------------------------------

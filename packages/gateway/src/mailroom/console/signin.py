@@ -69,7 +69,7 @@ def _arrived(request: Request, answer: SignedIn | CodeNeeded) -> Response:
 
 
 @router.get("/signin")
-def show(request: Request, door: TheDoor, next: str = "/") -> Response:  # the address's word
+def show(request: Request, door: TheDoor, next: str = "/") -> Response:
     if door.reception.who(session_of(request)):
         return RedirectResponse(local(next), 303)
     return _sign_in_page(request, next=next)
@@ -103,7 +103,7 @@ def give_code(request: Request, door: TheDoor, code: Text = "") -> Response:
 
 
 @router.get("/signin/provider")
-async def to_provider(request: Request, door: TheDoor, next: str = "/") -> Response:  # the address's word
+async def to_provider(request: Request, door: TheDoor, next: str = "/") -> Response:
     """By a link, not by a form: a form's policy would not let the browser go elsewhere."""
     from mailroom.signin.provider import ProviderTrouble
 

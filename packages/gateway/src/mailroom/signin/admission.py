@@ -69,7 +69,7 @@ class Admission:
         if role is None or role is user.role:
             return user if role else None
         changed = self._users.change(user.name, lambda old: replace(old, role=role))
-        self._record.changed(user.name, f"role: {user.role.value} -> {role.value}", by="identity provider")
+        self._record.changed(user.name, f"role: {user.role.value} -> {role.value}, by the identity provider", by=user.name)
         return changed
 
     def _made(self, identity: Identity) -> User | None:
@@ -79,5 +79,5 @@ class Admission:
             return None
         user = User(name=identity.address, role=role, subject=identity.subject, managed=True)
         self._users.add(user)
-        self._record.changed(user.name, f"added as {role.value}", by="identity provider")
+        self._record.changed(user.name, f"added as {role.value}, by the identity provider", by=user.name)
         return user

@@ -78,7 +78,7 @@ class Provider:
         self._metadata: tuple[float, dict[str, Any]] = (-FRESH, {})
         self._keys: tuple[float, KeySet | None] = (-FRESH, None)
 
-    async def begin(self, guest: Guest, redirect_uri: str, *, next: str) -> str:  # the form's word
+    async def begin(self, guest: Guest, redirect_uri: str, *, next: str) -> str:
         """Where to send the browser. Raises ProviderTrouble."""
         metadata = await self._told()
         state = new_id()

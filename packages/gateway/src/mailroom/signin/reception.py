@@ -95,7 +95,7 @@ class Reception:
         self._record = record
 
     # -- the door
-    def sign_in(self, name: str, password: str, guest: Guest, *, next: str = "") -> SignedIn | CodeNeeded:  # the form's word
+    def sign_in(self, name: str, password: str, guest: Guest, *, next: str = "") -> SignedIn | CodeNeeded:
         """Raises SignInRefused, with the same text and after the same work whatever is wrong."""
         name = normal_name(name)
         self._count(guest, f"user:{self._keyed.stored('name', name)}")
@@ -106,7 +106,7 @@ class Reception:
             raise SignInRefused(Refusal.WRONG)
         return self.arrive(user, guest, next=next)
 
-    def arrive(self, user: User, guest: Guest, *, next: str = "") -> SignedIn | CodeNeeded:  # the form's word
+    def arrive(self, user: User, guest: Guest, *, next: str = "") -> SignedIn | CodeNeeded:
         """The first factor was right, here or at the identity provider."""
         if not user.second_factor:
             return self._let_in(user, guest, next)
@@ -161,7 +161,7 @@ class Reception:
             self._record.sign_in_failed("", guest.address, "too many attempts")
             raise SignInRefused(Refusal.TOO_MANY)
 
-    def _let_in(self, user: User, guest: Guest, next: str) -> SignedIn:  # the form's word
+    def _let_in(self, user: User, guest: Guest, next: str) -> SignedIn:
         for what in (f"user:{self._keyed.stored('name', user.name)}", f"code:{user.name}"):
             self._users.forget_attempts(what)
         return SignedIn(self.begin(user, guest), user, next)

@@ -11,7 +11,7 @@ from mailroom.observe import events
 class Audit(Protocol):
     """`Store.audit`."""
 
-    def __call__(self, *, by: str, what: str, kind: str, name: str) -> None: ...
+    def __call__(self, *, by: str, what: str, kind: str, name: str, after: str = "") -> None: ...
 
 
 class Record:
@@ -22,11 +22,13 @@ class Record:
 
     def signed_in(self, user: str, address: str) -> None:
         events.signed_in(user, address)
-        self._audit(by=f"user:{user}", what="sign in", kind="user", name=user)
+        self._audit(by=f"user:{user}", what="sign in", kind="user", name=user, after=f"from {address}")
 
     def sign_in_failed(self, user: str, address: str, why: str) -> None:
-        """`user` is empty if there is none of that name."""
+        """`user` is empty if there is none of that name; then only the log has it, because anybody can fill that."""
         events.sign_in_failed(user, address, why)
+        if user:
+            self._audit(by=f"user:{user}", what="failed sign in", kind="user", name=user, after=f"{why}, from {address}")
 
     def session_ended(self, user: str, *, by: str) -> None:
         events.session_ended(user, by)

@@ -69,7 +69,7 @@ class Staff:
         else:
             user = User(name=name, role=Role.ADMIN, password=hashed)
             self._users.add(user)
-        self._record.changed(name, "first administrator", by="set-up link")
+        self._record.changed(name, "first administrator, by the set-up link", by=name)
         return user
 
     # -- links for a password
@@ -102,15 +102,15 @@ class Staff:
         hashed = self._passwords.hash(password, name=user.name if user else "")
         if user is None or not self._users.spend_link(self._keyed.stored("link", token), LinkKind.PASSWORD):
             raise ConfigError("this link was used, or has expired; ask an administrator for another one")
-        return self._set_password(user.name, hashed, by="link")
+        return self._set_password(user.name, hashed, "password, by a link")
 
     def change_password(self, user: User, new: str) -> User:
         """By the person, who has given the present one. Ends all sessions, also the one that asks."""
-        return self._set_password(user.name, self._passwords.hash(new, name=user.name), by=user.name)
+        return self._set_password(user.name, self._passwords.hash(new, name=user.name), "password")
 
-    def _set_password(self, name: str, hashed: str, *, by: str) -> User:
+    def _set_password(self, name: str, hashed: str, what: str) -> User:
         changed = self._users.change(name, lambda user: replace(user, password=hashed))
-        self._record.changed(name, "password", by=by)
+        self._record.changed(name, what, by=name)
         return changed
 
     def _link(self, user: str, kind: LinkKind, good_for: timedelta) -> str:
