@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailroom_core.policy.servers import Candidate, choose
+from mailroom_core.policy.servers import Candidate, Step, choose, explain
 
 MARY = Candidate(name="mary", priority=20, from_filter=("mary@example.com",))
 DOMAIN = Candidate(name="domain", priority=10, from_filter=("example.com", "other.example"))
@@ -68,3 +68,31 @@ def test_the_order_in_which_servers_are_named_does_not_count(
     (choice,) = choices
     assert choice.from_address in (sender, notification)
     assert choice.rewritten == (choice.from_address != sender)
+
+
+def test_an_explanation_names_each_rule_that_was_asked_and_ends_with_the_one_that_decided() -> None:
+    servers = [Candidate(name="ours", from_filter=("example.com",)), Candidate(name="everybody", priority=20)]
+    found = explain(servers, header_from="mary@elsewhere.example", notification="notifications@example.com")
+    assert found.choice == choose(servers, header_from="mary@elsewhere.example", notification="notifications@example.com")
+    assert found.steps == (
+        Step("a FROM filter that names mary@elsewhere.example (its sender)", ""),
+        Step("a FROM filter that names elsewhere.example (its sender)", ""),
+        Step("a FROM filter that names notifications@example.com (the notification address)", ""),
+        Step("a FROM filter that names example.com (the notification address)", "ours"),
+    )
+
+
+def test_without_a_filter_that_fits_the_first_without_one_serves_and_else_the_first_of_all() -> None:
+    narrow = Candidate(name="narrow", from_filter=("other.example",))
+    with_open = explain([narrow, Candidate(name="open", priority=99)], header_from="mary@example.com")
+    assert with_open.steps[-1] == Step("the first server without a FROM filter", "open")
+    assert explain([narrow], header_from="mary@example.com").steps[-2:] == (
+        Step("the first server without a FROM filter", ""),
+        Step("the first server of all", "narrow"),
+    )
+
+
+def test_where_all_mail_uses_the_notification_address_the_sender_is_not_asked_for() -> None:
+    servers = [Candidate(name="hers", from_filter=("mary@example.com",)), Candidate(name="ours", from_filter=("notify@example.com",))]
+    found = explain(servers, header_from="mary@example.com", notification="notify@example.com", always=True)
+    assert [step.server for step in found.steps] == ["ours"]

@@ -22,12 +22,12 @@ from mailroom.notices import facts_of
 from mailroom.objects import AliasDomain, Application, Directory, GraphRoute, OutgoingServer, SmarthostRoute, Suppression
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, Store
-from mailroom_core.errors import Refused, StoreError, StoreFull
+from mailroom_core.errors import ConfigError, Refused, StoreError, StoreFull
 from mailroom_core.mime.complete import complete
 from mailroom_core.mime.headers import Fields, format_address
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy import senders, servers
-from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.policy.addresses import domain_of, is_deliverable, normalize
 
 IN_ROW = 256 * 1024
 """Up to this size the bytes go into the same transaction; above it into the blob store."""
@@ -251,16 +251,7 @@ class Plan:
 def choose(directory: Directory, application: Application, fields: Fields, header_from: str, wish: Kind | None = None) -> Plan:
     """The outgoing server for a mail. Raises Refused when none can carry it."""
     kind = _kind_of(application, fields, wish)
-    usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
-    if not usable:
-        raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
-    domain = _our_domain(directory, application, header_from)
-    choice = servers.choose(
-        [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in usable],
-        header_from=header_from,
-        notification=notification_address(domain),
-        always=bool(domain and "@" in domain.default_from),
-    )
+    choice = explain(directory, application, header_from, kind).choice
     server = directory.servers[choice.server]
     rewrite = ""
     if choice.rewritten:
@@ -274,6 +265,31 @@ def choose(directory: Directory, application: Application, fields: Fields, heade
         rewrite_from=rewrite,
         why=choice.why,
     )
+
+
+def explain(directory: Directory, application: Application, header_from: str, kind: Kind) -> servers.Explanation:
+    """Who would send a mail from this address, and by which rules. Raises Refused when nobody would."""
+    usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
+    if not usable:
+        raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
+    domain = _our_domain(directory, application, header_from)
+    return servers.explain(
+        [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in usable],
+        header_from=header_from,
+        notification=notification_address(domain),
+        always=bool(domain and "@" in domain.default_from),
+    )
+
+
+def explained(directory: Directory, address: str, *, application: str = "", bulk: bool = False) -> servers.Explanation:
+    """The same for people who ask; without an application, as one without an alias domain. Raises ConfigError, Refused."""
+    if not is_deliverable(address):
+        raise ConfigError(f"{address[:200]!r} is no address; write local@domain")
+    known = directory.applications.get(application) if application else Application(name="anybody")
+    if known is None:
+        raise ConfigError(f"there is no application {application!r}")
+    check_sender(known, address)
+    return explain(directory, known, address, Kind.BULK if bulk else Kind.TRANSACTIONAL)
 
 
 def lane_of(directory: Directory, server: OutgoingServer, header_from: str) -> LaneName:

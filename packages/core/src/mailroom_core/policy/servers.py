@@ -6,7 +6,7 @@ then the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,33 +33,55 @@ class Choice:
     """In words for a person, to follow "it"."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One rule of the order, and whether it has decided."""
+
+    rule: str
+    """In words for a person: what was looked for."""
+    server: str
+    """Which server it has found; empty: none, so that the next rule was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A choice, with the rules that were asked, the deciding one last."""
+
+    choice: Choice
+    steps: tuple[Step, ...]
+
+
 def choose(candidates: Iterable[Candidate], *, header_from: str, notification: str = "", always: bool = False) -> Choice:
     """The server for a mail from `header_from`. `notification` is the notification address of its alias domain, if there is one;
     with `always`, every mail uses it. Raises ValueError without a candidate.
     """
+    return explain(candidates, header_from=header_from, notification=notification, always=always).choice
+
+
+def explain(candidates: Iterable[Candidate], *, header_from: str, notification: str = "", always: bool = False) -> Explanation:
+    """The same choice, rule by rule."""
     servers = sorted(candidates, key=lambda server: (server.priority, server.name))
     if not servers:
         raise ValueError("there is no outgoing server to choose from")
-    if not always and (choice := _by_filter(servers, header_from, header_from, "its sender")):
-        return choice
-    if notification and (choice := _by_filter(servers, notification, header_from, "the notification address")):
-        return choice
+    steps: list[Step] = []
+    addresses = [] if always else [(header_from, "its sender")]
+    for address, whose in [*addresses, *([(notification, "the notification address")] if notification else [])]:
+        # A filter with the full address on a later server goes before one with the domain on an earlier one.
+        for wanted in (normalize(address), domain_of(address)):
+            found = next((server for server in servers if wanted and wanted in _parts(server.from_filter)), None)
+            steps.append(Step(f"a FROM filter that names {wanted or 'nothing'} ({whose})", found.name if found else ""))
+            if found:
+                why = f"leaves through {found.name!r}, whose FROM filter names {wanted} ({whose})"
+                return Explanation(_choice(found, address, header_from, why), tuple(steps))
     address = notification or header_from
-    for server in servers:
-        if not server.from_filter:
-            return _choice(server, address, header_from, f"leaves through {server.name!r}, which serves every sender")
+    open_to_all = next((server for server in servers if not server.from_filter), None)
+    steps.append(Step("the first server without a FROM filter", open_to_all.name if open_to_all else ""))
+    if open_to_all:
+        why = f"leaves through {open_to_all.name!r}, which serves every sender"
+        return Explanation(_choice(open_to_all, address, header_from, why), tuple(steps))
+    steps.append(Step("the first server of all", servers[0].name))
     why = f"leaves through {servers[0].name!r}, because no server's FROM filter names {header_from} and none is without a filter"
-    return _choice(servers[0], address, header_from, why)
-
-
-def _by_filter(servers: Sequence[Candidate], address: str, header_from: str, whose: str) -> Choice | None:
-    """A filter with the full address on a later server goes before one with the domain on an earlier one."""
-    for wanted in (normalize(address), domain_of(address)):
-        for server in servers:
-            if wanted and wanted in _parts(server.from_filter):
-                why = f"leaves through {server.name!r}, whose FROM filter names {wanted} ({whose})"
-                return _choice(server, address, header_from, why)
-    return None
+    return Explanation(_choice(servers[0], address, header_from, why), tuple(steps))
 
 
 @lru_cache(maxsize=1024)

@@ -259,6 +259,27 @@ def _route(server: OutgoingServer) -> str:
             return "sink"
 
 
+@server.command("explain")
+@click.argument("address")
+@click.option("--application", default="", help="As if this one had handed it in.")
+@click.option("--bulk", is_flag=True, help="As bulk mail.")
+@json_option
+@click.pass_obj
+def explain_choice(context: Context, address: str, application: str, bulk: bool, as_json: bool) -> None:
+    """Who would send a mail from ADDRESS, and why."""
+    from mailroom.accept import explained
+
+    with context.parts() as parts:
+        found = explained(parts.directory(), address, application=application, bulk=bulk)
+    rows: list[dict[str, object]] = [{"rule": each.rule, "server": each.server or "none"} for each in found.steps]
+    if as_json:
+        choice = {"server": found.choice.server, "from_address": found.choice.from_address, "rewritten": found.choice.rewritten}
+        show([{**choice, "why": found.choice.why, "steps": rows}], as_json=True, empty="")
+        return
+    click.echo(f"It {found.choice.why}.\n")
+    show(rows, as_json=False, empty="")
+
+
 @server.command("remove")
 @click.argument("name")
 @click.pass_obj

@@ -45,7 +45,7 @@ def show(request: Request) -> Response:
 @router.post("/users")
 def invite(request: Request, door: TheDoor, me: Admin, name: Text = "", role: TheRole = Role.VIEWER) -> Response:
     try:
-        return _link(request, name.strip(), door.staff.invite(name, role, by=me.name), 7)
+        return _link(request, name.strip(), door.staff.invite(name, role, by=me.by), 7)
     except ConfigError as problem:
         return _page(request, status=422, error=str(problem))
 
@@ -53,7 +53,7 @@ def invite(request: Request, door: TheDoor, me: Admin, name: Text = "", role: Th
 @router.post("/users/link")
 def another_link(request: Request, door: TheDoor, me: Admin, name: Text = "") -> Response:
     try:
-        return _link(request, name, door.staff.reset(name, by=me.name), 1)
+        return _link(request, name, door.staff.reset(name, by=me.by), 1)
     except ConfigError as problem:
         return _page(request, status=422, error=str(problem))
 
@@ -61,7 +61,7 @@ def another_link(request: Request, door: TheDoor, me: Admin, name: Text = "") ->
 @router.post("/users/change")
 def change(request: Request, door: TheDoor, me: Admin, name: Text = "", role: TheRole = Role.VIEWER) -> Response:
     try:
-        door.staff.set_role(name, role, by=me.name)
+        door.staff.set_role(name, role, by=me.by)
     except ConfigError as problem:
         return _page(request, status=422, error=str(problem))
     return RedirectResponse("/users", 303)
@@ -71,11 +71,11 @@ def change(request: Request, door: TheDoor, me: Admin, name: Text = "", role: Th
 def act(request: Request, door: TheDoor, me: Admin, what: str, name: Text = "") -> Response:
     """`end` sessions, `deactivate`, `activate`, `drop-second-factor`, `remove`."""
     deeds: dict[str, Callable[[], object]] = {
-        "end": lambda: door.staff.end_sessions(name, by=me.name),
-        "deactivate": lambda: door.staff.set_active(name, False, by=me.name),
-        "activate": lambda: door.staff.set_active(name, True, by=me.name),
-        "drop-second-factor": lambda: door.staff.drop_second_factor(name, by=me.name),
-        "remove": lambda: door.staff.remove(name, by=me.name),
+        "end": lambda: door.staff.end_sessions(name, by=me.by),
+        "deactivate": lambda: door.staff.set_active(name, False, by=me.by),
+        "activate": lambda: door.staff.set_active(name, True, by=me.by),
+        "drop-second-factor": lambda: door.staff.drop_second_factor(name, by=me.by),
+        "remove": lambda: door.staff.remove(name, by=me.by),
     }
     if what not in deeds:
         return _page(request, status=404, error=f"There is nothing to do that is called {what[:40]!r}")

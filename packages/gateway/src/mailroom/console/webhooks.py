@@ -131,7 +131,7 @@ def add(
 
 
 def _secret(request: Request, house: House, webhook: Webhook, me: Visitor, *, new: bool) -> Response:
-    secret = house.webhooks.rotate(webhook, by=me.name)
+    secret = house.webhooks.rotate(webhook, by=me.by)
     house.look()
     return page(request, "webhook_secret.html", webhook=webhook, secret=secret, new=new)
 
@@ -167,7 +167,7 @@ def edit(
         made = house.webhooks.read(name, {"url": url.strip(), "events": event, "application": application})
     except (ConfigError, ValidationError) as problem:
         return _one(request, house, webhook, status=422, error=_mistake(problem), given=given)
-    house.store.apply([replace(made, active=webhook.active)], [], by=me.name)
+    house.store.apply([replace(made, active=webhook.active)], [], by=me.by)
     return RedirectResponse(_address(name), 303)
 
 
@@ -202,9 +202,9 @@ def act(house: TheHouse, me: Admin, what: str, name: Text = "") -> Response:
     """`activate`, `deactivate`, `remove`."""
     webhook = _known(house, name)
     if what == "remove":
-        house.store.apply([], [("webhook", name)], by=me.name)
+        house.store.apply([], [("webhook", name)], by=me.by)
         return RedirectResponse("/webhooks", 303)
     if what not in ("activate", "deactivate"):
         raise HTTPException(404, f"There is nothing to do that is called {what[:40]!r}")
-    house.store.apply([replace(webhook, active=what == "activate")], [], by=me.name)
+    house.store.apply([replace(webhook, active=what == "activate")], [], by=me.by)
     return RedirectResponse(_address(name), 303)
