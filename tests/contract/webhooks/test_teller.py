@@ -36,6 +36,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teller, "POLL", timedelta(milliseconds=5))
+    monkeypatch.setattr(teller, "REST", timedelta(milliseconds=5))
 
 
 @dataclass
@@ -232,11 +233,13 @@ async def test_a_target_that_hangs_or_floods_delays_no_other(office: Office) -> 
 
 
 async def test_a_target_that_fails_gets_one_call_at_a_time(office: Office) -> None:
-    async def slow(writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.01)
-        await status(500)(writer)
+    async with running() as target:
 
-    async with running(then=slow) as target:
+        async def together(writer: asyncio.StreamWriter) -> None:
+            await target.has(teller.AT_ONCE)
+            await status(500)(writer)
+
+        target.then = together
         office.add("shop", target)
         office.accept(20)
         async with office.telling():
@@ -245,6 +248,17 @@ async def test_a_target_that_fails_gets_one_call_at_a_time(office: Office) -> No
             target.most_under_way = 0
             await target.has(20)
     assert target.most_under_way == 1
+
+
+async def test_a_target_that_fails_is_left_alone_for_a_while_after_each_call(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(teller, "REST", timedelta(hours=1))
+    async with running(then=status(500)) as target:
+        office.add("shop", target)
+        office.accept(100)
+        async with office.telling():
+            await target.has(teller.PATIENCE)
+            await office.rounds(20)
+            assert len(target.received) <= teller.PATIENCE + teller.AT_ONCE - 1
 
 
 async def test_nothing_is_lost_while_a_target_is_down_for_a_day(office: Office) -> None:

@@ -41,7 +41,8 @@ FETCH = 50
 AT_ONCE = 4
 """Calls of one target under way."""
 PATIENCE = 3
-"""After so many failures in a row a target gets one call at a time."""
+"""After so many failures in a row a target gets one call at a time, and after each of them a rest: what waits may be a day's events."""
+REST = timedelta(seconds=1)
 SECRET = timedelta(seconds=1)
 AFTER_A_MISTAKE = timedelta(seconds=30)
 FORGET_EVERY = timedelta(minutes=10)
@@ -267,6 +268,8 @@ class _Runner:
             tried = judge(notice, called.tried, called.answer, now=now, chance=self._house.random.random())
             await self._commit(tried)
             self._heed(notice, tried)
+            if self._failures >= PATIENCE:
+                await asyncio.sleep(REST.total_seconds())
         except MailroomError as problem:
             events.store_trouble(str(problem))
             self._failures += 1
