@@ -109,7 +109,8 @@ class Bounce:
 
 def suppression(bounces: Iterable[Bounce], now: datetime, settings: Settings | None = None) -> str:
     """Why an address gets nothing more after these bounces, in plain words; empty if it still does. What blames the mail, us or the way
-    never counts: it would be as true for any other address.
+    never counts: it would be as true for any other address. Only bounces that were matched to a delivery of ours may be given:
+    anybody can write one.
     """
     settings = settings or Settings()
     recent = sorted((each for each in bounces if now - settings.window <= each.at <= now), key=lambda each: each.at)
