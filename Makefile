@@ -9,10 +9,10 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
 SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench
 INSTALL = $(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
-.PHONY: help setup setup-dev system demo serve check format test test-fast bench crash lock clean
+.PHONY: help setup setup-dev system demo serve check format test test-fast bench crash screenshots lock clean
 
 help:  ## what one can do here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Mailroom needs Python 3.11 or newer; name one with make PYTHON=/path/to/python3.11")'
@@ -64,6 +64,9 @@ bench: .venv/.dev system  ## measure; prints a table, writes bench/results.json
 
 crash: .venv/.dev  ## kill -9 the gateway N times under load
 	@$(PY) -m tests.crash $(N)
+
+screenshots: .venv/.dev system  ## the README's pictures of the console, into docs/
+	@$(PY) -m tests.browser.screenshots
 
 lock: .venv/.dev  ## resolve the requirements again
 	@cd requirements && for n in run dev; do \

@@ -163,7 +163,7 @@ def test_every_page_is_accessible_and_fits(scene: Scene, page: Page, colours: st
     assert failed
     page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
     if width == "phone":
-        page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # it is one
+        page.set_viewport_size(PHONE)
     number = scene.submit(invoice("anna@customer.example", unique("Accessible")))
     paths = (
         "/",
@@ -202,7 +202,7 @@ def test_a_keyboard_is_enough(scene: Scene, page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("searchbox")).to_be_focused()
-    page.set_viewport_size(PHONE)  # type: ignore[arg-type]  # it is one
+    page.set_viewport_size(PHONE)
     menu = page.get_by_role("button", name="Menu")
     menu.focus()
     page.keyboard.press("Enter")

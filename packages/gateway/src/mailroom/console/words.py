@@ -174,7 +174,8 @@ def _tried(attempt: Attempt) -> str:
         return "It ended without an answer. Mailroom asks the provider what became of it."
     if attempt.ended_at is None:
         return ""
-    return f"It took {max((attempt.ended_at - attempt.started_at).total_seconds(), 0):.1f} seconds."
+    took = (attempt.ended_at - attempt.started_at).total_seconds()
+    return f"It took {took:.1f} seconds." if took >= 0.1 else "It took less than 0.1 seconds."
 
 
 def _name(names: Mapping[DeliveryId, str], number: DeliveryId | None, count: int) -> str:
