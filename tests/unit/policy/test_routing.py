@@ -331,13 +331,20 @@ def test_an_alias_with_a_thread_adds_to_it() -> None:
         ("team", Facts(sender_known=True), AnswerKind.NOT_ALLOWED),
         ("team", Facts(follows=frozenset({"board"})), AnswerKind.NOT_ALLOWED),
         ("board", Facts(follows=frozenset({"board"})), None),
-        ("broken", Facts(follows=frozenset({"board"})), AnswerKind.MISCONFIGURED),
     ],
 )
 def test_everyone_known_senders_or_followers_may_write(alias: str, facts: Facts, kind: AnswerKind | None) -> None:
     decision = decide(f"To: {alias}@example.com", facts=facts)
     assert [each.kind for each in decision.answers] == ([kind] if kind else [])
     assert decision.verdict is (Verdict.ANSWERED if kind else Verdict.ALIAS)
+
+
+def test_an_alias_that_makes_no_sense_bounces_nobodys_mail() -> None:
+    decision = decide("To: broken@example.com")
+    assert (decision.verdict, decision.answers) == (Verdict.QUARANTINED, ())
+    assert "put the alias right" in decision.withheld
+    decision = decide("To: broken@example.com", arrival=Arrival(in_session=True))
+    assert (decision.verdict, decision.answers[0].code) == (Verdict.REFUSED, 451)
 
 
 def test_a_refused_sender_reads_the_text_of_the_alias() -> None:

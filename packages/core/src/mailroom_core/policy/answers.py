@@ -21,7 +21,7 @@ class AnswerKind(Enum):
         "5.7.26",
         "This address only takes mail whose sender is proven (DMARC, DKIM or SPF). Please show this to your administrator",
     )
-    MISCONFIGURED = (550, "5.3.5", "This address can't take mail at present, which is no fault of yours. Please reach us in another way")
+    MISCONFIGURED = (451, "4.3.5", "This address can't take mail at present, which is no fault of yours. Please try again later")
     TOO_MANY = (550, "5.7.0", "You have sent too many mails in a short time. Please wait some hours, and look whether a program sent them")
     UNKNOWN = (550, "5.1.1", "There is no such address here. Please check how it is written")
 

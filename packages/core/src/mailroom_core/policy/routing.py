@@ -299,6 +299,8 @@ class _Router:
     def _withheld(self, kind: AnswerKind, to: str) -> str:
         if kind is AnswerKind.UNKNOWN:
             return "nobody is told which addresses exist here"
+        if kind is AnswerKind.MISCONFIGURED:
+            return "a mistake of ours bounces nobody's mail: put the alias right, and replay it"
         if self.mail.answerable:
             return self.mail.answerable
         if self.tables.is_ours(to):
