@@ -60,6 +60,7 @@ def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", p
     return Door(
         reception=Reception(**known, idle=timedelta(hours=8), absolute=timedelta(days=7)),
         staff=Staff(**known, seal=seal),
+        clock=clock,
         provider=provider,
         admission=Admission(Rules(**rules), store.users, Record(store.audit)) if provider else None,
         provider_name="Contoso",

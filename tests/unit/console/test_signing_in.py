@@ -27,6 +27,7 @@ from mailroom.objects import Role
 from mailroom.signin.keys import Keyed
 from mailroom.signin.provider import Provider, Registration
 from mailroom.signin.reception import PER_USER
+from mailroom.signin.throttle import PER_NETWORK
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
 from mailroom.users import User
@@ -291,6 +292,21 @@ def test_too_many_attempts_are_told_so(site: Site) -> None:
     refused = sign_in(browser)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "900")
     assert "too many attempts" in refused.text
+
+
+def test_a_flood_does_not_reach_the_database(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = site.browser()
+    given = token(browser.get("/signin"))
+    for _ in range(PER_NETWORK):
+        browser.post("/signin", data={"csrf": "wrong"})
+    monkeypatch.setattr(site.store.users, "attempt", None)
+    for method, path in (("POST", "/signin"), ("POST", "/signin/code"), ("GET", "/signin/provider"), ("GET", "/signin/answer")):
+        answer = browser.request(method, path, data={"csrf": given} if method == "POST" else None)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "60"), path
+    assert browser.get("/signin").status_code == 200, "what costs nothing is still shown"
+    monkeypatch.undo()
+    site.clock.go_on(minutes=1)
+    assert sign_in(browser).status_code == 303
 
 
 # ---- where to go afterwards -----------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from mailroom.signin.passwords import AT_ONCE, WAITING, Passwords
 from mailroom.signin.reception import PER_NETWORK, PER_USER, CodeNeeded, Present, Reception, Refusal, SignedIn, SignInRefused
 from mailroom.signin.record import Record
 from mailroom.signin.staff import Staff
+from mailroom.signin.throttle import ALTOGETHER, Throttle
+from mailroom.signin.throttle import PER_NETWORK as PER_MINUTE
 from mailroom.store.open import open_store
 from mailroom_core.errors import ConfigError
 from tests.contract.store.makers import FakeClock
@@ -454,3 +456,20 @@ def test_who_is_removed_leaves_no_secret_behind(house: House) -> None:
     house.with_second_factor()
     house.staff.remove(MARY, by=PAUL)
     assert not house.secrets
+
+
+# ---- floods ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_is_counted_by_network_and_altogether_for_a_minute() -> None:
+    clock, throttle = FakeClock(), Throttle()
+    one = [throttle.lets_pass("a", clock()) for _ in range(PER_MINUTE + 1)]
+    assert one == [True] * PER_MINUTE + [False]
+    assert throttle.lets_pass("b", clock())
+    many = [throttle.lets_pass(str(number), clock()) for number in range(ALTOGETHER)]
+    assert not all(many)
+    assert not throttle.lets_pass("c", clock())
+    clock.go_on(minutes=1)
+    assert throttle.lets_pass("a", clock())
+    clock.go_on(hours=-5)
+    assert throttle.lets_pass("a", clock()), "a clock that was set back locks nobody out"

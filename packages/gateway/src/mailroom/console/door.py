@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 from fastapi import Depends, HTTPException, Request
 from starlette.responses import Response
 
+from mailroom.ports import Clock
 from mailroom.signin.guest import Guest
 from mailroom.signin.keys import new_id
 from mailroom.signin.reception import Reception
 from mailroom.signin.staff import Staff
+from mailroom.signin.throttle import Throttle
 
 if TYPE_CHECKING:
     from mailroom.signin.admission import Admission
@@ -29,6 +31,8 @@ class Door:
 
     reception: Reception
     staff: Staff
+    clock: Clock
+    throttle: Throttle = field(default_factory=Throttle)
     provider: Provider | None = None
     admission: Admission | None = None
     provider_name: str = ""

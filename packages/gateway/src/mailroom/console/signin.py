@@ -20,6 +20,8 @@ from mailroom_core.errors import ConfigError
 Text = Annotated[str, Form()]
 _NO_REFERRER = {"Referrer-Policy": "no-referrer"}
 """The address of the page is a secret."""
+_WORK = {"/signin/provider", ANSWER}
+"""Pages that write into the database, or ask others, when they are only looked at."""
 _STALE = "This page was open for too long, or the browser keeps no cookies from here. Repeat it."
 
 
@@ -27,6 +29,9 @@ async def open_form(request: Request) -> None:
     """The one place that stands before all pages without sign-in: forms belong to the visit of the browser that sends them."""
     own_host(request)
     door: Door = request.app.state.door
+    works = request.method not in SAFE or request.url.path in _WORK
+    if works and not door.throttle.lets_pass(guest_of(request).network, door.clock()):
+        raise HTTPException(429, "Too much comes from your network at this moment. Wait a minute", {"Retry-After": "60"})
     if request.method not in SAFE and not door.reception.csrf_fits(visit_of(request), await csrf_given(request)):
         raise HTTPException(403, _STALE)
 

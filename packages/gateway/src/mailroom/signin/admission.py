@@ -43,14 +43,15 @@ class Admission:
         """The user of an identity, made at the first sign-in if the rules allow that; `address` is the client's. Raises SignInRefused."""
         user = self._users.by_subject(identity.subject) or self._invited(identity)
         try:
-            user = self._update(user, identity) if user else self._made(identity)
+            admitted = self._update(user, identity) if user else self._made(identity)
         except ConfigError as problem:  # the last administrator, or two first sign-ins at once
-            self._record.sign_in_failed(identity.address, address, str(problem))
+            self._record.sign_in_failed(user.name if user else "", address, str(problem))
             raise SignInRefused(Refusal.NO_RIGHT) from None
-        if user is None or not user.active:
-            self._record.sign_in_failed(identity.address, address, "no right")
+        if admitted is None or not admitted.active:
+            why = f"the identity provider vouches for {identity.address[:100]!r}, who has no right here"
+            self._record.sign_in_failed(user.name if user else "", address, why)
             raise SignInRefused(Refusal.NO_RIGHT)
-        return user
+        return admitted
 
     def _invited(self, identity: Identity) -> User | None:
         """Somebody whom an administrator has added by address, at the first sign-in through the provider."""

@@ -62,6 +62,7 @@ def make_door(parts: Parts) -> Door:
     return Door(
         reception=make_reception(parts),
         staff=make_staff(parts),
+        clock=utc_now,
         provider=provider,
         admission=admission,
         provider_name=parts.settings.signin.name,
