@@ -176,3 +176,18 @@ def _count(world: World, subjects: list[str]) -> int:
     with world.store() as store:
         found = store.find(Query(text="Wave"), limit=1000)[0]
     return sum(each.message.subject in subjects for each in found)
+
+
+def test_a_bounce_turns_up_at_the_mail_with_its_reason_and_the_dead_address_gets_nothing_more(world: World) -> None:
+    nobody = f"unknown-{unique('x').rpartition(' ')[2]}@customer.example"
+    subject = unique("To nobody")
+    world.submit(mail(subject, to=nobody), nobody)
+    assert eventually(lambda: world.states(subject).get(nobody) in (State.SENT, State.BOUNCED))
+    eventually(lambda: look(world).trouble == "" and world.states(subject)[nobody] is State.BOUNCED)
+    assert world.states(subject)[nobody] is State.BOUNCED, world.story(subject)
+    assert "no such mailbox" in world.story(subject)
+    with world.store() as store:
+        assert nobody in store.suppressed([nobody])
+    again = unique("Again")
+    world.submit(mail(again, to=nobody), nobody)
+    assert world.states(again) == {nobody: State.FAILED}

@@ -166,3 +166,15 @@ def states_of(store: Store, message: NewMessage) -> list[State]:
     story = store.story(message.id)
     assert story is not None
     return [delivery.state for delivery in story.deliveries]
+
+
+def sent_off(store: Store, make: Maker, *recipients: str) -> MessageId:
+    """A message that has left to all of its recipients; its lane is nobody's again."""
+    message = make.message(*recipients)
+    store.put([message])
+    lane = claim_one(store)
+    (work,) = store.due(lane, limit=10)
+    (attempt,) = make.begun(store, lane, [work])
+    store.settle([make.settled(attempt, State.SENT)])
+    store.release("worker", [lane])
+    return message.id

@@ -11,20 +11,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
 
 from mailroom.accept import IN_ROW, Commit
 from mailroom.intake.answers import Answers
+from mailroom.intake.bounces import Bounces
 from mailroom.intake.lookup import Lookup, tables_of
 from mailroom.objects import Directory, IncomingServer
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
 from mailroom_core.errors import MimeError
-from mailroom_core.inbound import Head
+from mailroom_core.inbound import Head, Report
+from mailroom_core.mime.bounce import read_report
 from mailroom_core.mime.incoming import read_head_of
+from mailroom_core.mime.index import index
 from mailroom_core.model import DeliveryId, Kind, LaneName, MessageId, Remote, Reply, State, show_id
 from mailroom_core.policy.aliases import Target
 from mailroom_core.policy.decision import Arrival, Decision, Route, Settings, Verdict
@@ -71,6 +74,7 @@ class Intake:
     commit: Commit
     lookup: Lookup
     answers: Answers
+    bounces: Bounces
     settings: Settings
     lifetime: timedelta
 
@@ -82,23 +86,30 @@ class Intake:
 
     async def __call__(self, fetched: Fetched) -> MessageId:
         """Raises StoreError, StoreFull; then nothing was stored."""
-        message, decision = await asyncio.to_thread(self._message, fetched)
+        message, decision, after = await asyncio.to_thread(self._message, fetched)
         duplicates = await self.commit(message)
         number = duplicates.get(message.id, message.id)
         if number == message.id:
             events.routed(number, fetched.server.name, decision.verdict.name.lower(), decision.why)
             for said in decision.answers:
                 await self.answers(said, about=number)
+            if after is not None:
+                await asyncio.to_thread(after, number)
         return number
 
-    def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision]:
+    def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision, Callable[[MessageId], None] | None]:
         number, now = MessageId(self.ids()), self.clock()
+        after = None
         if fetched.trouble:
             head, decision, size = Head(), _not_converted(fetched.trouble), 0
         else:
             with closing(self.opened(fetched.file)) as source:
-                head, decision = self._decided(source, fetched, now)
+                found, report = _read(source, fetched.server.authserv_id)
+                head = found if isinstance(found, Head) else Head()
+                decision = self._decided(head, report, fetched, now) if isinstance(found, Head) else found
                 size = source.size
+            if report is not None and decision.verdict is Verdict.BOUNCE:
+                decision, after = self._came_back(decision, report, head, now)
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
         deliveries = tuple(self._delivery(each, head, now) for each in decision.routes) or (self._kept(decision, head, now),)
         return (
@@ -123,19 +134,24 @@ class Intake:
                 source=fetched.server.name,
             ),
             decision,
+            after,
         )
 
-    def _decided(self, source: OpenBlob, fetched: Fetched, now: datetime) -> tuple[Head, Decision]:
+    def _came_back(
+        self, decision: Decision, report: Report, head: Head, now: datetime
+    ) -> tuple[Decision, Callable[[MessageId], None] | None]:
+        abouts = self.bounces(report, head, now)
+        if not abouts:
+            return replace(decision, why=f"{decision.why}; it is about no mail that left here"), None
+        return decision, lambda number: self.bounces.note(number, report, abouts, head, now)
+
+    def _decided(self, head: Head, report: Report | None, fetched: Fetched, now: datetime) -> Decision:
         directory, server = self.directory(), fetched.server
-        try:
-            head = read_head_of(source, authserv_id=server.authserv_id)
-        except MimeError as problem:
-            return Head(), Decision(verdict=Verdict.QUARANTINED, why=f"it can't be read: {problem}")
         fallback = Target(server.destination) if server.destination else None
         arrival = Arrival(fallback=fallback, conversation=fetched.remote.conversation_id)
         tables = tables_of(directory)
         facts = self.lookup(head, arrival, tables, directory, now)
-        return head, route(head, arrival, tables, facts, self.settings)
+        return route(head, arrival, tables, facts, self.settings, report)
 
     def _bytes(self, file: Path, size: int, number: MessageId) -> tuple[bytes | None, str]:
         if size <= IN_ROW:
@@ -161,6 +177,18 @@ class Intake:
             due_at=now,
             reply=Reply(0, decision.why),
         )
+
+
+def _read(source: OpenBlob, authserv_id: str) -> tuple[Head | Decision, Report | None]:
+    """What a mail says of itself, and of mail of ours; a decision if it can't be read at all."""
+    try:
+        head = read_head_of(source, authserv_id=authserv_id)
+    except MimeError as problem:
+        return Decision(verdict=Verdict.QUARANTINED, why=f"it can't be read: {problem}"), None
+    try:
+        return head, read_report(source, index(source), head)
+    except MimeError:
+        return head, None
 
 
 def _first_to(head: Head) -> str:

@@ -23,7 +23,7 @@ from mailroom.ports.attempts import (
     Work,
 )
 from mailroom.ports.fetching import Watch, Watched
-from mailroom.ports.looking import Action, Found, Lately, Query, Story
+from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
 from mailroom.ports.process import Clock, Vault, Wakeup
 from mailroom.ports.storage import Blobs, OpenBlob, Store
@@ -36,6 +36,7 @@ __all__ = [
     "Action",
     "Attempt",
     "Blobs",
+    "CameBack",
     "Clock",
     "Delivery",
     "DeliveryResult",

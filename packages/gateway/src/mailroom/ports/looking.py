@@ -10,7 +10,7 @@ from enum import Enum
 from mailroom.conversations import ConversationId
 from mailroom.ports.attempts import Attempt
 from mailroom.ports.messages import Delivery, Event, Message
-from mailroom_core.model import DeliveryId, MessageId, State
+from mailroom_core.model import DeliveryId, MessageId, Reply, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,24 @@ class Lately:
     """Of these, the ones that stand in a conversation."""
     answers: int
     """Answers of our own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameBack:
+    """What a report says of one recipient of a mail of ours."""
+
+    message_id: MessageId
+    recipient: str
+    """Normalised; empty if the report names nobody."""
+    at: datetime
+    name: str
+    """Of the event: `bounced` or `complained`."""
+    text: str
+    reply: Reply
+    reason: str
+    """One of `mailroom_core.policy.reasons.Reason`."""
+    permanent: bool
+    hard: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
 from mailroom.ports.fetching import Watch
-from mailroom.ports.looking import Action, Found, Lately, Query, Story
+from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Message, NewMessage
 from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
-from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
+from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, State
 
 
 class Store(Protocol):
@@ -131,6 +131,15 @@ class Store(Protocol):
 
     def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
         """Mail of ours by its Message-IDs, with their brackets: that of its author, and that which its provider gave it."""
+
+    def came_back(self, batch: Sequence[CameBack]) -> list[DeliveryId]:
+        """Mail that was sent has come back; those that are bounced now. What has come back before, or was never sent, stays as it is."""
+
+    def bounces_of(self, address: str, since: datetime) -> list[tuple[datetime, str, bool, bool]]:
+        """When mail to a normalised address came back, why (`Reason`), whether for good, and whether the address is dead; oldest first."""
+
+    def attempted(self, marker: str) -> MessageId | None:
+        """The message of an attempt, by its marker; whatever the marker is, no error."""
 
     def from_sender(self, sender: str, since: datetime) -> Lately:
         """`sender` is normalised."""

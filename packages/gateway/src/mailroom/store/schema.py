@@ -279,3 +279,17 @@ AUDIT = (
     "CREATE INDEX audit_at ON audit (at)",
     "CREATE INDEX audit_thing ON audit (kind, name, id)",
 )
+
+BOUNCES = (
+    # What has come back, by address: when it has failed often enough, it gets nothing more.
+    """CREATE TABLE bounces (
+        delivery_id {id} PRIMARY KEY,
+        address TEXT NOT NULL,
+        at BIGINT NOT NULL,
+        reason TEXT NOT NULL,
+        permanent SMALLINT NOT NULL,
+        hard SMALLINT NOT NULL
+    )""",
+    "CREATE INDEX bounces_address ON bounces (address, at)",
+    "CREATE INDEX bounces_at ON bounces (at)",
+)

@@ -11,6 +11,7 @@ from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports import (
     Action,
     Attempt,
+    CameBack,
     DeliveryResult,
     Found,
     Lane,
@@ -32,6 +33,7 @@ from mailroom.store import (
     answering,
     attempts,
     auditing,
+    bouncing,
     documents,
     due,
     glancing,
@@ -46,7 +48,7 @@ from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
 from mailroom.store.watch import SqlWatch
-from mailroom_core.model import AttemptId, Kind, LaneName, MessageId, State
+from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, State
 
 COUNT_NODE = "UPDATE meta SET value = value + 1 WHERE name = 'node'"
 NODE = "SELECT value FROM meta WHERE name = 'node'"
@@ -161,6 +163,18 @@ class SqlStore:
     def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
         with self._read() as tx:
             return answering.sent_as(tx, header_message_ids)
+
+    def came_back(self, batch: Sequence[CameBack]) -> list[DeliveryId]:
+        with self._write() as tx:
+            return bouncing.came_back(tx, batch)
+
+    def bounces_of(self, address: str, since: datetime) -> list[tuple[datetime, str, bool, bool]]:
+        with self._read() as tx:
+            return bouncing.bounces_of(tx, address, since)
+
+    def attempted(self, marker: str) -> MessageId | None:
+        with self._read() as tx:
+            return bouncing.attempted(tx, marker)
 
     def from_sender(self, sender: str, since: datetime) -> Lately:
         with self._read() as tx:

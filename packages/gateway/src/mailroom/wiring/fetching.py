@@ -15,6 +15,7 @@ from mailroom.blobs.files import OpenFile
 from mailroom.fetch import Fetch
 from mailroom.incoming import NOTIFY_PATH
 from mailroom.intake.answers import Answers
+from mailroom.intake.bounces import Bounces
 from mailroom.intake.lookup import Lookup
 from mailroom.intake.take import Intake
 from mailroom.objects import Directory, IncomingServer
@@ -23,6 +24,7 @@ from mailroom.vault import credentials
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
 from mailroom_core.model import LaneName, MessageId
+from mailroom_core.policy import bounces
 from mailroom_core.policy.decision import Settings
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -49,6 +51,7 @@ def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage,
             hostname=hostname(parts.settings),
             lifetime=parts.settings.queue.lifetime,
         ),
+        bounces=Bounces(parts.store, bounces.Settings()),
         settings=rules,
         lifetime=parts.settings.queue.lifetime,
     )

@@ -1,0 +1,93 @@
+"""What a report does: the delivery that it is about is bounced, with a reason, and a dead address gets nothing more.
+
+Done before the report itself is stored, and harmless to do twice, so that a crash in between loses nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailroom.conversations import Entry, EntryKind
+from mailroom.objects import Suppression
+from mailroom.ports import CameBack, Message, Store
+from mailroom_core.inbound import Action, Head, Report, ReportedRecipient
+from mailroom_core.model import MessageId, Reply
+from mailroom_core.policy import bounces
+from mailroom_core.policy.addresses import normalize
+from mailroom_core.policy.bounces import Bounce, Judgement, judge
+from mailroom_core.policy.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Bounces:
+    """Blocking."""
+
+    store: Store
+    settings: bounces.Settings
+
+    def __call__(self, report: Report, head: Head, now: datetime) -> list[Message]:
+        """The mails of ours that a report is about; none: it is about somebody else's."""
+        abouts = self._about(report)
+        for about in abouts:
+            failures = report.failures
+            self.store.came_back([_came_back(about.id, each, judge(each), now) for each in failures])
+            for each in failures:
+                self._suppress(each, now)
+        return abouts
+
+    def note(self, number: MessageId, report: Report, abouts: list[Message], head: Head, now: datetime) -> None:
+        """Where the mail stands in a conversation, its bounce does as well."""
+        for about in abouts:
+            where = self.store.conversations.of([about.header_message_id]).get(about.header_message_id)
+            if where is not None:
+                entry = Entry(
+                    kind=EntryKind.BOUNCE,
+                    at=now,
+                    author=head.sender,
+                    text="; ".join(_told(each, judge(each)) for each in report.failures),
+                    message_id=number,
+                    header_message_id=head.message_id,
+                )
+                self.store.conversations.add("", entry, subject="", customer="", to=where)
+
+    def _about(self, report: Report) -> list[Message]:
+        """By our marker, else by any of the Message-IDs, the surest first."""
+        original = report.original
+        number = self.store.attempted(original.marker) if original.marker else None
+        marked = self.store.read(number) if number is not None else None
+        if marked is not None:
+            return [marked]
+        found = self.store.sent_as(original.ids)
+        first = next((found[name] for name in original.ids if name in found), None)
+        return [first] if first else []
+
+    def _suppress(self, failed: ReportedRecipient, now: datetime) -> None:
+        address = normalize(failed.address)
+        if not address:
+            return
+        rows = self.store.bounces_of(address, now - self.settings.window)
+        known = [Bounce(at, Judgement(Reason[reason], permanent, hard)) for at, reason, permanent, hard in rows]
+        if (why := bounces.suppression(known, now, self.settings)) and address not in self.store.suppressed([address]):
+            self.store.apply([Suppression(address=address, reason=why, source="bounce")], [], by="bounce")
+
+
+def _came_back(number: MessageId, failed: ReportedRecipient, judgement: Judgement, now: datetime) -> CameBack:
+    return CameBack(
+        message_id=number,
+        recipient=normalize(failed.address),
+        at=now,
+        name="complained" if failed.action is Action.COMPLAINED else "bounced",
+        text=_told(failed, judgement),
+        reply=Reply(550 if judgement.permanent else 450, failed.diagnostic or judgement.reason.value.what, failed.status),
+        reason=judgement.reason.name,
+        permanent=judgement.permanent,
+        hard=judgement.hard,
+    )
+
+
+def _told(failed: ReportedRecipient, judgement: Judgement) -> str:
+    meaning = judgement.reason.value
+    said = f" ({failed.diagnostic})" if failed.diagnostic else ""
+    what = "called spam" if failed.action is Action.COMPLAINED else "did not arrive"
+    return f"The mail to {failed.address or 'its recipient'} {what}: {meaning.what}. {meaning.advice}{said}"
