@@ -202,3 +202,21 @@ def test_a_form_without_its_proof_changes_nothing(pages: Pages) -> None:
     answer: Any = pages.client.post("/webhooks", data={"name": "shop", "url": URL, "event": EVENTS}, headers={"X-CSRF-Token": "x"})
     assert answer.status_code == 403
     assert pages.store.directory().webhooks == {}
+
+
+def test_the_overview_speaks_of_a_target_that_goes_on_failing(pages: Pages) -> None:
+    def overview() -> str:
+        pages.app.state.overview.now.forget()
+        return pages.get("/")
+
+    add(pages)
+    told(pages, NoticeState.WAITING)
+    assert "is not heard" not in overview()
+    pages.clock.go_on(minutes=10)
+    assert "The webhook shop is not heard" in overview()
+    assert 'href="/webhooks/of/shop"' in overview()
+    pages.role = Role.VIEWER
+    assert 'href="/webhooks/of/shop"' not in overview()
+    pages.role = Role.ADMIN
+    told(pages, NoticeState.DELIVERED, status=200)
+    assert "is not heard" not in overview()

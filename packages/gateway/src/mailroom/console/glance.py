@@ -17,6 +17,8 @@ from mailroom_core.policy.pace import Unit, Window
 
 MANY = 10_000
 """Nobody needs to know how many more."""
+UNHEARD = timedelta(minutes=10)
+"""So long a target may fail before a person has to know: the gateway tries again by itself."""
 LATE = timedelta(minutes=2)
 """So long after its time, mail that nobody works on is stuck."""
 DAY = timedelta(days=1)
@@ -42,6 +44,7 @@ class Trouble(Enum):
     UNSURE = "unsure"
     HELD = "held"
     FAILED = "failed"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Notice:
     text: str
     lane: str = ""
     account: str = ""
+    webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def glance(house: House) -> Glance:
     now, directory = house.clock(), house.directory()
     lanes = house.store.lanes()
     ways = tuple(_ways(house, directory, lanes, now))
-    notices = (*_missing(directory), *_lanes(directory, lanes, now), *_mail(house, now))
+    notices = (*_missing(directory), *_lanes(directory, lanes, now), *_mail(house, now), *_webhooks(house, directory, now))
     title, text, tone = _headline(notices, ways)
     first = any(notice.trouble in (Trouble.NO_SERVER, Trouble.NO_APPLICATION) for notice in notices)
     return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, first_steps=first)
@@ -117,6 +121,20 @@ def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, 
     if waiting:
         return "Mail is leaving", f"{waiting:,} waiting.", Tone.GOOD
     return "Mail is leaving", "Nothing waits.", Tone.GOOD
+
+
+def _webhooks(house: House, directory: Directory, now: datetime) -> Iterator[Notice]:
+    for name, health in sorted(house.webhooks.notices.health().items() if directory.webhooks else ()):
+        known = directory.webhooks.get(name)
+        if known is None or not known.active or health.failing_since is None or now - health.failing_since < UNHEARD:
+            continue
+        yield Notice(
+            trouble=Trouble.WEBHOOK,
+            tone=Tone.WARN,
+            title=f"The webhook {name} is not heard",
+            text=f"Its target fails, and {health.waiting:,} notices wait. Mail is not delayed. Each is tried for about three days.",
+            webhook=name,
+        )
 
 
 def _missing(directory: Directory) -> Iterator[Notice]:
