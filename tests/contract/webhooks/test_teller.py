@@ -15,6 +15,7 @@ import pytest
 
 from mailroom.notices import Notice, NoticeId, NoticeState, Tried
 from mailroom.objects import Directory, Webhook, WebhookEvent
+from mailroom.ports import CameBack
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
@@ -25,7 +26,7 @@ from mailroom.webhooks.judging import WAITS
 from mailroom.webhooks.teller import House, Teller
 from mailroom_core.errors import StoreError
 from mailroom_core.model import Reply, State, show_id
-from tests.contract.store.makers import LANE, FakeClock, Maker, claim_one
+from tests.contract.store.makers import LANE, FakeClock, Maker, claim_one, sent_off
 from tests.contract.webhooks.target import Scripted, endless, hang, reset, running, status
 
 pytestmark = pytest.mark.anyio
@@ -147,6 +148,32 @@ async def test_the_end_of_a_delivery_is_told_with_the_answer_word_for_word(offic
     assert (event.type, event.data.state, event.data.recipient) == ("sent", State.SENT, "anna@example.org")
     assert event.data.reply is not None
     assert event.data.reply.model_dump() == {"code": 250, "enhanced": "2.0.0", "name": "", "text": "queued as 1"}
+
+
+@pytest.mark.parametrize("name", ["bounced", "complained"])
+async def test_what_came_back_is_told_with_the_reason(office: Office, name: str) -> None:
+    async with running() as target:
+        office.add("shop", target, events=(WebhookEvent(name),))
+        message = sent_off(office.store, office.make, "anna@example.org")
+        said = Reply(550, "no such user", "5.1.1")
+        back = CameBack(
+            message_id=message,
+            recipient="anna@example.org",
+            at=office.clock(),
+            name=name,
+            text="It did not arrive",
+            reply=said,
+            reason="NO_SUCH_MAILBOX",
+            permanent=True,
+            hard=True,
+        )
+        assert len(office.store.came_back([back])) == 1
+        async with office.telling():
+            await target.has(1)
+    event = MailEvent.model_validate(json.loads(target.received[0].body))
+    assert (event.type, event.data.state, event.data.recipient) == (name, State.BOUNCED, "anna@example.org")
+    assert event.data.reply is not None
+    assert (event.data.reply.code, event.data.reply.enhanced) == (550, "5.1.1")
 
 
 async def test_an_account_that_needs_a_person_is_told_to_those_who_see_everything(office: Office) -> None:

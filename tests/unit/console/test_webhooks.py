@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from mailroom.audit import Wanted
 from mailroom.notices import NewNotice, NoticeId, Notices, NoticeState, Tried, Try
 from mailroom.objects import Application, Role, Webhook, WebhookEvent
 from mailroom.webhooks.signing import secret_of
@@ -74,6 +75,9 @@ def test_another_secret_leaves_the_former_one_good_for_a_day(pages: Pages) -> No
     text = post(pages, "/webhooks/secret", 200, name="shop").text
     assert former not in text
     assert "another 24 hours" in text
+    changes, _ = pages.store.audited(Wanted(kind="webhook"), limit=10)
+    assert [each.what for each in changes].count("new secret") == 2
+    assert "whsec_" not in repr(changes)
 
 
 @pytest.mark.parametrize(

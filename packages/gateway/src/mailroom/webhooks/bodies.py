@@ -19,7 +19,7 @@ _STATES = {
     WebhookEvent.HELD: State.HELD,
     WebhookEvent.FAILED: State.FAILED,
     WebhookEvent.BOUNCED: State.BOUNCED,
-    WebhookEvent.COMPLAINED: State.SENT,
+    WebhookEvent.COMPLAINED: State.BOUNCED,
 }
 _KNOWN = {event.value: event for event in WebhookEvent}
 
