@@ -20,6 +20,7 @@ from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
 from mailroom.ports import Blobs, Store
+from mailroom.settings import Settings
 from mailroom.signin.admission import Admission, Rules
 from mailroom.signin.keys import Keyed
 from mailroom.signin.passwords import Passwords
@@ -32,6 +33,8 @@ from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.users import Session, User
 from mailroom.webhooks.desk import WebhookDesk
+from mailroom.wiring.accounts import Accounts
+from mailroom.wiring.parts import open_parts
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
 
@@ -115,6 +118,7 @@ class Pages:
 def pages(tmp_path: Path) -> Iterator[Pages]:
     clock = FakeClock()
     store, blobs, nudges = open_store(tmp_path / "mail.db", clock=clock), FileBlobs(tmp_path / "blobs"), list[str]()
+    parts = open_parts(Settings(data=tmp_path / "accounts"))
     app = make_console(
         House(
             store=store,
@@ -124,9 +128,11 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             servers_of=lambda lane: servers_of(store.directory(), lane),
             notify=lambda: nudges.append("nudge"),
             webhooks=desk_of(store, clock),
+            accounts=Accounts(parts),
             clock=clock,
         ),
         door_of(store, clock),
     )
     yield Pages(app, store, blobs, clock, Maker(clock), nudges)
     store.close()
+    parts.close()

@@ -24,6 +24,7 @@ from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import SAFE, local
 from mailroom.objects import Role
+from mailroom.settings import Settings
 from mailroom.signin.keys import Keyed
 from mailroom.signin.provider import Provider, Registration
 from mailroom.signin.reception import PER_USER
@@ -31,6 +32,8 @@ from mailroom.signin.throttle import PER_NETWORK
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
 from mailroom.users import User
+from mailroom.wiring.accounts import Accounts
+from mailroom.wiring.parts import open_parts
 from tests.contract.store.makers import FakeClock
 from tests.oidc import CLIENT, SECRET, Oidc, provider
 from tests.unit.console.conftest import desk_of, door_of
@@ -73,6 +76,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         servers_of=lambda _: [],
         notify=lambda: None,
         webhooks=desk_of(store, clock),
+        accounts=Accounts(open_parts(Settings(data=tmp_path / "accounts"))),
         clock=clock,
     )
     return Site(store, clock, door, make_console(house, door))

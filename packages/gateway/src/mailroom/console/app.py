@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.console import errors, me, messages, overview, signin, static_files, users, webhooks
+from mailroom.console import accounts, errors, me, messages, overview, signin, static_files, users, webhooks
 from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import protected
@@ -50,6 +50,7 @@ class Area:
 AREAS: tuple[Area, ...] = (
     Area("Overview", "/", "speedometer2", overview.router),
     Area("Messages", "/messages", "envelope", messages.router),
+    Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
     Area("Webhooks", "/webhooks", "broadcast", webhooks.router, Role.ADMIN, "Settings"),
     Area("Users", "/users", "people", users.router, Role.ADMIN, "Settings"),
 )

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from mailroom.console.accounts_desk import AccountsDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
 from mailroom.webhooks.desk import WebhookDesk
@@ -29,6 +30,7 @@ class House:
     notify: Callable[[], None]
     """There is work for the worker."""
     webhooks: WebhookDesk
+    accounts: AccountsDesk
     clock: Clock
 
 

@@ -104,6 +104,12 @@ class SealedVault:
                 self._tokens.pop((account, each), None)
             await asyncio.to_thread(self._keep, account, grant, resource, {})
 
+    def disconnected(self, account: str) -> None:
+        """Forget a grant; the app registration's proof stays, for the next sign-in. Blocking."""
+        self.seal(f"account:{account}", None)
+        for each in Resource:
+            self._tokens.pop((account, each), None)
+
     def valid_until(self, account: str, resource: Resource = Resource.GRAPH) -> datetime | None:
         """When the kept access token ends; None if there is none. Blocking."""
         kept = self.open(f"account:{account}") or {}

@@ -74,6 +74,7 @@ def _ends(parts: Parts) -> list[tuple[str, str, datetime]]:
 
 def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
     from mailroom.console import app, house
+    from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.signin import make_door
 
     return app.make_console(
@@ -85,6 +86,7 @@ def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
             servers_of=lambda lane: servers_of(parts.directory(), lane),
             notify=wakeup.notify,
             webhooks=webhook_desk(parts),
+            accounts=Accounts(parts),
             clock=utc_now,
         ),
         make_door(parts),

@@ -1,0 +1,216 @@
+"""Connecting, testing and disconnecting accounts over the web: the emulator and the stand-in for Google are the providers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from html import unescape
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2
+import pytest
+
+from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from mailroom.console.app import make_console
+from mailroom.console.house import House
+from mailroom.objects import SmarthostRoute
+from mailroom.settings import Settings
+from mailroom.wiring import accounts as wired
+from mailroom.wiring.accounts import Accounts
+from mailroom.wiring.parts import Parts, open_parts, utc_now
+from mailroom.wiring.ways import servers_of
+from mailroom_emulator.server import Options, Running, in_thread
+from tests.contract.store.makers import FakeClock, Maker
+from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
+from tests.unit.console.conftest import Pages, desk_of, door_of
+
+MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
+BACK = "http://testserver/signin/callback"
+
+
+@pytest.fixture(scope="module")
+def microsoft() -> Iterator[Running]:
+    with in_thread(Options()) as emulator:
+        app = {"redirect_uris": ["http://localhost", BACK]}
+        httpx2.patch(f"{emulator.url}/_emulator/apps/{CONFIDENTIAL_CLIENT}", json=app, trust_env=False).raise_for_status()
+        yield emulator
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    parts = open_parts(Settings(data=tmp_path))
+    yield parts
+    parts.close()
+
+
+@pytest.fixture
+def office(parts: Parts) -> Pages:
+    """A console whose accounts are real ones."""
+    clock = FakeClock()
+    store = parts.store
+    house = House(
+        store=store,
+        blobs=parts.blobs,
+        directory=parts.directory,
+        look=parts.directory.look,
+        servers_of=lambda lane: servers_of(parts.directory(), lane),
+        notify=lambda: None,
+        webhooks=desk_of(store, clock),  # type: ignore[arg-type]  # the real store is one of the right kind
+        accounts=Accounts(parts),
+        clock=utc_now,
+    )
+    pages = Pages(make_console(house, door_of(store, clock)), store, parts.blobs, clock, Maker(clock))
+    pages.client.cookies.set("mailroom-session", "marys-session")
+    return pages
+
+
+def post(pages: Pages, path: str, form: dict[str, str], status: int = 200) -> str:
+    answer = pages.client.post(path, data=form)
+    assert answer.status_code == status, answer.text
+    return answer.text
+
+
+def begun(text: str) -> str:
+    """Where the page sends the browser."""
+    found = re.search(r'id="continue" href="([^"]+)"', text)
+    assert found, text
+    return unescape(found[1])
+
+
+def signed_in(url: str) -> str:
+    """The path that the provider sends the browser back to."""
+    answer = httpx2.get(url, headers={"x-emulator-auto": "1"}, trust_env=False, follow_redirects=False)
+    assert answer.status_code == 302, answer.text
+    back = answer.headers["location"]
+    assert back.startswith(f"{BACK}?")
+    return back.removeprefix("http://testserver")
+
+
+def microsoft_form(microsoft: Running, **more: str) -> dict[str, str]:
+    urls = {"login_url": microsoft.url, "graph_url": microsoft.url}
+    return {
+        "name": "office",
+        "mailbox": MARY,
+        "client_id": CONFIDENTIAL_CLIENT,
+        "tenant": TENANT,
+        "secret": CONFIDENTIAL_SECRET,
+        **urls,
+        **more,
+    }
+
+
+def test_a_house_without_accounts_says_how_to_get_one(office: Pages) -> None:
+    text = office.get("/accounts")
+    assert "No account yet" in text
+    assert 'href="/accounts/connect/microsoft"' in text
+
+
+@pytest.mark.parametrize(("provider", "word"), [("microsoft", "AADSTS50011"), ("google", "redirect_uri_mismatch")])
+def test_the_steps_at_the_provider_are_told_with_what_to_copy_and_its_usual_errors(office: Pages, provider: str, word: str) -> None:
+    text = office.get(f"/accounts/connect/{provider}")
+    assert f'value="{BACK}" readonly' in text
+    assert word in text
+    for field in re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', text):
+        assert f'for="{field}"' in text, f"{field} has no label"
+    office.get("/accounts/connect/yahoo", 422)
+
+
+def test_microsoft_is_connected_tested_and_disconnected(office: Pages, parts: Parts, microsoft: Running) -> None:
+    text = post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, secret_expires="2027-05-01"))
+    text = office.get(signed_in(begun(text)))
+    assert "office is connected" in text
+    assert "look before a mail is sent again" in text
+    assert "The outgoing server office is there" in text
+    shown = office.get("/accounts")
+    assert "Token valid until" in shown
+    assert "connected</span>" in shown
+    assert parts.vault.open("app:office") == {"secret": CONFIDENTIAL_SECRET, "expires_on": "2027-05-01"}
+    assert CONFIDENTIAL_SECRET not in shown
+
+    steps = post(office, "/accounts/test", {"server": "office", "to": ANNA})
+    assert re.findall(r"<li><strong>(\w+)</strong>", steps) == ["token", "rights", "draft", "send"]
+    assert steps.rstrip().endswith("</html>")
+
+    told = post(office, "/accounts/disconnect", {"name": "office"})
+    assert "myapps.microsoft.com" in told
+    assert parts.vault.open("account:office") is None
+    assert "not connected" in office.get("/accounts")
+    text = office.get(signed_in(begun(post(office, "/accounts/reconnect", {"name": "office"}))))
+    assert "office is connected" in text
+    assert parts.vault.open("account:office") is not None
+
+
+def test_an_answer_counts_once_in_its_own_session_and_for_a_quarter_of_an_hour(
+    office: Pages, parts: Parts, microsoft: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def back() -> str:
+        return signed_in(begun(post(office, "/accounts/connect/microsoft", microsoft_form(microsoft))))
+
+    mine = back()
+    state = parse_qs(urlsplit(mine).query)["state"][0]
+    assert "belongs to no sign-in" in office.get(mine.replace(state, state[:-1] + "x"), 422)
+    assert "belongs to no sign-in" in office.get("/signin/callback", 422)
+    office.client.cookies.set("mailroom-session", "another")
+    assert "belongs to no sign-in" in office.get(mine, 422)
+    office.client.cookies.set("mailroom-session", "marys-session")
+    late = back()
+    assert "office is connected" in office.get(mine)
+    assert "belongs to no sign-in" in office.get(mine, 422)
+    with monkeypatch.context() as patched:
+        patched.setattr(wired, "utc_now", lambda: utc_now() + timedelta(minutes=16))
+        assert "longer than 15 minutes" in office.get(late, 422)
+    assert [name for name in parts.store.secrets() if name.startswith("signin:")] == []
+
+
+def test_what_waits_for_its_answer_is_sealed(office: Pages, parts: Parts, microsoft: Running, tmp_path: Path) -> None:
+    url = begun(post(office, "/accounts/connect/microsoft", microsoft_form(microsoft)))
+    state = parse_qs(urlsplit(url).query)["state"][0]
+    assert len([name for name in parts.store.secrets() if name.startswith("signin:")]) == 1
+    for file in tmp_path.glob("mailroom.db*"):
+        for canary in (state, CONFIDENTIAL_SECRET):
+            assert canary.encode() not in file.read_bytes()
+
+
+def test_what_the_provider_refuses_is_explained_and_nothing_is_kept(office: Pages, parts: Parts, microsoft: Running) -> None:
+    back = signed_in(begun(post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, secret="the-id-of-the-secret"))))
+    text = office.get(back, 422)
+    assert "AADSTS7000215" in text
+    assert "Nothing was changed" in text
+    assert parts.vault.open("account:office") is None
+    other = signed_in(begun(post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, mailbox=TOM))))
+    assert "office is connected" in office.get(other)
+
+
+def test_app_only_is_connected_at_once(office: Pages, microsoft: Running) -> None:
+    text = post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application"))
+    assert "robot is connected" in text
+    assert "app-only" in office.get("/accounts")
+    assert "there is an account" in post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot"), 422)
+
+
+def test_google_is_connected_and_disconnecting_ends_its_permission(office: Pages, parts: Parts) -> None:
+    with GoogleStandIn() as google:
+        form = {"name": "mail", "mailbox": "jane@fabrikam.example", "client_id": CLIENT, "secret": SECRET, "login_url": google.url}
+        text = office.get(signed_in(begun(post(office, "/accounts/connect/google", form))))
+        assert "mail is connected" in text
+        route = parts.directory().servers["mail"].route
+        assert isinstance(route, SmarthostRoute)
+        assert (route.host, route.account) == ("smtp.gmail.com", "mail")
+        assert google.refresh_tokens
+        post(office, "/accounts/disconnect", {"name": "mail"})
+        assert google.refresh_tokens == {}
+
+
+@pytest.mark.parametrize("wrong", [{"name": ""}, {"client_id": ""}, {"secret_expires": "soon"}, {"mailbox": "a\r\nb"}])
+def test_mistakes_in_the_form_are_told_and_what_was_entered_stays(office: Pages, microsoft: Running, wrong: dict[str, str]) -> None:
+    text = post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, **wrong), 422)
+    assert 'role="alert"' in text
+    assert CONFIDENTIAL_CLIENT in text or "client_id" in wrong
+    assert CONFIDENTIAL_SECRET not in text
+
+
+def test_what_can_not_be_tested_is_said(office: Pages) -> None:
+    assert "there is no outgoing server" in post(office, "/accounts/test", {"server": "x", "to": ANNA}, 422)
+    assert "There is no account" in post(office, "/accounts/disconnect", {"name": "x"}, 404)
