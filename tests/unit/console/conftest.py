@@ -32,6 +32,7 @@ from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.users import Session, User
+from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
@@ -92,6 +93,7 @@ class Pages:
     clock: FakeClock
     make: Maker
     nudges: list[str] = field(default_factory=list)
+    ends: list[Expiry] = field(default_factory=list)
     role: Role = Role.ADMIN
 
     def __post_init__(self) -> None:
@@ -119,6 +121,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
     clock = FakeClock()
     store, blobs, nudges = open_store(tmp_path / "mail.db", clock=clock), FileBlobs(tmp_path / "blobs"), list[str]()
     parts = open_parts(Settings(data=tmp_path / "accounts"))
+    ends = list[Expiry]()
     app = make_console(
         House(
             store=store,
@@ -129,10 +132,11 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             notify=lambda: nudges.append("nudge"),
             webhooks=desk_of(store, clock),
             accounts=Accounts(parts),
+            ends=lambda: ends,
             clock=clock,
         ),
         door_of(store, clock),
     )
-    yield Pages(app, store, blobs, clock, Maker(clock), nudges)
+    yield Pages(app, store, blobs, clock, Maker(clock), nudges, ends)
     store.close()
     parts.close()

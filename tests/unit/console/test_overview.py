@@ -9,6 +9,7 @@ import pytest
 from mailroom.console.kept import SHARE, Kept
 from mailroom.objects import Account, Application, GraphRoute, OutgoingServer, Role, SinkRoute, SmarthostRoute
 from mailroom.ports import Store
+from mailroom.vault.expiry import Expiry
 from mailroom_core.model import LaneName, State
 from tests.contract.store.makers import claim_one
 from tests.unit.console.conftest import Pages
@@ -96,6 +97,18 @@ def test_mail_that_needs_a_person_is_counted_by_state(office: Pages) -> None:
         assert words in now(office)
     office.clock.go_on(hours=25)
     assert "failed in the last day" not in now(office)
+
+
+def test_what_ends_by_itself_is_told_a_month_before(office: Pages) -> None:
+    office.ends[:] = [
+        Expiry("office", "client secret", office.clock() + timedelta(days=12, hours=1), "Make a new one"),
+        Expiry("office", "sign-in", office.clock() + timedelta(days=40), "Send with it"),
+        Expiry("old", "certificate", office.clock() - timedelta(days=1), "Upload a new one"),
+    ]
+    text = now(office)
+    assert "The client secret of office ends in 12 days" in text
+    assert "The certificate of old has ended" in text
+    assert "sign-in" not in text
 
 
 def test_every_kind_of_way_out_is_named(office: Pages) -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 from fastapi import HTTPException
 from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
 
 from mailroom.console import app as console
 from mailroom.console.static_files import address, static_files
@@ -92,3 +93,20 @@ def test_every_route_of_every_area_stands_behind_the_sign_in(pages: Pages) -> No
         path = re.sub(r"{[^}]+}", "1", route.path)
         for method in route.methods or ():
             assert pages.client.request(method, path).status_code == 303, route.path
+
+
+def test_a_form_that_is_too_large_is_refused_before_it_is_read(pages: Pages) -> None:
+    answer = pages.client.post("/overview/free", data={"lane": "x" * (console.MAX_BODY + 1)})
+    assert answer.status_code == 413
+
+
+def test_a_mistake_of_ours_is_a_page_behind_the_same_policy(pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(pages.app.state.overview, "now", broken)
+    client = TestClient(pages.app, raise_server_exceptions=False)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "secret detail" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

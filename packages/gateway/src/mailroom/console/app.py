@@ -10,25 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailroom.console import accounts, errors, me, messages, overview, signin, static_files, users, webhooks
 from mailroom.console.door import Door
+from mailroom.console.headers import ALWAYS
 from mailroom.console.house import House
 from mailroom.console.visitor import protected
 from mailroom.objects import Role
 
 MAX_BODY = 1024 * 1024
 """Bytes of any form."""
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Content-Security-Policy: nothing inline and nothing from elsewhere. A page that needs another one sets the header itself."""
-_ALWAYS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +89,7 @@ class Edge:
         async def completed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
+                for name, value in ALWAYS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from mailroom.console.headers import ALWAYS
 from mailroom.console.pages import page
 from mailroom.observe import events
 from mailroom_core.errors import ConfigError, MailroomError, MimeError, StoreError
@@ -63,7 +64,9 @@ async def _of_house(request: Request, problem: Exception) -> Response:
 
 async def _of_bug(request: Request, problem: Exception) -> Response:
     events.request_broke(repr(problem))
-    return await _answer(request, 500, "This is a mistake of ours", "The log of the gateway says more. Mail is not touched by it.")
+    answer = await _answer(request, 500, "This is a mistake of ours", "The log of the gateway says more. Mail is not touched by it.")
+    answer.headers.update(ALWAYS)  # it is made outside of everything that is around other answers
+    return answer
 
 
 async def _answer(request: Request, status: int, title: str, text: str) -> Response:

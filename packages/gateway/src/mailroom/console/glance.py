@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -12,6 +12,7 @@ from mailroom.console.house import House
 from mailroom.lanes import done_at, used
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.ports import LaneStatus
+from mailroom.vault.expiry import Expiry
 from mailroom_core.model import LaneName, State
 from mailroom_core.policy.pace import Unit, Window
 
@@ -41,6 +42,7 @@ class Trouble(Enum):
     NO_APPLICATION = "no application"
     HELD_LANE = "held lane"
     STUCK = "stuck"
+    ENDS = "ends"
     UNSURE = "unsure"
     HELD = "held"
     FAILED = "failed"
@@ -98,12 +100,13 @@ class Glance:
     """There is no outgoing server, or no application."""
 
 
-def glance(house: House) -> Glance:
-    """Blocking."""
+def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
+    """`ends` is what ends by itself. Blocking."""
     now, directory = house.clock(), house.directory()
     lanes = house.store.lanes()
     ways = tuple(_ways(house, directory, lanes, now))
-    notices = (*_missing(directory), *_lanes(directory, lanes, now), *_mail(house, now), *_webhooks(house, directory, now))
+    mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_mail(house, now))
+    notices = (*mail, *_webhooks(house, directory, now))
     title, text, tone = _headline(notices, ways)
     first = any(notice.trouble in (Trouble.NO_SERVER, Trouble.NO_APPLICATION) for notice in notices)
     return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, first_steps=first)
@@ -173,6 +176,17 @@ def _lanes(directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iter
                 text="It has been due for minutes. Look at the log of the gateway: its delivering process may not be running.",
                 lane=lane.name,
             )
+
+
+def _ending(ends: Sequence[Expiry], now: datetime) -> Iterator[Notice]:
+    for each in ends:
+        if each.is_soon(now):
+            over = each.at <= now
+            days = (each.at - now).days
+            when = "has ended" if over else "ends today" if not days else "ends tomorrow" if days == 1 else f"ends in {days} days"
+            tone = Tone.BAD if over else Tone.WARN
+            title = f"The {each.what} of {each.owner} {when}"
+            yield Notice(trouble=Trouble.ENDS, tone=tone, title=title, text=each.advice, account=each.owner)
 
 
 def _mail(house: House, now: datetime) -> Iterator[Notice]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from mailroom.console.accounts_desk import AccountsDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import LaneName
 
@@ -31,6 +32,8 @@ class House:
     """There is work for the worker."""
     webhooks: WebhookDesk
     accounts: AccountsDesk
+    ends: Callable[[], Sequence[Expiry]]
+    """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""
     clock: Clock
 
 

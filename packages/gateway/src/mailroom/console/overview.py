@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +18,7 @@ from mailroom.console.kept import Kept
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import Role
+from mailroom.vault.expiry import Expiry
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName, State
 
@@ -44,7 +46,8 @@ class Overview:
     """What all who look at the page share. One for each application."""
 
     def __init__(self, house: House) -> None:
-        self.now: Kept[Glance] = Kept(partial(glance, house), least=2)
+        self._ends: Kept[Sequence[Expiry]] = Kept(house.ends, least=60)
+        self.now: Kept[Glance] = Kept(lambda: glance(house, self._ends()), least=2)
         self.hours: Kept[list[Hour]] = Kept(partial(hours, house), least=20)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailroom.accept import Accept
 from mailroom.ports import Wakeup
-from mailroom.vault.expiry import expiries
+from mailroom.vault.expiry import Expiry, expiries
 from mailroom.wiring.fetching import told_state
 from mailroom.wiring.parts import Parts, credential_key, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
@@ -59,15 +58,15 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
             max_recipients=parts.settings.smtp.max_recipients,
         ),
         [
-            *health.routes(parts.store, parts.notices, lambda: _ends(parts), stopping),
+            *health.routes(parts.store, parts.notices, lambda: [(each.owner, each.what, each.at) for each in _ends(parts)], stopping),
             *notify.routes(look_at, partial(told_state, credential_key(parts))),
         ],
     )
 
 
-def _ends(parts: Parts) -> list[tuple[str, str, datetime]]:
+def _ends(parts: Parts) -> list[Expiry]:
     try:
-        return [(each.owner, each.what, each.at) for each in expiries(parts.directory(), parts.vault.open)]
+        return expiries(parts.directory(), parts.vault.open)
     except VaultError:
         return []  # a key that does not fit is told where a secret is needed
 
@@ -87,6 +86,7 @@ def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
             notify=wakeup.notify,
             webhooks=webhook_desk(parts),
             accounts=Accounts(parts),
+            ends=lambda: _ends(parts),
             clock=utc_now,
         ),
         make_door(parts),
