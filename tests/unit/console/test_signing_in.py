@@ -77,7 +77,6 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         notify=lambda: None,
         webhooks=desk_of(store, clock),
         accounts=Accounts(open_parts(Settings(data=tmp_path / "accounts"))),
-        ends=list,
         clock=clock,
     )
     return Site(store, clock, door, make_console(house, door))

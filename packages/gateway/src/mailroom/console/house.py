@@ -32,9 +32,9 @@ class House:
     """There is work for the worker."""
     webhooks: WebhookDesk
     accounts: AccountsDesk
-    ends: Callable[[], Sequence[Expiry]]
-    """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""
     clock: Clock
+    ends: Callable[[], Sequence[Expiry]] = tuple
+    """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""
 
 
 async def _house(request: Request) -> House:
