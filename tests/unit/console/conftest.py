@@ -2,85 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
 from mailroom.blobs.files import FileBlobs
 from mailroom.console.app import make_console
-from mailroom.console.door import Door
 from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
 from mailroom.ports import Blobs, Store
 from mailroom.settings import Settings
-from mailroom.signin.admission import Admission, Rules
-from mailroom.signin.keys import Keyed
-from mailroom.signin.passwords import Passwords
-from mailroom.signin.provider import Provider
-from mailroom.signin.reception import Present, Reception
-from mailroom.signin.record import Record
-from mailroom.signin.staff import Staff
+from mailroom.signin.reception import Present
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
-from mailroom.transports.guarded import Caller, Policy
 from mailroom.users import Session, User
 from mailroom.vault.expiry import Expiry
-from mailroom.webhooks.desk import WebhookDesk
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
+from tests.unit.console.desks import desk_of, door_of
+from tests.unit.console.site import MARY, PASSWORD, Site, made
 
 CSRF = "test-token"
-
-
-def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", provider: Provider | None = None, **rules: Any) -> Door:
-    """People can sign in, with passwords that cost little. Secrets lie in memory."""
-    kept: dict[str, Mapping[str, str]] = {}
-    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    keyed, passwords = Keyed(b"k" * 32), Passwords(hasher)
-
-    def seal(name: str, secret: Mapping[str, str] | None) -> None:
-        kept.pop(name, None)
-        if secret is not None:
-            kept[name] = secret
-
-    known: Any = {
-        "users": store.users,
-        "open_secret": kept.get,
-        "keyed": keyed,
-        "clock": clock,
-        "passwords": passwords,
-        "record": Record(store.audit),
-    }
-    return Door(
-        reception=Reception(**known, idle=timedelta(hours=8), absolute=timedelta(days=7)),
-        staff=Staff(**known, seal=seal),
-        clock=clock,
-        provider=provider,
-        admission=Admission(Rules(**rules), store.users, Record(store.audit)) if provider else None,
-        provider_name="Contoso",
-        public_url=url,
-    )
-
-
-def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
-    """Webhooks may be on this machine. Secrets lie in memory."""
-    kept: dict[str, Mapping[str, str]] = {}
-
-    def seal(name: str, secret: Mapping[str, str] | None) -> None:
-        kept[name] = secret or {}
-
-    caller = Caller(Policy(["127.0.0.0/8"]))
-    return WebhookDesk(notices=store, store=store, seal=seal, unseal=kept.get, caller=caller, ids=Maker(clock).ids, clock=clock)
 
 
 @dataclass
@@ -140,3 +89,26 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
     yield Pages(app, store, blobs, clock, Maker(clock), nudges, ends)
     store.close()
     parts.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: FakeClock) -> Iterator[SqlStore]:
+    opened = open_store(tmp_path / "mailroom.db", clock=clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def empty(store: SqlStore, clock: FakeClock, tmp_path: Path) -> Site:
+    return made(store, clock, tmp_path)
+
+
+@pytest.fixture
+def site(empty: Site) -> Site:
+    empty.door.staff.set_up(empty.door.staff.set_up_token(), MARY, PASSWORD)
+    return empty

@@ -24,7 +24,8 @@ from mailroom.wiring.ways import servers_of
 from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
-from tests.unit.console.conftest import Pages, desk_of, door_of
+from tests.unit.console.conftest import Pages
+from tests.unit.console.desks import desk_of, door_of
 
 MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
 BACK = "http://testserver/signin/callback"

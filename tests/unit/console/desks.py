@@ -1,0 +1,64 @@
+"""What the console is made of in tests: people can sign in, and nothing secret reaches a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from mailroom.console.door import Door
+from mailroom.ports import Store
+from mailroom.signin.admission import Admission, Rules
+from mailroom.signin.keys import Keyed
+from mailroom.signin.passwords import Passwords
+from mailroom.signin.provider import Provider
+from mailroom.signin.reception import Reception
+from mailroom.signin.record import Record
+from mailroom.signin.staff import Staff
+from mailroom.store.sql import SqlStore
+from mailroom.transports.guarded import Caller, Policy
+from mailroom.webhooks.desk import WebhookDesk
+from tests.contract.store.makers import FakeClock, Maker
+
+
+def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", provider: Provider | None = None, **rules: Any) -> Door:
+    """People can sign in, with passwords that cost little. Secrets lie in memory."""
+    kept: dict[str, Mapping[str, str]] = {}
+    hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    keyed, passwords = Keyed(b"k" * 32), Passwords(hasher)
+
+    def seal(name: str, secret: Mapping[str, str] | None) -> None:
+        kept.pop(name, None)
+        if secret is not None:
+            kept[name] = secret
+
+    known: Any = {
+        "users": store.users,
+        "open_secret": kept.get,
+        "keyed": keyed,
+        "clock": clock,
+        "passwords": passwords,
+        "record": Record(store.audit),
+    }
+    return Door(
+        reception=Reception(**known, idle=timedelta(hours=8), absolute=timedelta(days=7)),
+        staff=Staff(**known, seal=seal),
+        clock=clock,
+        provider=provider,
+        admission=Admission(Rules(**rules), store.users, Record(store.audit)) if provider else None,
+        provider_name="Contoso",
+        public_url=url,
+    )
+
+
+def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
+    """Webhooks may be on this machine. Secrets lie in memory."""
+    kept: dict[str, Mapping[str, str]] = {}
+
+    def seal(name: str, secret: Mapping[str, str] | None) -> None:
+        kept[name] = secret or {}
+
+    caller = Caller(Policy(["127.0.0.0/8"]))
+    return WebhookDesk(notices=store, store=store, seal=seal, unseal=kept.get, caller=caller, ids=Maker(clock).ids, clock=clock)
