@@ -210,3 +210,15 @@ def test_a_keyboard_is_enough(scene: Scene, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(menu).to_be_focused()
     expect(page.get_by_role("navigation", name="Main")).to_be_hidden()
+
+
+@pytest.mark.parametrize("path", ["/", "/messages", "/messages?state=sent", "/users"])
+def test_the_first_load_takes_less_than_150_kilobytes_over_the_wire(scene: Scene, page: Page, path: str) -> None:
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    sizes = list[float]()
+    wire.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(f"{scene.gateway.web}{path}", wait_until="networkidle")
+    assert len(sizes) >= 5
+    assert sum(sizes) < 150_000, sizes
