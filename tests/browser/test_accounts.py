@@ -13,7 +13,7 @@ from tests.browser.chromium import PHONE, sideways, violations
 from tests.browser.scene import Scene
 from tests.walk.world import TOM
 
-PATHS = ("/accounts", "/accounts/connect/microsoft", "/accounts/connect/google")
+PATHS = ("/accounts", "/accounts/connect/microsoft", "/accounts/connect/google", "/presets", "/presets/ses", "/presets/smtp")
 
 
 @pytest.fixture

@@ -215,3 +215,50 @@ def test_mistakes_in_the_form_are_told_and_what_was_entered_stays(office: Pages,
 def test_what_can_not_be_tested_is_said(office: Pages) -> None:
     assert "there is no outgoing server" in post(office, "/accounts/test", {"server": "x", "to": ANNA}, 422)
     assert "There is no account" in post(office, "/accounts/disconnect", {"name": "x"}, 404)
+
+
+# ---- mail services
+
+
+def test_a_mail_service_is_added_with_what_it_demands(office: Pages, parts: Parts) -> None:
+    assert 'href="/presets/ses"' in office.get("/presets")
+    text = office.get("/presets/ses")
+    assert "verified at Amazon SES" in text
+    assert "no AWS access key" in text
+    form = {"name": "mail", "user": "AKIA", "password": "canary-4711", "region": "eu-west-1", "from_filter": "example.com, a@b.example"}
+    done = post(office, "/presets/ses", form)
+    assert "email-smtp.eu-west-1.amazonaws.com" in done
+    assert "canary-4711" not in done
+    server = parts.directory().servers["mail"]
+    assert isinstance(server.route, SmarthostRoute)
+    assert (server.route.user, server.from_filter) == ("AKIA", ("example.com", "a@b.example"))
+    assert parts.vault.open("server:mail") == {"password": "canary-4711"}
+    again = post(office, "/presets/ses", form, 422)
+    assert "already" in again
+    assert "canary-4711" not in again
+
+
+def test_one_token_is_user_and_password_and_any_server_may_need_none(office: Pages, parts: Parts) -> None:
+    post(office, "/presets/postmark", {"name": "post", "password": "token-1"})
+    post(office, "/presets/smtp", {"name": "own", "host": "relay.example", "port": "25", "security": "none"})
+    post_route, own_route = parts.directory().servers["post"].route, parts.directory().servers["own"].route
+    assert isinstance(post_route, SmarthostRoute)
+    assert isinstance(own_route, SmarthostRoute)
+    assert (post_route.user, own_route.host, own_route.port, own_route.user) == ("token-1", "relay.example", 25, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "form"),
+    [
+        ("mailjet", {"name": "x", "user": "k"}),
+        ("mailgun", {"name": "x", "user": "u", "password": "p", "region": "evil.example/"}),
+        ("smtp", {"name": "x", "host": ""}),
+        ("smtp", {"name": "x", "host": "h", "port": "many"}),
+        ("smtp", {"name": "x", "host": "h", "security": "some"}),
+        ("smtp", {"name": "x", "host": "h", "user": "u"}),
+        ("brevo", {"name": "", "user": "u", "password": "p"}),
+    ],
+)
+def test_a_service_that_can_not_work_is_not_added(office: Pages, parts: Parts, key: str, form: dict[str, str]) -> None:
+    assert 'role="alert"' in post(office, f"/presets/{key}", form, 422)
+    assert parts.directory().servers == {}

@@ -185,10 +185,10 @@ async def disconnect(request: Request, house: TheHouse, me: Admin, name: Text = 
 
 
 @router.post("/accounts/test")
-async def try_out(request: Request, house: TheHouse, server: Text = "", to: Text = "") -> Response:
+async def try_out(request: Request, house: TheHouse, server: Text = "", to: Text = "", sender: Text = "") -> Response:
     """Sends a real mail; the page grows with every step."""
     try:
-        steps = house.accounts.trial(server, recipient=to.strip())
+        steps = house.accounts.trial(server, recipient=to.strip(), sender=sender.strip())
     except ConfigError as problem:
         text = str(problem)
         return await run_in_threadpool(lambda: _list(request, house, status=422, error=text))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from mailroom.doctor.trial import Step
-from mailroom.objects import Account
+from mailroom.objects import Account, OutgoingServer
 from mailroom.vault.expiry import Expiry
 
 
@@ -57,5 +57,8 @@ class AccountsDesk(Protocol):
     async def disconnect(self, name: str, *, by: str) -> str:
         """Forget the grant, and end it at the provider where that can be done; says what is left to do. Raises VaultError."""
 
-    def trial(self, server: str, *, recipient: str) -> AsyncIterator[Step]:
+    def add_server(self, server: OutgoingServer, password: str, *, by: str) -> None:
+        """Blocking. Raises VaultError, StoreError."""
+
+    def trial(self, server: str, *, recipient: str, sender: str = "") -> AsyncIterator[Step]:
         """A real mail through a server. Raises ConfigError."""

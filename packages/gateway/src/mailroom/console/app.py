@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.console import accounts, errors, me, messages, overview, signin, static_files, users, webhooks
+from mailroom.console import accounts, errors, me, messages, overview, presets, signin, static_files, users, webhooks
 from mailroom.console.door import Door
 from mailroom.console.headers import ALWAYS
 from mailroom.console.house import House
@@ -44,7 +44,7 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router,)
+OWN: tuple[APIRouter, ...] = (me.router, presets.router)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)

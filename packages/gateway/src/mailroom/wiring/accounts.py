@@ -104,9 +104,14 @@ class Accounts:
         await asyncio.to_thread(self._forget, account, by)
         return left
 
-    def trial(self, server: str, *, recipient: str) -> AsyncIterator[Step]:
+    def add_server(self, server: OutgoingServer, password: str, *, by: str) -> None:
+        if password:
+            self._parts.vault.seal(f"server:{server.name}", {"password": password})
+        self._parts.store.apply([server], [], by=by)
+
+    def trial(self, server: str, *, recipient: str, sender: str = "") -> AsyncIterator[Step]:
         self._parts.directory.look()
-        return server_trial(self._parts, server, recipient=recipient)
+        return server_trial(self._parts, server, recipient=recipient, sender=sender)
 
     # -- steps
 
