@@ -1,18 +1,21 @@
-"""`make demo`: everything starts, a mailbox is connected, five mails travel, and what arrived is shown."""
+"""`make demo`: everything starts, a mailbox is connected, five mails travel out and four come in, and what arrived is shown."""
 
 from __future__ import annotations
 
 import argparse
 import signal
 import smtplib
+import socket
 import ssl
 import sys
 import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from demo import circle
 from demo.processes import Emulator, Gateway
 
 MARY = "mary@contoso.example"
@@ -79,13 +83,16 @@ def main() -> int:
     once = parser.parse_args().once
     console = Console()
     with tempfile.TemporaryDirectory(prefix="mailroom-demo-") as folder:
-        emulator, gateway = None, Gateway(Path(folder) / "gateway")
+        emulator, gateway = None, Gateway(Path(folder) / "gateway", _reachable())
         try:
             console.print("Starting a Microsoft 365 tenant (emulated) and the gateway ...")
             emulator = Emulator(Path(folder) / "emulator")
             gateway.start()
             password = _set_up(console, emulator, gateway)
+            circle.set_up(gateway, Path(folder))
             good = _travel(console, emulator, gateway, password)
+            submit = partial(_submit, gateway, password)
+            good = circle.close(console, emulator, gateway, submit, "Your order 1001") and good
             if not once:
                 _keep_running(console, emulator, gateway, password)
             return 0 if good else 1
@@ -120,6 +127,20 @@ def _travel(console: Console, emulator: Emulator, gateway: Gateway, password: st
             smtp.send_message(mail.message, to_addrs=list(mail.recipients))
     _watch(console, gateway, sent)
     return _verdict(console, emulator, sent)
+
+
+def _submit(gateway: Gateway, password: str, message: EmailMessage, recipient: str) -> None:
+    with smtplib.SMTP(gateway.host, gateway.port) as smtp:
+        smtp.starttls(context=_trusting(gateway))
+        smtp.login("erp", password)
+        smtp.send_message(message, to_addrs=[recipient])
+
+
+def _reachable() -> dict[str, str]:
+    """A web address that is known before the gateway starts: there the tenant tells of new mail."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    return {"MAILROOM_WEB_PORT": str(port), "MAILROOM_PUBLIC_URL": f"http://127.0.0.1:{port}"}
 
 
 def _trusting(gateway: Gateway) -> ssl.SSLContext:

@@ -77,3 +77,31 @@ async def test_a_part_that_dies_stops_its_process_and_says_why() -> None:
     with pytest.raises(ZeroDivisionError):
         serve.end_of(alive, dead)
     serve.end_of(alive)
+
+
+async def test_a_change_that_somebody_else_has_noticed_first_is_told_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+    failures = [StoreError("busy")]
+    current = SimpleNamespace(version=1)
+
+    class Directory:
+        def __call__(self) -> Any:
+            return current
+
+        def look(self) -> bool:
+            return False  # whoever looked before us knows it already
+
+    def changed() -> None:
+        if failures:
+            raise failures.pop()
+        told.append(current.version)
+
+    async def pass_(seconds: float) -> None:
+        if told == [1, 2]:
+            raise asyncio.CancelledError
+        current.version = 2 if told else 1
+
+    monkeypatch.setattr(serve.asyncio, "sleep", pass_)
+    monkeypatch.setattr(serve.events, "store_trouble", lambda why: None)
+    with pytest.raises(asyncio.CancelledError):
+        await serve._refresh(SimpleNamespace(directory=Directory()), changed)  # type: ignore[arg-type]

@@ -198,13 +198,14 @@ def _calm_collector() -> None:
 
 async def _refresh(parts: Parts, changed: Callable[[], None] = lambda: None) -> None:
     """Notice changed objects."""
-    due = True
+    told = -1
     while True:
-        if due:
+        version = parts.directory().version  # others look as well, so that a change may be known already
+        if version != told:
             try:
                 await asyncio.to_thread(changed)
-                due = False
+                told = version
             except StoreError as problem:
                 events.store_trouble(str(problem))
         await asyncio.sleep(1.0)
-        due = await asyncio.to_thread(parts.directory.look) or due
+        await asyncio.to_thread(parts.directory.look)

@@ -20,7 +20,7 @@ from mailroom.ports import Clock, Event, NewDelivery, NewMessage
 from mailroom_core.errors import StoreError
 from mailroom_core.mime.headers import format_address
 from mailroom_core.model import DeliveryId, Kind, MessageId, show_id
-from mailroom_core.policy.answers import Answer
+from mailroom_core.policy.answers import Answer, answer_id
 
 OURS = "mailroom"
 """The application of what we write ourselves."""
@@ -57,7 +57,7 @@ class Answers:
         number, now = MessageId(self.ids()), self.clock()
         directory = self.directory()
         sender = _sender(directory, server) or f"MAILER-DAEMON@{self.hostname}"
-        message_id = f"<{show_id(number)}@{self.hostname}>"
+        message_id = answer_id(show_id(number), self.hostname)
         raw = _written(said, sender, message_id, now)
         return NewMessage(
             id=number,

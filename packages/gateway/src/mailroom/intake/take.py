@@ -142,7 +142,8 @@ class Intake:
     ) -> tuple[Decision, Callable[[MessageId], None] | None]:
         abouts = self.bounces(report, head, now)
         if not abouts:
-            return replace(decision, why=f"{decision.why}; it is about no mail that left here"), None
+            why = f"{decision.why}, and no mail that left here is meant"
+            return replace(decision, verdict=Verdict.QUARANTINED, why=why), None
         return decision, lambda number: self.bounces.note(number, report, abouts, head, now)
 
     def _decided(self, head: Head, report: Report | None, fetched: Fetched, now: datetime) -> Decision:

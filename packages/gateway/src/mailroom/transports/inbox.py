@@ -17,6 +17,7 @@ from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import read_head_of
 from mailroom_core.mime.index import index
+from mailroom_core.mime.source import InMemory
 from mailroom_core.mime.texts import texts
 from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, Sent, show_id
 
@@ -78,12 +79,21 @@ class InboxTransport:
             kind=EntryKind.MAIL_OUT,
             at=sent.accepted_at,
             author=sent.header_from,
-            text="",
+            text=self._words_of(sent),
             message_id=sent.id,
             header_message_id=sent.header_message_id,
         )
         number, _ = self._store.conversations.add(self._destination, entry, subject=sent.subject, customer=head.sender)
         return number
+
+    def _words_of(self, sent: Message) -> str:
+        """Of a mail that left; a large one is looked at by itself."""
+        kept = self._store.read(sent.id)
+        source = InMemory(kept.raw) if kept and kept.raw else None
+        try:
+            return texts(source, index(source)).text[:MOST_TEXT] if source else ""
+        except MimeError:
+            return ""
 
 
 def _read(job: Job) -> tuple[Head, str]:
