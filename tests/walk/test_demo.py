@@ -22,6 +22,9 @@ def test_ctrl_c_ends_everything_quietly_and_says_so() -> None:
         said = ""
         while "The tenant" not in said and (line := demo.stdout.readline()):
             said += line
+        assert "Every recipient got exactly one copy" in said
+        assert "it stands in its conversation" in said
+        assert "was told how to reach the company" in said
         found = re.search(r"--data (\S+)/gateway/data", said)
         assert found, said
         folder = Path(found[1])
