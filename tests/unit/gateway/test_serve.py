@@ -101,7 +101,7 @@ async def test_a_change_that_somebody_else_has_noticed_first_is_told_all_the_sam
             raise asyncio.CancelledError
         current.version = 2 if told else 1
 
-    monkeypatch.setattr(serve.asyncio, "sleep", pass_)
-    monkeypatch.setattr(serve.events, "store_trouble", lambda why: None)
+    monkeypatch.setattr("mailroom.serve.asyncio.sleep", pass_)
+    monkeypatch.setattr("mailroom.serve.events.store_trouble", lambda why: None)
     with pytest.raises(asyncio.CancelledError):
         await serve._refresh(SimpleNamespace(directory=Directory()), changed)  # type: ignore[arg-type]
