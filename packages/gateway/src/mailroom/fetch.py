@@ -20,6 +20,7 @@ from typing import TypeVar
 
 from mailroom.holds import vault_outcome
 from mailroom.incoming import New, Source
+from mailroom.intake.judge import came_by
 from mailroom.intake.take import Fetched, Intake, Known
 from mailroom.objects import IncomingServer
 from mailroom.observe import events
@@ -168,7 +169,8 @@ class _One:
                 if said is not None and not isinstance(said, NotConvertible):
                     raise _Stop(said)
                 trouble = "" if said is None else str(said.reply)
-                await intake(Fetched(server=self.server, key=self.source.key, remote=message.remote, file=spooled, trouble=trouble))
+                came = came_by(self.server, message.remote.conversation_id)
+                await intake(Fetched(came=came, key=self.source.key, remote_id=remote_id, file=spooled, trouble=trouble))
                 if said is not None:
                     return False  # the mailbox has the only copy of what could not be converted
         finally:

@@ -9,7 +9,7 @@ same mailbox is stored once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,19 +19,12 @@ from pathlib import Path
 from mailroom.accept import IN_ROW, Commit
 from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
-from mailroom.intake.lookup import Lookup, tables_of
-from mailroom.objects import Directory, IncomingServer
+from mailroom.intake.judge import Came, Judge, Judged
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
-from mailroom_core.errors import MimeError
 from mailroom_core.inbound import Head, Report
-from mailroom_core.mime.bounce import read_report
-from mailroom_core.mime.incoming import read_head_of
-from mailroom_core.mime.index import index
-from mailroom_core.model import DeliveryId, Kind, LaneName, MessageId, Remote, Reply, State, show_id
-from mailroom_core.policy.aliases import Target
-from mailroom_core.policy.decision import Arrival, Decision, Route, Settings, Verdict
-from mailroom_core.policy.routing import route
+from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
+from mailroom_core.policy.decision import Decision, Route, Verdict
 
 QUARANTINE = LaneName("destination:")
 """The lane of what has no destination; nobody ever works on it."""
@@ -51,14 +44,17 @@ class Known(Enum):
 class Fetched:
     """One message of a mailbox."""
 
-    server: IncomingServer
+    came: Came
     key: str
     """The mailbox; see `incoming.Source.key`."""
-    remote: Remote
+    remote_id: str
+    """Its id there; empty: it has none, and is stored however often it comes."""
     file: Path
     """Its bytes; none there with `trouble`."""
     trouble: str = ""
     """Why the provider can't give its bytes."""
+    digest: str = ""
+    """Of its bytes, where another mail may come under the same id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +64,12 @@ class Intake:
     store: Store
     blobs: Blobs
     opened: Callable[[Path], OpenBlob]
-    directory: Callable[[], Directory]
     ids: Callable[[], int]
     clock: Clock
     commit: Commit
-    lookup: Lookup
+    judge: Judge
     answers: Answers
     bounces: Bounces
-    settings: Settings
     lifetime: timedelta
 
     async def knows(self, key: str, remote_id: str) -> Known:
@@ -84,32 +78,31 @@ class Intake:
             return Known.NOT
         return Known.THERE if first[1] == NOT_CONVERTED else Known.SAFE
 
-    async def __call__(self, fetched: Fetched) -> MessageId:
-        """Raises StoreError, StoreFull; then nothing was stored."""
+    async def __call__(self, fetched: Fetched) -> tuple[MessageId, Decision | None]:
+        """Its id and what becomes of it; None: it was stored before. Raises StoreError, StoreFull, and then nothing was stored."""
         message, decision, after = await asyncio.to_thread(self._message, fetched)
         duplicates = await self.commit(message)
         number = duplicates.get(message.id, message.id)
-        if number == message.id:
-            events.routed(number, fetched.server.name, decision.verdict.name.lower(), decision.why)
-            for said in decision.answers:
-                await self.answers(said, about=number)
-            if after is not None:
-                await asyncio.to_thread(after, number)
-        return number
+        if number != message.id:
+            return number, None
+        events.routed(number, fetched.came.by, decision.verdict.name.lower(), decision.why)
+        for said in decision.answers:
+            await self.answers(said, about=number)
+        if after is not None:
+            await asyncio.to_thread(after, number)
+        return number, decision
 
     def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision, Callable[[MessageId], None] | None]:
         number, now = MessageId(self.ids()), self.clock()
         after = None
         if fetched.trouble:
-            head, decision, size = Head(), _not_converted(fetched.trouble), 0
+            judged, size = Judged(Head(), None, _not_converted(fetched.trouble)), 0
         else:
             with closing(self.opened(fetched.file)) as source:
-                found, report = _read(source, fetched.server.authserv_id)
-                head = found if isinstance(found, Head) else Head()
-                decision = self._decided(head, report, fetched, now) if isinstance(found, Head) else found
-                size = source.size
-            if report is not None and decision.verdict is Verdict.BOUNCE:
-                decision, after = self._came_back(decision, report, head, now)
+                judged, size = self.judge(source, fetched.came, now), source.size
+        head, report, decision = judged.head, judged.report, judged.decision
+        if report is not None and decision.verdict is Verdict.BOUNCE:
+            decision, after = self._came_back(decision, report, head, now)
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
         deliveries = tuple(self._delivery(each, head, now) for each in decision.routes) or (self._kept(decision, head, now),)
         return (
@@ -117,7 +110,7 @@ class Intake:
                 id=number,
                 accepted_at=now,
                 expires_at=now + self.lifetime,
-                sender=head.return_path or head.sender or None,
+                sender=envelope.sender if (envelope := fetched.came.envelope) else head.return_path or head.sender or None,
                 header_from=head.sender,
                 header_message_id=head.message_id,
                 subject=head.subject[:500],
@@ -127,11 +120,11 @@ class Intake:
                 raw=raw,
                 blob=blob,
                 deliveries=deliveries,
-                events=(Event(at=now, name="routed", text=_told(fetched, decision), data={"verdict": decision.verdict.name}),),
+                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(decision, fetched.came.envelope)),),
                 idempotency_scope=fetched.key,
-                idempotency_key=fetched.remote.remote_id,
-                digest=NOT_CONVERTED if fetched.trouble else "",
-                source=fetched.server.name,
+                idempotency_key=fetched.remote_id,
+                digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
+                source=fetched.came.by,
             ),
             decision,
             after,
@@ -146,14 +139,6 @@ class Intake:
             return replace(decision, verdict=Verdict.QUARANTINED, why=why), None
         return decision, lambda number: self.bounces.note(number, report, abouts, head, now)
 
-    def _decided(self, head: Head, report: Report | None, fetched: Fetched, now: datetime) -> Decision:
-        directory, server = self.directory(), fetched.server
-        fallback = Target(server.destination) if server.destination else None
-        arrival = Arrival(fallback=fallback, conversation=fetched.remote.conversation_id)
-        tables = tables_of(directory)
-        facts = self.lookup(head, arrival, tables, directory, now)
-        return route(head, arrival, tables, facts, self.settings, report)
-
     def _bytes(self, file: Path, size: int, number: MessageId) -> tuple[bytes | None, str]:
         if size <= IN_ROW:
             return file.read_bytes(), ""
@@ -162,9 +147,7 @@ class Intake:
         return None, name
 
     def _delivery(self, found: Route, head: Head, now: datetime) -> NewDelivery:
-        name = found.target.destination
-        recipient = found.alias.address if found.alias else next(iter(head.delivered_to), "") or _first_to(head)
-        return NewDelivery(id=DeliveryId(self.ids()), recipient=recipient, server=name, lane=LaneName(f"destination:{name}"), due_at=now)
+        return delivery_of(DeliveryId(self.ids()), found, head, now)
 
     def _kept(self, decision: Decision, head: Head, now: datetime) -> NewDelivery:
         """For a person: what waits in quarantine, or what is done with."""
@@ -180,16 +163,11 @@ class Intake:
         )
 
 
-def _read(source: OpenBlob, authserv_id: str) -> tuple[Head | Decision, Report | None]:
-    """What a mail says of itself, and of mail of ours; a decision if it can't be read at all."""
-    try:
-        head = read_head_of(source, authserv_id=authserv_id)
-    except MimeError as problem:
-        return Decision(verdict=Verdict.QUARANTINED, why=f"it can't be read: {problem}"), None
-    try:
-        return head, read_report(source, index(source), head)
-    except MimeError:
-        return head, None
+def delivery_of(number: DeliveryId, found: Route, head: Head, now: datetime) -> NewDelivery:
+    """To the destination of one route."""
+    name = found.target.destination
+    recipient = found.alias.address if found.alias else next(iter(head.delivered_to), "") or _first_to(head)
+    return NewDelivery(id=number, recipient=recipient, server=name, lane=LaneName(f"{QUARANTINE}{name}"), due_at=now)
 
 
 def _first_to(head: Head) -> str:
@@ -202,4 +180,11 @@ def _not_converted(trouble: str) -> Decision:
 
 
 def _told(fetched: Fetched, decision: Decision) -> str:
-    return f"Fetched by {fetched.server.name}; {decision.verdict.value}, because {decision.why}"
+    came = fetched.came
+    how = f"Fetched by {came.by}" if came.envelope is None else f"Handed over by {came.by}"
+    return f"{how}; {decision.verdict.value}, because {decision.why}"
+
+
+def _noted(decision: Decision, envelope: Envelope | None) -> Mapping[str, str]:
+    """What the rules need to decide once more, besides the bytes."""
+    return {"verdict": decision.verdict.name} | ({} if envelope is None else {"recipients": " ".join(envelope.recipients)})

@@ -13,7 +13,7 @@ from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
 from mailroom.ports.fetching import Watch
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
-from mailroom.ports.messages import Message, NewMessage
+from mailroom.ports.messages import Event, Message, NewDelivery, NewMessage
 from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, State
@@ -44,6 +44,9 @@ class Store(Protocol):
 
     def first_use(self, application: str, key: str) -> tuple[MessageId, str] | None:
         """The message that came with this idempotency key, and its digest."""
+
+    def hand_on(self, message: MessageId, deliveries: Sequence[NewDelivery], event: Event) -> int:
+        """More deliveries of a message that is here, with a lifetime from now on; how many. Those that it has are left out."""
 
     # -- lanes
     def claim(self, owner: str, *, want: int, ttl: timedelta, but: Collection[LaneName] = ()) -> list[Lane]:

@@ -20,6 +20,8 @@ EVENTS = "INSERT INTO events (message_id, delivery_id, at, name, text, data) VAL
 LANES = "INSERT INTO lanes (name) VALUES (?) ON CONFLICT DO NOTHING"
 CLOCKS = "SELECT name, paused, held_at FROM lanes WHERE name {names}"
 KEYS = "INSERT INTO idempotency_keys (application, key, message_id, digest) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+LIFETIME = "SELECT lifetime, kind = 'bulk' FROM messages WHERE id = ?"
+KNOWN = "SELECT server, recipient FROM deliveries WHERE message_id = ? ORDER BY id {update}"
 FIRST = "SELECT message_id, digest FROM idempotency_keys WHERE application = ? AND key = ?"
 
 
@@ -35,6 +37,22 @@ def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     tx.many(EVENTS, [row for message in fresh for row in event_rows(message.id, message.events)])
     nudge(tx)
     return first
+
+
+def hand_on(tx: Tx, message: MessageId, deliveries: Sequence[NewDelivery], event: Event) -> int:
+    """See `Store.hand_on`. The same server and recipient are the same delivery."""
+    row = tx.one(LIFETIME, message)
+    if row is None:
+        return 0
+    lifetime, bulk = row
+    known = {(server, recipient) for server, recipient in tx.rows(KNOWN, message)}
+    fresh = [each for each in deliveries if (each.server, each.recipient) not in known]
+    paused = _lane_clocks(tx, {each.lane for each in fresh})
+    tx.many(DELIVERIES, [_row(tx, message, each, bulk, tx.now + lifetime - paused[each.lane]) for each in fresh])
+    tx.many(WAITS, [(each.id,) for each in fresh])
+    tx.many(EVENTS, list(event_rows(message, (event,))) if fresh else [])
+    nudge(tx)
+    return len(fresh)
 
 
 def event_rows(message: MessageId, events: Iterable[Event]) -> Iterable[tuple[object, ...]]:
@@ -93,16 +111,20 @@ def _message_row(message: NewMessage) -> tuple[object, ...]:
 
 
 def _delivery_row(tx: Tx, message: NewMessage, delivery: NewDelivery, paused: int) -> tuple[object, ...]:
+    return _row(tx, message.id, delivery, message.kind is Kind.BULK, micros(message.expires_at) - paused)
+
+
+def _row(tx: Tx, message: MessageId, delivery: NewDelivery, bulk: bool, expiry: int) -> tuple[object, ...]:
     return (
         delivery.id,
-        message.id,
+        message,
         delivery.recipient,
         delivery.server,
         delivery.lane,
-        1 if message.kind is Kind.BULK else 0,
+        1 if bulk else 0,
         delivery.state.value,
         micros(delivery.due_at) if delivery.state is State.QUEUED else None,
-        micros(message.expires_at) - paused,
+        expiry,
         dump_reply(delivery.reply),
         tx.now,
     )

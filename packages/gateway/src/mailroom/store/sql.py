@@ -13,12 +13,14 @@ from mailroom.ports import (
     Attempt,
     CameBack,
     DeliveryResult,
+    Event,
     Found,
     Lane,
     LaneStatus,
     Lately,
     Message,
     NewAttempt,
+    NewDelivery,
     NewMessage,
     Note,
     Query,
@@ -183,6 +185,10 @@ class SqlStore:
     def story(self, message: MessageId) -> Story | None:
         with self._read() as tx:
             return looking.story(tx, message)
+
+    def hand_on(self, message: MessageId, deliveries: Sequence[NewDelivery], event: Event) -> int:
+        with self._write() as tx:
+            return accepting.hand_on(tx, message, deliveries, event)
 
     def act(self, query: Query, action: Action, *, by: str, limit: int = 1000) -> int:
         done = 0

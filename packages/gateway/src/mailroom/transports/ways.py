@@ -12,6 +12,8 @@ ONCE = "once"
 SMARTHOST = "smarthost"
 SINK = "sink"
 INBOX = "inbox"
+REPLAY = "replay"
+"""Out of quarantine."""
 
 
 def way_of(job: Job) -> str:

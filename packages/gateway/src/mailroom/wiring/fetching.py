@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from functools import partial
@@ -11,21 +10,15 @@ from urllib.parse import urlsplit
 
 from mailroom.accept import write
 from mailroom.batching import GroupCommit
-from mailroom.blobs.files import OpenFile
 from mailroom.fetch import Fetch
 from mailroom.incoming import NOTIFY_PATH
-from mailroom.intake.answers import Answers
-from mailroom.intake.bounces import Bounces
-from mailroom.intake.lookup import Lookup
-from mailroom.intake.take import Intake
 from mailroom.objects import Directory, IncomingServer
 from mailroom.ports import NewMessage
 from mailroom.vault import credentials
-from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
+from mailroom.wiring.intake import make_intake
+from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom.wiring.ways import Ways
 from mailroom_core.model import LaneName, MessageId
-from mailroom_core.policy import bounces
-from mailroom_core.policy.decision import Settings
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -33,33 +26,11 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
     """What the worker calls for each incoming server that is due, and its commit, which is to be closed after it."""
     commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("intake", partial(write, parts.store))
-    rules = Settings()
-    intake = Intake(
-        store=parts.store,
-        blobs=parts.blobs,
-        opened=lambda path: OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC)),
-        directory=parts.directory,
-        ids=parts.ids,
-        clock=utc_now,
-        commit=commit,
-        lookup=Lookup(parts.store, rules),
-        answers=Answers(
-            directory=parts.directory,
-            ids=parts.ids,
-            clock=utc_now,
-            commit=commit,
-            hostname=hostname(parts.settings),
-            lifetime=parts.settings.queue.lifetime,
-        ),
-        bounces=Bounces(parts.store, bounces.Settings()),
-        settings=rules,
-        lifetime=parts.settings.queue.lifetime,
-    )
     fetch = Fetch(
         store=parts.store,
         servers=lambda name: parts.directory().incoming.get(name),
         sources=ways.source,
-        intake=intake,
+        intake=make_intake(parts, commit),
         spool=_spool(parts.settings.data / "fetching"),
         clock=utc_now,
         telling=partial(_telling, parts, credential_key(parts)) if _reachable(parts) else None,

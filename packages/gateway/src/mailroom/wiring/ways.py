@@ -20,6 +20,7 @@ from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
+from mailroom.wiring.intake import make_replay
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.model import LaneName
@@ -104,6 +105,9 @@ class Ways:
         return directory
 
     def _to_destination(self, lane: Lane, name: str, directory: Directory) -> Way:
+        pace = LanePace(utc_now, mails=Limits((), HAND_OVERS))
+        if not name:
+            return Way(make_replay(self._parts), pace)
         destination = directory.destinations.get(name)
         if destination is None and self._parts.directory.look():
             return self._to_destination(lane, name, self._current())
@@ -111,7 +115,7 @@ class Ways:
             raise ConfigError(
                 f"the destination {name!r} is not there, or not active; add it again, and then: mailroom queue free {lane.name}"
             )
-        return Way(InboxTransport(name, self._parts.store), LanePace(utc_now, mails=Limits((), HAND_OVERS)))
+        return Way(InboxTransport(name, self._parts.store), pace)
 
     def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
         """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""

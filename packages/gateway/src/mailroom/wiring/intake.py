@@ -1,0 +1,59 @@
+"""The way in: who decides what becomes of a mail, and who stores it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mailroom.accept import Commit
+from mailroom.blobs.files import OpenFile
+from mailroom.intake.answers import Answers
+from mailroom.intake.bounces import Bounces
+from mailroom.intake.judge import Judge
+from mailroom.intake.lookup import Lookup
+from mailroom.intake.replay import Replay
+from mailroom.intake.take import Intake
+from mailroom.vault import credentials
+from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
+from mailroom_core.policy import bounces
+from mailroom_core.policy.decision import Settings
+
+
+def make_judge(parts: Parts) -> Judge:
+    rules = Settings(mark=mark_of(parts))
+    return Judge(parts.directory, Lookup(parts.store, rules), rules)
+
+
+def mark_of(parts: Parts) -> str:
+    """What this installation writes into mail that must not come back as new mail."""
+    return credentials.digest(credential_key(parts), "our mark")[:20]
+
+
+def make_intake(parts: Parts, commit: Commit) -> Intake:
+    return Intake(
+        store=parts.store,
+        blobs=parts.blobs,
+        opened=opened,
+        ids=parts.ids,
+        clock=utc_now,
+        commit=commit,
+        judge=make_judge(parts),
+        answers=Answers(
+            directory=parts.directory,
+            ids=parts.ids,
+            clock=utc_now,
+            commit=commit,
+            hostname=hostname(parts.settings),
+            lifetime=parts.settings.queue.lifetime,
+        ),
+        bounces=Bounces(parts.store, bounces.Settings()),
+        lifetime=parts.settings.queue.lifetime,
+    )
+
+
+def make_replay(parts: Parts) -> Replay:
+    return Replay(parts.store, make_judge(parts), parts.directory, parts.ids, utc_now)
+
+
+def opened(path: Path) -> OpenFile:
+    return OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
