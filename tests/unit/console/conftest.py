@@ -26,7 +26,7 @@ from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
-from tests.unit.console.desks import desk_of, door_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of
 from tests.unit.console.site import MARY, PASSWORD, Site, made
 
 CSRF = "test-token"
@@ -80,6 +80,8 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             servers_of=lambda lane: servers_of(store.directory(), lane),
             notify=lambda: nudges.append("nudge"),
             webhooks=desk_of(store, clock),
+            objects=objects_of(store),
+            entrance=ENTRANCE,
             accounts=Accounts(parts),
             ends=lambda: ends,
             clock=clock,

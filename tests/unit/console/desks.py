@@ -8,7 +8,9 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
+from mailroom.changing import ObjectDesk
 from mailroom.console.door import Door
+from mailroom.console.recipes import Entrance
 from mailroom.ports import Store
 from mailroom.signin.admission import Admission, Rules
 from mailroom.signin.keys import Keyed
@@ -62,3 +64,10 @@ def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
 
     caller = Caller(Policy(["127.0.0.0/8"]))
     return WebhookDesk(notices=store, store=store, seal=seal, unseal=kept.get, caller=caller, ids=Maker(clock).ids, clock=clock)
+
+
+def objects_of(store: Store) -> ObjectDesk:
+    return ObjectDesk(store=store, directory=store.directory, look=lambda: True, seal=lambda name, secret: None, key=b"k" * 32)
+
+
+ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")

@@ -23,7 +23,7 @@ from mailroom.store.sql import SqlStore
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from tests.contract.store.makers import FakeClock
-from tests.unit.console.desks import desk_of, door_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of
 
 MARY, PAUL, PASSWORD = "mary@example.com", "paul@example.com", "four horses in a kitchen"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -63,6 +63,8 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         servers_of=lambda _: [],
         notify=lambda: None,
         webhooks=desk_of(store, clock),
+        objects=objects_of(store),
+        entrance=ENTRANCE,
         accounts=Accounts(open_parts(Settings(data=tmp_path / "accounts"))),
         clock=clock,
     )

@@ -25,7 +25,7 @@ from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
 from tests.unit.console.conftest import Pages
-from tests.unit.console.desks import desk_of, door_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of
 
 MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
 BACK = "http://testserver/signin/callback"
@@ -59,6 +59,8 @@ def office(parts: Parts) -> Pages:
         servers_of=lambda lane: servers_of(parts.directory(), lane),
         notify=lambda: None,
         webhooks=desk_of(store, clock),  # type: ignore[arg-type]  # the real store is one of the right kind
+        objects=objects_of(store),
+        entrance=ENTRANCE,
         accounts=Accounts(parts),
         clock=utc_now,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields
+from functools import partial
 from typing import Annotated, Any, get_type_hints
 
 from fastapi import APIRouter, Path
@@ -13,22 +14,18 @@ from mailroom.api.guard import MayReadObjects, MayWriteObjects
 from mailroom.api.mail import Line
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
-from mailroom.holds import free_after_sign_in
+from mailroom.changing import ObjectDesk
 from mailroom.objects import (
     CHOICES,
-    Application,
     Directory,
     Object,
-    OutgoingServer,
-    SmarthostRoute,
     Suppression,
     Token,
     Webhook,
     chosen,
 )
-from mailroom.vault import credentials
 from mailroom_core.errors import ConfigError
-from mailroom_core.policy.addresses import is_deliverable, normalize
+from mailroom_core.policy.addresses import normalize
 
 router = APIRouter(tags=["Objects"])
 Name = Annotated[str, Path(max_length=120)]
@@ -121,13 +118,17 @@ def _known(office: Office, kind: str, name: str) -> Any:
     return item
 
 
-def _everything(directory: Directory) -> dict[tuple[str, str], Object]:
-    return {(kind, name): item for kind in PLURALS for name, item in _of(directory, kind).items()}
+def _desk(office: Office) -> ObjectDesk:
+    return ObjectDesk(store=office.store, directory=office.directory, look=office.look, seal=office.seal, key=office.key)
 
 
-def _apply(office: Office, token: Token, put: list[Object], remove: list[tuple[str, str]]) -> None:
-    office.store.apply(put, remove, by=f"token:{token.name}")
-    office.look()
+def _by(token: Token) -> str:
+    return f"token:{token.name}"
+
+
+def _check(office: Office, made: Object) -> None:
+    if isinstance(made, Webhook):
+        office.webhooks.check(made)
 
 
 def _add_routes(kind: str) -> None:
@@ -144,29 +145,15 @@ def _add_routes(kind: str) -> None:
         return _whole(_known(office, kind, name), kind)
 
     def put(token: MayWriteObjects, office: TheOffice, name: Name, table: Table) -> Table:
-        office.look()
-        others = _everything(office.directory())
-        made = tables.read(kind, name, table, others.get((kind, name)))
-        if isinstance(made, Application) and isinstance(old := others.get((kind, name)), Application):
-            made = replace(made, key=old.key)
-        if isinstance(made, Webhook):
-            office.webhooks.check(made)
-        before = tables.dangling(others.values())
-        if new := [each for each in tables.dangling({**others, (kind, name): made}.values()) if each not in before]:
-            raise ConfigError(new[0])
-        if _elsewhere(others.get((kind, name)), made):
-            office.seal(f"server:{name}", None)
-        _apply(office, token, [made], [])
+        made = _desk(office).put(kind, name, table, by=_by(token), check=partial(_check, office))
         return _whole(made, kind)
 
     def delete(token: MayWriteObjects, office: TheOffice, name: Name) -> None:
         _known(office, kind, name)
-        others = _everything(office.directory())
-        before = tables.dangling(others.values())
-        del others[kind, name]
-        if new := [each for each in tables.dangling(others.values()) if each not in before]:
-            raise Problem(409, f"It is still needed: without it, the {new[0]}")
-        _apply(office, token, [], [(kind, name)])
+        try:
+            _desk(office).remove(kind, name, by=_by(token))
+        except ConfigError as problem:
+            raise Problem(409, str(problem)) from None
 
     router.add_api_route(path, list_all, description=f"Every {words}.", name=f"list {kind}")
     router.add_api_route(f"{path}/{{name:path}}", get, description=f"One {words}.", name=f"get {kind}")
@@ -181,30 +168,15 @@ def _add_routes(kind: str) -> None:
 def new_credential(token: MayWriteObjects, office: TheOffice, name: Name) -> Credential:
     """A new password for SMTP; the old one stops working."""
     application = _known(office, "application", name)
-    password = credentials.generate()
-    _apply(office, token, [replace(application, key=credentials.digest(office.key, password))], [])
+    password = _desk(office).new_credential(application, by=_by(token))
     return Credential(user=name, password=password)
-
-
-def _elsewhere(old: Object | None, new: Object) -> bool:
-    """Whether a server would show its password to another host than the one that it was given for."""
-    if not isinstance(old, OutgoingServer) or not isinstance(new, OutgoingServer) or not isinstance(old.route, SmarthostRoute):
-        return False
-    place = (old.route.host, old.route.port, old.route.security, old.route.user)
-    return not isinstance(new.route, SmarthostRoute) or place != (new.route.host, new.route.port, new.route.security, new.route.user)
 
 
 @router.post("/servers/{name:path}/password", status_code=204)
 def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: Password) -> None:
     """The password of a smarthost with a user. A change of its host, port, security or user drops it."""
     server = _known(office, "server", name)
-    if not isinstance(server.route, SmarthostRoute) or not server.route.user:
-        raise Problem(422, f"{name!r} is no smarthost with a user; PUT one first")
-    office.seal(f"server:{name}", {"password": given.password})
-    _apply(office, token, [server], [])  # so that the running gateway signs in anew
-    by = f"token:{token.name}"
-    office.store.audit(by=by, what="new password", kind="server", name=name)
-    free_after_sign_in(office.store, lambda lane: lane == f"smarthost:{name}", by=by)
+    _desk(office).set_password(server, given.password, by=_by(token))
     office.notify()
 
 
@@ -228,17 +200,14 @@ def get_suppression(token: MayReadObjects, office: TheOffice, address: Name) -> 
 @router.put("/suppressions/{address:path}")
 def put_suppression(token: MayWriteObjects, office: TheOffice, address: Name, reason: Reason) -> Suppressed:
     """Mail to this address is accepted and fails at once, visibly."""
-    if not is_deliverable(address):
-        raise Problem(422, f"{address!r} is no address; write local@domain")
-    made = Suppression(address=normalize(address), reason=reason.reason)
-    _apply(office, token, [made], [])
+    made = _desk(office).suppress(address, reason.reason, by=_by(token))
     return Suppressed(address=made.address, reason=made.reason, source=made.source)
 
 
 @router.delete("/suppressions/{address:path}", status_code=204)
 def delete_suppression(token: MayWriteObjects, office: TheOffice, address: Name) -> None:
     """Mail to this address leaves again."""
-    _apply(office, token, [], [("suppression", _suppressed(office, address).address)])
+    _desk(office).allow(_suppressed(office, address).address, by=_by(token))
 
 
 def _suppressed(office: Office, address: str) -> Suppression:

@@ -145,7 +145,7 @@ def _proof(secret: str, expires: str) -> dict[str, str]:
 
 async def _begin(request: Request, house: House, account: Account, proof: dict[str, str] | None, me: Visitor) -> Response:
     if account.grant is GrantType.APPLICATION:
-        return await _done(request, await house.accounts.app_only(account, proof, by=me.name))
+        return await _done(request, await house.accounts.app_only(account, proof, by=me.by))
     url = await house.accounts.begin(account, proof, session=session_of(request), redirect_uri=redirect_uri(request))
     return await run_in_threadpool(lambda: page(request, "account_continue.html", account=account, url=url, Provider=Provider))
 
@@ -158,7 +158,7 @@ async def _done(request: Request, done: Done) -> Response:
 async def callback(request: Request, house: TheHouse, me: Admin) -> Response:
     """Where the provider sends the browser back to. Its answer counts once, and only in the session that began."""
     try:
-        return await _done(request, await house.accounts.finish(dict(request.query_params), session=session_of(request), by=me.name))
+        return await _done(request, await house.accounts.finish(dict(request.query_params), session=session_of(request), by=me.by))
     except VaultError as problem:
         text = str(problem)
         return await run_in_threadpool(lambda: page(request, "account_problem.html", status=422, text=text))
@@ -179,7 +179,7 @@ async def reconnect(request: Request, house: TheHouse, me: Admin, name: Text = "
 async def disconnect(request: Request, house: TheHouse, me: Admin, name: Text = "") -> Response:
     """Its grant is forgotten, and its mail waits."""
     account = _known(house, name)
-    left = await house.accounts.disconnect(account.name, by=me.name)
+    left = await house.accounts.disconnect(account.name, by=me.by)
     told = f"{account.name} is disconnected; mail that would leave by it waits. {left}"
     return await run_in_threadpool(lambda: _list(request, house, told=told))
 

@@ -8,7 +8,24 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.console import accounts, errors, me, messages, overview, presets, signin, static_files, users, webhooks
+from mailroom.console import (
+    accounts,
+    applications,
+    audit_log,
+    domains,
+    errors,
+    me,
+    messages,
+    overview,
+    presets,
+    servers,
+    signin,
+    static_files,
+    suppressions,
+    tokens,
+    users,
+    webhooks,
+)
 from mailroom.console.door import Door
 from mailroom.console.headers import ALWAYS
 from mailroom.console.house import House
@@ -39,8 +56,14 @@ AREAS: tuple[Area, ...] = (
     Area("Overview", "/", "speedometer2", overview.router),
     Area("Messages", "/messages", "envelope", messages.router),
     Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
+    Area("Suppressions", "/suppressions", "shield-slash", suppressions.router),
+    Area("Outgoing servers", "/servers", "send", servers.router, group="Settings"),
+    Area("Applications", "/applications", "grid", applications.router, Role.ADMIN, "Settings"),
+    Area("Alias domains", "/domains", "globe", domains.router, Role.ADMIN, "Settings"),
+    Area("API tokens", "/tokens", "key", tokens.router, Role.ADMIN, "Settings"),
     Area("Webhooks", "/webhooks", "broadcast", webhooks.router, Role.ADMIN, "Settings"),
     Area("Users", "/users", "people", users.router, Role.ADMIN, "Settings"),
+    Area("Audit log", "/audit", "journal-text", audit_log.router, Role.ADMIN, "Settings"),
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 

@@ -9,7 +9,9 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from mailroom.changing import ObjectDesk
 from mailroom.console.accounts_desk import AccountsDesk
+from mailroom.console.recipes import Entrance
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
 from mailroom.vault.expiry import Expiry
@@ -32,6 +34,9 @@ class House:
     """There is work for the worker."""
     webhooks: WebhookDesk
     accounts: AccountsDesk
+    objects: ObjectDesk
+    entrance: Entrance
+    """Where programs hand in their mail by SMTP."""
     clock: Clock
     ends: Callable[[], Sequence[Expiry]] = tuple
     """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailroom.blobs.files import FileBlobs
+from mailroom.changing import ObjectDesk
 from mailroom.ids import Ids
 from mailroom.machine import machine
 from mailroom.notices import Notices
@@ -112,6 +113,12 @@ def credential_key(parts: Parts) -> bytes:
         kept = {"key": os.urandom(32).hex()}
         parts.vault.seal(name, kept)
     return bytes.fromhex(kept["key"])
+
+
+def object_desk(parts: Parts) -> ObjectDesk:
+    return ObjectDesk(
+        store=parts.store, directory=parts.directory, look=parts.directory.look, seal=parts.vault.seal, key=credential_key(parts)
+    )
 
 
 def webhook_desk(parts: Parts) -> WebhookDesk:

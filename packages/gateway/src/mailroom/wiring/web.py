@@ -11,12 +11,15 @@ from mailroom.accept import Accept
 from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
 from mailroom.wiring.fetching import told_state
-from mailroom.wiring.parts import Parts, credential_key, utc_now, webhook_desk
+from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from mailroom.console.recipes import Entrance
+    from mailroom.settings import Settings
 
 FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 
@@ -71,6 +74,14 @@ def _ends(parts: Parts) -> list[Expiry]:
         return []  # a key that does not fit is told where a secret is needed
 
 
+def _entrance(settings: Settings) -> Entrance:
+    from mailroom.console.recipes import Entrance
+
+    listener = settings.listener[0]
+    host = hostname(settings) if listener.host in ("0.0.0.0", "::") else listener.host  # noqa: S104  # compared, not bound
+    return Entrance(host=host, port=listener.port, tls=listener.tls)
+
+
 def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
     from mailroom.console import app, house
     from mailroom.wiring.accounts import Accounts
@@ -87,6 +98,8 @@ def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
             webhooks=webhook_desk(parts),
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
+            objects=object_desk(parts),
+            entrance=_entrance(parts.settings),
             clock=utc_now,
         ),
         make_door(parts),

@@ -1,0 +1,183 @@
+"""Outgoing servers: the ways out, who takes which, and who would send a given mail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse, Response
+
+from mailroom import tables
+from mailroom.accept import explained
+from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.house import House, TheHouse
+from mailroom.console.pages import page
+from mailroom.console.visitor import Visitor, at_least
+from mailroom.objects import Directory, OutgoingServer, Role, SmarthostRoute, chosen
+from mailroom_core.errors import ConfigError, Refused
+
+router = APIRouter(prefix="/servers")
+Admin = Annotated[Visitor, Depends(at_least(Role.ADMIN))]
+WAYS = {"smarthost": "An SMTP server", "graph": "Microsoft 365, by Graph", "sink": "A sink, for trying out"}
+NAME = Field("name", "Name", required=True)
+COMMON = (
+    Field("from_filter", "FROM filter", "lines", "Addresses and domains whose mail goes this way, one in each line. Empty: every sender."),
+    Field("priority", "Priority", "number", "The lowest number is asked first."),
+    Field("per_minute", "Mails a minute", "number", "0 is no limit of ours."),
+    Field("recipients_per_day", "Recipients a day", "number", "0 means the provider's own: 10,000 for a Microsoft 365 mailbox."),
+    Field("max_size", "Largest mail (MiB)", "mebibytes", "0 means what the way can carry."),
+    Field("transactional", "May carry transactional mail", "tick"),
+    Field("bulk", "May carry bulk mail", "tick"),
+    Field("active", "In use", "tick"),
+)
+ON_UNSURE = (("hold", "Keep it back for a person"), ("retry", "Send it again, at the risk of twice"))
+SECURITY = (("starttls", "STARTTLS (port 587)"), ("tls", "TLS from the start (port 465)"), ("none", "None"))
+
+
+def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
+    accounts = tuple((name, name) for name in sorted(directory.accounts))
+    if way == "graph":
+        return (
+            Field("account", "Account", "choice", choices=accounts or (("", "No account yet: connect one first"),)),
+            Field(
+                "mailbox", "Mailbox", help="Whose Sent Items: an address, or the word sender for each sender's own. Empty: the account's."
+            ),
+            Field("on_unsure", "When nobody knows whether a mail left", "choice", choices=ON_UNSURE),
+        )
+    if way == "sink":
+        return (Field("directory", "Folder", help="Each mail is written there as a file. Empty: nothing is kept."),)
+    return (
+        Field("host", "Host", required=True),
+        Field("port", "Port", "number"),
+        Field("security", "Encryption", "choice", choices=SECURITY),
+        Field("user", "User", help="Empty: without signing in, or with the account below."),
+        Field("password", "Password", "password", "Empty: it stays as it is. It is kept sealed, and never shown."),
+        Field(
+            "account", "Account", "choice", "Signs in with its token (XOAUTH2) instead of a password.", choices=(("", "None"), *accounts)
+        ),
+        Field("connections", "Connections at a time", "number"),
+    )
+
+
+def _whole(item: Any) -> dict[str, Any]:
+    return {name: tables.plain(getattr(item, name)) for name in item.__dataclass_fields__}
+
+
+def _list(request: Request, house: House, *, status: int = 200, error: str = "", **asked: Any) -> Response:
+    """Blocking."""
+    house.look()
+    directory = house.directory()
+    servers = sorted(directory.servers.values(), key=lambda each: (each.priority, each.name))
+    rows = [{"server": each, "way": WAYS[chosen("server", each)[1]], "where": _where(each)} for each in servers]
+    known = {"address": "", "application": "", "bulk": False, "found": None, "refused": "", **asked}
+    return page(
+        request, "servers.html", status=status, rows=rows, ways=WAYS, error=error, applications=sorted(directory.applications), **known
+    )
+
+
+def _where(server: OutgoingServer) -> str:
+    route = server.route
+    return f"{route.host}:{route.port}" if isinstance(route, SmarthostRoute) else getattr(route, "account", "") or ""
+
+
+@router.get("")
+def show(request: Request, house: TheHouse, address: str = "", application: str = "", bulk: bool = False) -> Response:
+    """With an address: who would send its mail."""
+    asked: dict[str, Any] = {"address": address, "application": application, "bulk": bulk}
+    if address:
+        house.look()
+        try:
+            asked["found"] = explained(house.directory(), address.strip(), application=application, bulk=bulk)
+        except ConfigError as problem:
+            asked["refused"] = str(problem)
+        except Refused as problem:
+            asked["refused"] = problem.text
+    return _list(request, house, **asked)
+
+
+def _form(
+    request: Request, house: House, way: str, name: str, given: Given, wrong: Mapping[str, str] | None = None, *, status: int = 200
+) -> Response:
+    """An empty name: a new one."""
+    route = _route_fields(way, house.directory())
+    fields = (*route, *COMMON) if name else (NAME, *route, *COMMON)
+    return page(request, "server.html", status=status, way=way, ways=WAYS, name=name, fields=fields, given=given, wrong=wrong or {})
+
+
+def _known(house: House, name: str) -> OutgoingServer:
+    house.look()
+    found = house.directory().servers.get(name)
+    if found is None:
+        raise HTTPException(404, f"There is no outgoing server {name[:120]!r}; it may have been removed")
+    return found
+
+
+def _way(way: str) -> str:
+    if way not in WAYS:
+        raise HTTPException(404, f"There is no way out that is called {way[:40]!r}; there are {', '.join(WAYS)}")
+    return way
+
+
+@router.get("/new")
+def new(request: Request, house: TheHouse, who: Admin, way: str = "smarthost") -> Response:
+    house.look()
+    fields = (NAME, *_route_fields(_way(way), house.directory()), *COMMON)
+    usual = {"priority": 10, "transactional": True, "bulk": True, "active": True, "port": 587, "security": "starttls", "connections": 8}
+    return _form(request, house, way, "", given_of(fields, usual))
+
+
+@router.get("/of/{name:path}")
+def edit(request: Request, house: TheHouse, who: Admin, name: str) -> Response:
+    server = _known(house, name)
+    way = chosen("server", server)[1]
+    table = {**_whole(server), **_whole(server.route)}
+    return _form(request, house, way, name, given_of((*_route_fields(way, house.directory()), *COMMON), table))
+
+
+@router.post("/save/{way}")
+def save(request: Request, house: TheHouse, who: Admin, form: Entered, way: str, old: str = "") -> Response:
+    """`old` is the name of the one that is changed."""
+    house.look()
+    route = _route_fields(_way(way), house.directory())
+    fields = (*route, *COMMON) if old else (NAME, *route, *COMMON)
+    given = given_by(fields, form)
+    table, wrong = table_of(fields, given)
+    name = old or str(given["name"])
+    if not old and name in house.directory().servers:
+        wrong["name"] = f"There is an outgoing server {name!r} already; take another name"
+    if given.get("password") and not given.get("user"):
+        wrong["user"] = "A password needs its user"
+    if wrong:
+        return _form(request, house, way, old, {**given, "password": ""}, wrong, status=422)
+    table.pop("name", None)
+    password = table.pop("password", "")
+    base = tables.write(_known(house, old)) if old else {}
+    inner = {each.name: table.pop(each.name) for each in route if each.name in table}
+    try:
+        made = house.objects.put("server", name, {**base, **table, way: {**base.get(way, {}), **inner}}, by=who.by)
+        if password:
+            assert isinstance(made, OutgoingServer)
+            house.objects.set_password(made, password, by=who.by)
+    except (ConfigError, ValidationError) as problem:
+        return _form(request, house, way, old, {**given, "password": ""}, mistakes(problem, fields), status=422)
+    house.notify()
+    return RedirectResponse("/servers", 303)
+
+
+@router.post("/remove")
+def remove(request: Request, house: TheHouse, who: Admin, form: Entered) -> Response:
+    name = str(form.get("name", ""))
+    _known(house, name)
+    try:
+        house.objects.remove("server", name, by=who.by)
+    except ConfigError as problem:
+        return _list(request, house, status=409, error=str(problem))
+    return RedirectResponse("/servers", 303)
+
+
+def address_of(name: str) -> str:
+    """Its page."""
+    return f"/servers/of/{quote(name)}"
