@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import socket
+from datetime import datetime, timezone
 from email.message import EmailMessage
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from mailroom.console.messages import STEP
+from mailroom.ports import Action, Query
 from mailroom_core.model import State
 from tests.browser.chromium import PHONE, sideways, violations
 from tests.browser.scene import ADMIN, PASSWORD, Scene, invoice, plain
+from tests.contract.store.makers import Maker
 from tests.walk.world import MARY, unique
 
 REFUSED = {"operation": "createDraft"}
@@ -95,6 +99,30 @@ def test_all_that_match_are_dealt_with_step_by_step(scene: Scene, page: Page) ->
     expect(page.locator("#progress")).to_contain_text(re.compile(rf"{failed} recipients?: dealt with"))
     page.get_by_role("link", name="Back to the search").last.click()
     expect(page.get_by_text("No mail matches")).to_be_visible()
+
+
+def test_work_for_all_can_be_stopped_between_two_steps(scene: Scene, page: Page) -> None:
+    with scene.store() as store:
+        make = Maker(lambda: datetime.now(timezone.utc), store.node())
+        store.put([make.message(f"{number}@stop.example", state=State.FAILED, application="stop") for number in range(3 * STEP)])
+    page.goto(f"{scene.gateway.web}/messages/all?action=ignore&application=stop")
+    steps = list[Route]()
+
+    def first_only(route: Route) -> None:
+        steps.append(route)
+        if len(steps) == 1:
+            route.continue_()
+
+    page.route("**/messages/all", first_only)
+    page.get_by_role("button", name="Ignore").click()
+    expect(page.locator("#progress")).to_contain_text(f"{STEP} so far")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#progress")).to_contain_text(f"Stopped after {STEP}")
+    page.unroute_all(behavior="ignoreErrors")
+    with scene.store() as store:
+        left = Query(states=frozenset({State.FAILED}), application="stop")
+        assert len(store.find(left, limit=5 * STEP)[0]) == 2 * STEP
+        store.act(left, Action.IGNORE, by="the test", limit=5 * STEP)
 
 
 def test_a_held_mailbox_comes_first_and_goes_on_by_a_click(scene: Scene, page: Page) -> None:

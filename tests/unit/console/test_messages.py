@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from starlette.datastructures import QueryParams
 from mailroom.console import messages
 from mailroom.console.search_form import search_of
 from mailroom.objects import Role
-from mailroom.ports import NewMessage
-from mailroom_core.model import State, show_id
+from mailroom.ports import Event, NewMessage
+from mailroom_core.model import Reply, State, show_id
 from tests.contract.store.makers import claim_one, states_of
 from tests.unit.console.conftest import Pages
 
@@ -149,6 +150,20 @@ def test_the_story_is_told_in_order_with_the_answer_a_click_away(pages: Pages) -
     assert places == sorted(places)
     assert "no proof that it has arrived" in text
     assert "became sent" in text
+
+
+def test_an_answer_is_told_in_words_and_its_codes_are_a_click_away(pages: Pages) -> None:
+    mail = put(pages)
+    reply = Reply(550, "No such user here", "5.1.1", "RecipientNotFound")
+    facts = {"code": "550", "enhanced": "5.1.1", "name": "RecipientNotFound", "reply": reply.text}
+    lane = claim_one(pages.store)
+    attempt = pages.make.begun(pages.store, lane, pages.store.due(lane, limit=1))[0]
+    settled = pages.make.settled(attempt, State.FAILED, reply=reply)
+    event = Event(at=pages.clock(), name="failed", text=f"Refused for good: {reply}", delivery_id=attempt.delivery_ids[0], data=facts)
+    pages.store.settle([replace(settled, deliveries=(replace(settled.deliveries[0], event=event),))])
+    text = pages.get(path(mail))
+    assert '<p class="anywhere">Refused for good: No such user here</p>' in text
+    assert "Refused for good: 550 5.1.1 RecipientNotFound No such user here</dd>" in text
 
 
 def test_an_id_that_is_none_is_not_there(pages: Pages) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailroom.notices import reply_of
 from mailroom.ports import Action, Attempt, Delivery, Event, Resolution, Story
 from mailroom_core.model import DeliveryId, State
 
@@ -149,7 +150,8 @@ def _said(event: Event) -> str:
     if event.name == "sent":
         lost = event.text.partition("This way out could not carry: ")[2]
         return STATES[State.SENT].meaning + (f" It could not carry: {lost}." if lost else "")
-    return event.text
+    reply = reply_of(event.data)
+    return event.text.replace(str(reply), reply.text) if reply is not None and reply.text else event.text
 
 
 def _attempts(story: Story) -> Iterator[Moment]:

@@ -68,7 +68,7 @@
     htmx.trigger(place.querySelector("[hx-post]"), "htmx:abort");
     const said = document.createElement("p");
     said.className = "working";
-    said.textContent = `Stopped. ${place.querySelector("strong").textContent} were done.`;
+    said.textContent = `Stopped after ${place.querySelector("strong").textContent}; the step that was under way may have added some.`;
     place.replaceChildren(said);
   });
 
