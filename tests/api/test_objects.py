@@ -148,3 +148,31 @@ def test_a_password_is_kept_for_its_host_alone(api: Api) -> None:
 def test_what_a_sign_in_has_found_out_about_an_account_stays(api: Api) -> None:
     for table, expected in (({"client_id": "x", "read_write": False}, False), ({"client_id": "y"}, False), ({"read_write": True}, True)):
         assert api["objects"].put("/accounts/found out", json=table).json()["read_write"] is expected
+
+
+def test_an_account_that_moves_to_another_host_leaves_its_secrets_behind(api: Api) -> None:
+    table = {"client_id": "x", "mailbox": "office@contoso.example"}
+    assert api["objects"].put("/accounts/moving", json=table).status_code == 200
+    parts = open_parts(Settings(data=api.gateway.data))
+    try:
+        for secret in ("app:moving", "account:moving"):
+            parts.vault.seal(secret, {"secret": "s"})
+        assert api["objects"].put("/accounts/moving", json={**table, "shared": False}).status_code == 200
+        assert parts.vault.open("app:moving") == {"secret": "s"}
+        assert api["objects"].put("/accounts/moving", json={**table, "login_url": "https://evil.example"}).status_code == 200
+        assert parts.vault.open("app:moving") is None
+        assert parts.vault.open("account:moving") is None
+    finally:
+        parts.close()
+        api["objects"].delete("/accounts/moving")
+
+
+def test_a_sign_in_needs_an_address_to_come_back_to_and_somebody_who_signs_in(api: Api) -> None:
+    problem(api["objects"].post("/accounts/nobody/signin"), 404)
+    api["objects"].put("/accounts/robot", json={"client_id": "x", "grant": "application"})
+    api["objects"].put("/accounts/person", json={"client_id": "x"})
+    assert "app-only" in problem(api["objects"].post("/accounts/robot/signin"), 409)
+    assert "public_url" in problem(api["objects"].post("/accounts/person/signin"), 409)
+    problem(api["reader"].post("/accounts/person/signin"), 403)
+    for name in ("robot", "person"):
+        api["objects"].delete(f"/accounts/{name}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -217,6 +219,14 @@ def test_mistakes_in_the_form_are_told_and_what_was_entered_stays(office: Pages,
 def test_what_can_not_be_tested_is_said(office: Pages) -> None:
     assert "there is no outgoing server" in post(office, "/accounts/test", {"server": "x", "to": ANNA}, 422)
     assert "There is no account" in post(office, "/accounts/disconnect", {"name": "x"}, 404)
+
+
+def test_a_sign_in_that_a_program_began_is_finished_by_any_administrator(office: Pages, parts: Parts, microsoft: Running) -> None:
+    form = microsoft_form(microsoft)
+    office.get(signed_in(begun(post(office, "/accounts/connect/microsoft", form))))
+    asked = Accounts(replace(parts, settings=Settings(data=parts.settings.data, public_url="http://testserver")))
+    url = asyncio.run(asked.for_program(parts.directory().accounts["office"]))
+    assert "office is connected" in office.get(signed_in(url))
 
 
 # ---- mail services

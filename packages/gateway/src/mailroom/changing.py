@@ -9,7 +9,7 @@ from typing import Any
 
 from mailroom import tables
 from mailroom.holds import free_after_sign_in
-from mailroom.objects import Application, Directory, Object, OutgoingServer, Scope, SmarthostRoute, Suppression, Token
+from mailroom.objects import Account, Application, Directory, Object, OutgoingServer, Scope, SmarthostRoute, Suppression, Token
 from mailroom.ports import Store
 from mailroom.vault import credentials
 from mailroom_core.errors import ConfigError
@@ -62,6 +62,9 @@ class ObjectDesk:
             raise ConfigError(new[0])
         if _elsewhere(old, made):
             self.seal(f"server:{name}", None)
+        if _other_place(old, made):
+            for secret in (f"app:{name}", f"account:{name}"):
+                self.seal(secret, None)
         self._apply([made], [], by)
         return made
 
@@ -148,3 +151,11 @@ def _elsewhere(old: Object | None, new: Object) -> bool:
         return False
     place = (old.route.host, old.route.port, old.route.security, old.route.user)
     return not isinstance(new.route, SmarthostRoute) or place != (new.route.host, new.route.port, new.route.security, new.route.user)
+
+
+def _other_place(old: Object | None, new: Object) -> bool:
+    """Whether an account would show its secret or its tokens to another host, or as another app, than those that it was connected with."""
+    if not isinstance(old, Account) or not isinstance(new, Account):
+        return False
+    places = [(each.provider, each.cloud, each.login_url, each.graph_url, each.client_id) for each in (old, new)]
+    return places[0] != places[1]

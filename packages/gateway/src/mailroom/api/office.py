@@ -11,7 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from mailroom.accept import Submission
-from mailroom.objects import Directory
+from mailroom.objects import Account, Directory
 from mailroom.ports import Blobs, Clock, Store
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import MessageId
@@ -31,6 +31,8 @@ class Office:
     seal: Callable[[str, Mapping[str, str] | None], None]
     """Blocking: keep a secret under a name, or drop it."""
     webhooks: WebhookDesk
+    sign_in: Callable[[Account], Awaitable[str]]
+    """Where a person's browser goes to sign an account in. Raises VaultError."""
     clock: Clock
     key: bytes
     """Of the stored hashes of tokens and credentials."""

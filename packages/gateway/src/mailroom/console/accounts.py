@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from mailroom import tables
-from mailroom.console.accounts_desk import Done
+from mailroom.console.accounts_desk import CALLBACK, Done
 from mailroom.console.door import Door, session_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
@@ -28,7 +28,6 @@ Admin = Annotated[Visitor, Depends(at_least(Role.ADMIN))]
 router = APIRouter(dependencies=[Depends(at_least(Role.ADMIN))])
 Text = Annotated[str, Form()]
 Flag = Annotated[bool, Form()]
-CALLBACK = "/signin/callback"
 _TYPICAL = {
     Provider.MICROSOFT: ("50011", "7000215", "7000218", "700016", "90094", "65001"),
     Provider.GOOGLE: ("redirect_uri_mismatch", "access_denied", "org_internal", "admin_policy_enforced", "invalid_client"),

@@ -11,6 +11,9 @@ from mailroom.doctor.trial import Step
 from mailroom.objects import Account, OutgoingServer
 from mailroom.vault.expiry import Expiry
 
+CALLBACK = "/signin/callback"
+"""Where providers send the browser back to, below our own address."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:

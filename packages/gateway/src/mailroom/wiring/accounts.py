@@ -15,7 +15,7 @@ from hmac import compare_digest
 from secrets import token_hex
 
 from mailroom import tables
-from mailroom.console.accounts_desk import Done, Shown
+from mailroom.console.accounts_desk import CALLBACK, Done, Shown
 from mailroom.doctor.trial import Step
 from mailroom.objects import Account, GrantType, OutgoingServer, Provider, SinkRoute
 from mailroom.transports.http import Http, client
@@ -82,6 +82,15 @@ class Accounts:
         await asyncio.to_thread(self._keep, started.state, pending)
         return started.url
 
+    async def for_program(self, account: Account) -> str:
+        """Begun without a session: any administrator's session may take the answer. Raises VaultError."""
+        ours = self._parts.settings.public_url.rstrip("/")
+        if not ours:
+            raise VaultError(
+                "set public_url in mailroom.toml to the address that people's browsers use: the provider sends them back there"
+            )
+        return await self.begin(account, None, session="", redirect_uri=f"{ours}{CALLBACK}")
+
     async def finish(self, answer: Mapping[str, str], *, session: str, by: str) -> Done:
         state = answer.get("state", "")
         pending = await asyncio.to_thread(self._take, state, session)
@@ -134,7 +143,7 @@ class Accounts:
         """Raises VaultError."""
         name = _name(state)
         pending = self._parts.vault.open(name)
-        if pending is None or not compare_digest(pending["session"], _digest(session)):
+        if pending is None or not any(compare_digest(pending["session"], _digest(each)) for each in ("", session)):
             raise VaultError(_UNKNOWN)
         if not self._parts.store.lease(name, token_hex(16), PATIENCE) or self._parts.vault.open(name) is None:
             raise VaultError(_UNKNOWN)

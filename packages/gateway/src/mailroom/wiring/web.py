@@ -39,6 +39,7 @@ def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: C
 
 def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     from mailroom.api import app, health, notify, office
+    from mailroom.wiring.accounts import Accounts
 
     def look_at(servers: Sequence[str]) -> None:
         parts.store.watch.now(servers)
@@ -54,6 +55,7 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
             notify=wakeup.notify,
             seal=parts.vault.seal,
             webhooks=webhook_desk(parts),
+            sign_in=Accounts(parts).for_program,
             clock=utc_now,
             key=credential_key(parts),
             spool=spool,
