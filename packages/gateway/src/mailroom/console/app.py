@@ -55,8 +55,8 @@ class Area:
 AREAS: tuple[Area, ...] = (
     Area("Overview", "/", "speedometer2", overview.router),
     Area("Messages", "/messages", "envelope", messages.router),
-    Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
     Area("Suppressions", "/suppressions", "shield-slash", suppressions.router),
+    Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
     Area("Outgoing servers", "/servers", "send", servers.router, group="Settings"),
     Area("Applications", "/applications", "grid", applications.router, Role.ADMIN, "Settings"),
     Area("Alias domains", "/domains", "globe", domains.router, Role.ADMIN, "Settings"),

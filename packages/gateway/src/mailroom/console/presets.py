@@ -59,7 +59,7 @@ def add(
     try:
         house.look()
         made = _server(house, preset, given, password)
-        house.accounts.add_server(made, password, by=me.name)
+        house.accounts.add_server(made, password, by=me.by)
     except (ConfigError, ValueError) as problem:
         return _form(request, house, preset, status=422, error=_mistake(problem), **{key: value for key, value in given.items() if value})
     house.look()
