@@ -10,7 +10,7 @@ from mailroom_core.flow import NoResponse, Response
 from mailroom_core.model import Deferred, Held
 from mailroom_core.oauth.scopes import Tier
 from mailroom_core.providers.graph.marker import HEADER
-from mailroom_core.providers.graph.probe import Rights, probe
+from mailroom_core.providers.graph.probe import Rights, may_write, probe
 from tests.unit.graph.mailbox import CREATE, DELETE, MADE, ME, refused
 from tests.unit.scripted import answer, body_of, lost, play
 
@@ -63,3 +63,8 @@ def test_a_draft_that_could_not_be_deleted_is_told() -> None:
     result = play(probe(ME), MAY_SEND, (CREATE, MADE), (DELETE, answer(500))).result
     assert result.tier is Tier.READ_WRITE
     assert isinstance(result.trouble, Deferred)
+
+
+def test_who_may_change_a_mailbox_is_found_out_by_a_draft_that_is_deleted() -> None:
+    assert play(may_write(ME), (CREATE, MADE), (DELETE, answer(204))).result is None
+    assert isinstance(play(may_write(ME), (CREATE, refused(403, "ErrorAccessDenied"))).result, Held)

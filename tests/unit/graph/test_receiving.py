@@ -12,10 +12,12 @@ from mailroom_core.model import After, Arrived, Deferred, Held, NotConvertible, 
 from mailroom_core.providers.graph.receiving import (
     Changes,
     CursorLost,
+    Folder,
     acknowledge,
     changes,
     fetch,
     folder_id,
+    look_into,
     unread,
 )
 from tests.unit.graph.mailbox import GONE, ME, listing, message, refused
@@ -154,3 +156,20 @@ def test_a_message_is_marked_as_read_moved_deleted_or_left_alone() -> None:
 @pytest.mark.parametrize(("reply", "kind"), [(GONE, type(None)), (NO_MAILBOX, Held), (answer(503), Deferred), (lost(sent=True), Deferred)])
 def test_what_is_gone_already_needs_no_forgetting_and_other_trouble_is_told(reply: Response, kind: type) -> None:
     assert isinstance(play(acknowledge(ME, "AAk=", After.DELETE), ("DELETE /v1.0/me/messages/AAk=", reply)).result, kind)
+
+
+# ---- how much is there
+
+LOOK = "GET /v1.0/me/mailFolders/inbox?$select=displayName,totalItemCount,unreadItemCount"
+
+
+def test_a_folder_says_how_much_is_in_it() -> None:
+    found = {"displayName": "Posteingang", "totalItemCount": 312, "unreadItemCount": 14}
+    assert play(look_into(ME, "inbox"), (LOOK, answer(200, found))).result == Folder("Posteingang", 312, 14)
+
+
+def test_a_folder_that_cant_be_looked_into_says_why() -> None:
+    assert play(look_into(ME, "inbox"), (LOOK, GONE)).result == NotThere()
+    assert isinstance(play(look_into(ME, "inbox"), (LOOK, refused(403, "ErrorAccessDenied"))).result, Held)
+    assert isinstance(play(look_into(ME, "inbox"), (LOOK, lost(sent=False))).result, Deferred)
+    assert isinstance(play(look_into(ME, "inbox"), (LOOK, answer(200, {"displayName": "x"}))).result, Deferred)

@@ -31,9 +31,37 @@ def main(ctx: click.Context, config: Path | None, data: Path | None) -> None:
 
 
 def _register() -> None:
-    from mailroom.cli import accounts, audit, configuration, keeping, messages, routing, running, sendmail, servers, tokens, users, webhooks
+    from mailroom.cli import (
+        accounts,
+        audit,
+        configuration,
+        incoming,
+        keeping,
+        messages,
+        routing,
+        running,
+        sendmail,
+        servers,
+        tokens,
+        users,
+        webhooks,
+    )
 
-    for module in (running, accounts, configuration, servers, messages, keeping, tokens, users, sendmail, webhooks, audit, routing):
+    for module in (
+        running,
+        accounts,
+        configuration,
+        servers,
+        messages,
+        keeping,
+        tokens,
+        users,
+        sendmail,
+        webhooks,
+        audit,
+        incoming,
+        routing,
+    ):
         for command in module.COMMANDS:
             main.add_command(command)
 

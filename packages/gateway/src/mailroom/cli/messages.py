@@ -115,6 +115,7 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
     """Is mail leaving? Lanes, what waits in them, what needs a person."""
+    from mailroom.cli import incoming, routing
     from mailroom.lanes import done_at
     from mailroom.vault.expiry import expiries
     from mailroom.wiring.parts import utc_now
@@ -128,11 +129,17 @@ def status(context: Context, as_json: bool) -> None:
             server = next(iter(servers_of(parts.directory(), lane.name)), None)
             done = done_at(parts.store, server, lane.name, lane.waiting, utc_now()) if server and not lane.held else None
             rows.append({"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "done": done, "held": lane.held})
+        unread = list(incoming.troubles(parts))
+        waiting = sum(len(parts.store.find(query, limit=1000)[0]) for query in routing.waiting(parts))
         ending = [each.told(utc_now()) for each in expiries(parts.directory(), parts.vault.open) if each.is_soon(utc_now())]
     if not as_json:
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
         if not way_out:
             click.echo("There is no way out yet, so every mail is refused for now: see mailroom connect and mailroom server.")
+        for line in unread:
+            click.echo(line)
+        if waiting:
+            click.echo(f"In quarantine: {waiting if waiting < 1000 else 'at least 1000'}; see mailroom quarantine list")
         for line in ending:
             click.echo(f"The {line}")
     show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")

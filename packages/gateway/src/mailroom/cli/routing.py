@@ -56,7 +56,7 @@ def list_quarantine(context: Context, limit: int, as_json: bool) -> None:
     from mailroom_core.model import show_id
 
     with context.parts() as parts:
-        found = [each for query in _waiting(parts) for each in parts.store.find(query, limit=limit)[0]]
+        found = [each for query in waiting(parts) for each in parts.store.find(query, limit=limit)[0]]
     found.sort(key=lambda each: each.message.id, reverse=True)
     rows: list[dict[str, object]] = [
         {
@@ -84,11 +84,11 @@ def retry_quarantine(context: Context, text: str) -> None:
     from mailroom.ports import Action
 
     with context.parts() as parts:
-        total = sum(parts.store.act(query, Action.RETRY, by=by(), limit=100_000) for query in _waiting(parts, text))
+        total = sum(parts.store.act(query, Action.RETRY, by=by(), limit=100_000) for query in waiting(parts, text))
     click.echo(f"{counted(total, 'delivery', 'deliveries')}: retry.")
 
 
-def _waiting(parts: Parts, text: str = "") -> list[Query]:
+def waiting(parts: Parts, text: str = "") -> list[Query]:
     """What is held of each destination, and of none; what happens from now on is no part of it."""
     from mailroom.ports import Query
     from mailroom.wiring.parts import utc_now

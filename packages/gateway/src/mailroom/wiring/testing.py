@@ -59,7 +59,7 @@ def sender_of(parts: Parts, server: OutgoingServer) -> str:
 async def _by_graph(parts: Parts, route: GraphRoute, sender: str, recipient: str) -> AsyncIterator[Step]:
     account = parts.directory.account(route.account)
     address = sender if route.mailbox == "sender" else route.mailbox or account.mailbox
-    mailbox = Mailbox.of(cloud_of(account).graph, "" if _is_own(account, address) else address)
+    mailbox = Mailbox.of(cloud_of(account).graph, "" if is_own(account, address) else address)
     async with client() as connection:
         http = Http(connection, lambda refused: parts.vault.token(account.name, refused=refused))
 
@@ -70,7 +70,7 @@ async def _by_graph(parts: Parts, route: GraphRoute, sender: str, recipient: str
             return _in_words(found)
 
         scope = (await asyncio.to_thread(parts.vault.open, f"account:{account.name}") or {}).get("scope", "")
-        checks: dict[str, Check] = {"token": lambda: _token(parts, account, Resource.GRAPH), "rights": rights}
+        checks: dict[str, Check] = {"token": lambda: token_step(parts, account, Resource.GRAPH), "rights": rights}
         make: MakeTransport = lambda tell: Graph(  # noqa: E731
             mailbox, http, account=account.name, read_write=account.read_write, on_unsure=route.on_unsure
         )
@@ -78,7 +78,7 @@ async def _by_graph(parts: Parts, route: GraphRoute, sender: str, recipient: str
             yield step
 
 
-def _is_own(account: Account, address: str) -> bool:
+def is_own(account: Account, address: str) -> bool:
     return account.grant is GrantType.DELEGATED and address.lower() == account.mailbox.lower()
 
 
@@ -99,7 +99,7 @@ async def _by_smtp(parts: Parts, server: OutgoingServer, route: SmarthostRoute, 
 
     checks: dict[str, Check] = {}
     if account is not None:
-        checks["token"] = lambda: _token(parts, account, Resource.SMTP)
+        checks["token"] = lambda: token_step(parts, account, Resource.SMTP)
     make: MakeTransport = lambda tell: Smarthost(  # noqa: E731
         server.name,
         route,
@@ -113,7 +113,7 @@ async def _by_smtp(parts: Parts, server: OutgoingServer, route: SmarthostRoute, 
         yield step
 
 
-async def _token(parts: Parts, account: Account, resource: Resource) -> str:
+async def token_step(parts: Parts, account: Account, resource: Resource) -> str:
     await parts.vault.token(account.name, resource=resource)
     until = await asyncio.to_thread(parts.vault.valid_until, account.name, resource)
     return f"valid until {until:%H:%M} UTC" if until else "valid"

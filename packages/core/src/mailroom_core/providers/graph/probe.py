@@ -45,6 +45,12 @@ def probe(mailbox: Mailbox, scope: str = "") -> Flow[Rights]:
     return Rights(Tier.READ_WRITE, shared, (yield from delete_draft(mailbox, answer.id)))
 
 
+def may_write(mailbox: Mailbox) -> Flow[Trouble | None]:
+    """Whether an account may change a mailbox (Mail.ReadWrite): a draft is created and deleted. None: it may."""
+    answer = yield from _try(mailbox.post_json("messages", fields=_DRAFT))
+    return answer.trouble or (yield from delete_draft(mailbox, answer.id))
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     status: int

@@ -58,6 +58,15 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder, as its owner sees it."""
+
+    name: str
+    total: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
 class CursorLost:
     """Graph has forgotten the delta link (410): begin again without one; what is known already comes once more."""
 
@@ -78,6 +87,19 @@ def folder_id(mailbox: Mailbox, path: str) -> Flow[str | NotThere | Trouble]:
             return NotThere()
         here = remote_of(value[0]).remote_id
     return here
+
+
+def look_into(mailbox: Mailbox, folder: str) -> Flow[Folder | NotThere | Trouble]:
+    """What a folder is called and how much is in it; also whether we may read there at all."""
+    try:
+        response = yield from ask(mailbox.get("mailFolders", folder, query={"$select": "displayName,totalItemCount,unreadItemCount"}))
+    except NoResponse as problem:
+        return no_answer(problem)
+    if not is_success(response):
+        return _judged(response)
+    found = json_object(response)
+    name, total, unread = found.get("displayName"), found.get("totalItemCount"), found.get("unreadItemCount")
+    return Folder(str(name), total, unread) if isinstance(total, int) and isinstance(unread, int) else unreadable(response)
 
 
 def unread(mailbox: Mailbox, folder: str, *, most: int = PAGE) -> Flow[tuple[Arrived, ...] | NotThere | Trouble]:

@@ -1,0 +1,397 @@
+"""The way in: `mailroom incoming`, `destination`, `alias`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mailroom.cli.context import Context, by, json_option, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from mailroom.objects import IncomingServer, Object
+    from mailroom.ports import Watched
+    from mailroom.wiring.parts import Parts
+    from mailroom_core.model import LaneName
+
+POLL = 0.3
+"""Seconds between two looks at how far a look has come."""
+NOBODY = 20.0
+"""Seconds after which a lane that nobody owns says that no gateway is running."""
+
+
+@click.group()
+def incoming() -> None:
+    """Incoming servers: the mailboxes that mail is fetched from."""
+
+
+@incoming.command("add")
+@click.argument("name")
+@click.option("--account", required=True, help="Made by `mailroom connect`.")
+@click.option("--mailbox", default="", help="The address of another mailbox that the account may read; empty is its own.")
+@click.option("--folder", default="inbox", show_default=True, help="A well-known name, or a path such as Inbox/Invoices.")
+@click.option(
+    "--after",
+    type=click.Choice(["read", "move", "delete", "nothing"]),
+    default="read",
+    show_default=True,
+    help="What becomes of a mail there when it is safe here; `nothing` for who may only read.",
+)
+@click.option("--move-to", default="", help="The folder for --after move.")
+@click.option("--destination", default="", help="Takes what no alias wants; without one, it waits in quarantine.")
+@click.option("--every", default=5, show_default=True, help="Minutes between two looks, where nobody tells of new mail.")
+@click.option("--authserv-id", default="", help="The name in the mailbox's own Authentication-Results; without it, nobody is proven.")
+@click.pass_obj
+def add_incoming(
+    context: Context,
+    name: str,
+    account: str,
+    mailbox: str,
+    folder: str,
+    after: str,
+    move_to: str,
+    destination: str,
+    every: int,
+    authserv_id: str,
+) -> None:
+    """Fetch mail from a mailbox at Microsoft 365 under NAME."""
+    from mailroom.objects import IncomingServer
+    from mailroom.wiring.incoming import warning
+
+    table: dict[str, object] = {
+        "graph": {"account": account, "mailbox": mailbox, "folder": folder},
+        "after": after,
+        "move_to": move_to,
+        "destination": destination,
+        "every_minutes": every,
+        "authserv_id": authserv_id,
+    }
+    with context.parts() as parts:
+        made = _add(parts, "incoming", name, table)
+        assert isinstance(made, IncomingServer)
+        click.echo(f"{name} is there. Try it with: mailroom incoming test {name}")
+        click.echo(warning(made, address_of(parts, made)), err=True)
+
+
+@incoming.command("list")
+@json_option
+@click.pass_obj
+def list_incoming(context: Context, as_json: bool) -> None:
+    """All incoming servers: when each was looked at, whether its provider tells of new mail, and what is wrong."""
+    with context.parts() as parts:
+        watched = {each.name: each for each in parts.store.watch.all()}
+        held = {lane.name: lane.held for lane in parts.store.lanes() if lane.held}
+        rows = [_row(parts, server, watched.get(server.name), held) for server in parts.directory().incoming.values()]
+    show(
+        rows,
+        as_json=as_json,
+        empty="No mail is fetched yet. Add a mailbox with: mailroom incoming add NAME --account ACCOUNT",
+        columns=("name", "mailbox", "folder", "after", "looked_at", "next", "told", "trouble"),
+        spare=("folder", "next"),
+    )
+
+
+def troubles(parts: Parts) -> Iterator[str]:
+    """A line for each incoming server whose mailbox is not read at present."""
+    held = {lane.name: lane.held for lane in parts.store.lanes() if lane.held}
+    for each in parts.store.watch.all():
+        if trouble := held.get(each.lane, "") or each.trouble:
+            yield f"The incoming server {each.name} can't fetch: {trouble}"
+
+
+def _row(parts: Parts, server: IncomingServer, watched: Watched | None, held: Mapping[LaneName, str]) -> dict[str, object]:
+    from mailroom.wiring.parts import utc_now
+
+    told = watched.subscribed_until if watched else None
+    trouble = (held.get(watched.lane, "") or watched.trouble) if watched else ""
+    return {
+        "name": server.name,
+        "account": server.source.account,
+        "mailbox": address_of(parts, server),
+        "folder": server.source.folder,
+        "after": server.after.value,
+        "destination": server.destination,
+        "every_minutes": server.every_minutes,
+        "active": server.active,
+        "looked_at": watched.looked_at if watched else None,
+        "next": watched.due_at if watched else None,
+        "told": "yes" if told is not None and told > utc_now() else "no",
+        "told_until": told,
+        "trouble": trouble if server.active else "not active",
+    }
+
+
+@incoming.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_incoming(context: Context, name: str) -> None:
+    """Nothing is fetched there any more; mail that was fetched stays."""
+    _remove(context, "incoming", name)
+
+
+@incoming.command("fetch")
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every incoming server.")
+@click.option("--wait/--no-wait", default=True, help="Watch until each look has ended.")
+@click.pass_obj
+def fetch(context: Context, names: tuple[str, ...], everything: bool, wait: bool) -> None:
+    """Look at the mailboxes of NAMES now. Ends with 1 if one of them could not be read."""
+    if not (names or everything):
+        raise click.ClickException("name an incoming server, or say --all; see: mailroom incoming list")
+    with context.parts() as parts:
+        known = parts.directory().incoming
+        wanted = list(dict.fromkeys(names)) or [name for name, each in known.items() if each.active]
+        for name in wanted:
+            if name not in known:
+                raise click.ClickException(f"there is no incoming server {name!r}; see: mailroom incoming list")
+            if not known[name].active:
+                raise click.ClickException(f"{name} is not active; make it active again with: mailroom apply")
+        if not wanted:
+            raise click.ClickException("there is no incoming server yet; see: mailroom incoming add --help")
+        before = {each.name: each for each in parts.store.watch.all()}
+        parts.store.watch.now(wanted)
+        if not wait:
+            click.echo("They are looked at as soon as their lanes allow it.")
+            return
+        if not _wait(parts, wanted, before):
+            raise click.exceptions.Exit(1)
+
+
+def _wait(parts: Parts, names: list[str], before: dict[str, Watched]) -> bool:
+    """Whether all went well. Raises ClickException if nobody looks."""
+    import time
+
+    from mailroom.wiring.parts import utc_now
+
+    began, start, well = utc_now(), time.monotonic(), True
+    while names:
+        time.sleep(POLL)
+        lanes = {lane.name: lane for lane in parts.store.lanes()}
+        now = {each.name: each for each in parts.store.watch.all()}
+        for name in list(names):
+            watched, known = now.get(name), before.get(name)
+            lane = lanes.get(watched.lane) if watched else None
+            if watched and watched.looked_at and watched.looked_at != (known.looked_at if known else None):
+                names.remove(name)
+                well = well and not watched.trouble
+                click.echo(f"{name}: {watched.trouble or f'{_came(parts, name, began)} new'}")
+            elif lane and lane.held:
+                names.remove(name)
+                well = False
+                click.echo(f"{name}: its lane is held: {lane.held}; then: mailroom queue free {lane.name}")
+            elif (lane is None or not lane.owned) and time.monotonic() - start > NOBODY:
+                raise click.ClickException(f"nobody has looked at {name}; see that the gateway runs (mailroom serve), and ask again")
+        if names:
+            click.echo(f"\r{', '.join(names)}: looking, {sum(_came(parts, name, began) for name in names)} new ...", nl=False, err=True)
+    return well
+
+
+def _came(parts: Parts, name: str, since: datetime) -> int:
+    """Mails that were fetched by an incoming server since then."""
+    from mailroom.ports import Query
+
+    found, after = parts.store.find(Query(since=since), limit=1000)
+    while after:
+        more, after = parts.store.find(Query(since=since), limit=1000, after=after)
+        found += more
+    return len({each.message.id for each in found if each.message.source == name})
+
+
+@incoming.command("test")
+@click.argument("name")
+@json_option
+@click.pass_obj
+def test(context: Context, name: str, as_json: bool) -> None:
+    """Look into the mailbox of NAME and show each step; nothing is taken. Ends with 1 if mail could not be fetched there."""
+    import asyncio
+    import json
+
+    from mailroom.wiring.incoming import incoming_trial, warning
+
+    async def steps() -> bool:
+        ok = True
+        async for step in incoming_trial(parts, name):
+            ok = step.ok
+            if as_json:
+                click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
+            else:
+                click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
+        return ok
+
+    with context.parts() as parts:
+        well = asyncio.run(steps())
+        server = parts.directory().incoming[name]
+        click.echo(warning(server, address_of(parts, server)), err=True)
+    if not well:
+        raise click.exceptions.Exit(1)
+
+
+def address_of(parts: Parts, server: IncomingServer) -> str:
+    """Of its mailbox."""
+    account = parts.directory().accounts.get(server.source.account)
+    return server.source.mailbox or (account.mailbox if account else "")
+
+
+@click.group()
+def destination() -> None:
+    """Destinations: who takes mail that has come in."""
+
+
+@destination.command("add")
+@click.argument("name")
+@click.option("--follower", "followers", multiple=True, help="An address that gets a copy of every mail; several times for more.")
+@click.pass_obj
+def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> None:
+    """A built-in inbox under NAME: conversations, where answers stand with what they answer."""
+    with context.parts() as parts:
+        _add(parts, "destination", name, {"inbox": {"followers": list(followers)}})
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+
+
+@destination.command("list")
+@json_option
+@click.pass_obj
+def list_destinations(context: Context, as_json: bool) -> None:
+    """All destinations, with the aliases that lead there."""
+    with context.parts() as parts:
+        directory = parts.directory()
+    rows: list[dict[str, object]] = [
+        {
+            "name": each.name,
+            "kind": "inbox",
+            "followers": each.target.followers,
+            "aliases": [alias.name for alias in directory.aliases.values() if alias.destination == each.name],
+            "active": each.active,
+        }
+        for each in directory.destinations.values()
+    ]
+    show(rows, as_json=as_json, empty="No destination yet: what comes in waits in quarantine. Add one with: mailroom destination add NAME")
+
+
+@destination.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_destination(context: Context, name: str) -> None:
+    """Mail that waits for it is held until there is one of that name again; its conversations stay."""
+    _remove(context, "destination", name)
+
+
+@click.group()
+def alias() -> None:
+    """Aliases: addresses of ours, and where their mail goes."""
+
+
+@alias.command("add")
+@click.argument("address")
+@click.option("--destination", required=True, help="Who takes its mail.")
+@click.option(
+    "--writers",
+    type=click.Choice(["everyone", "known", "followers"]),
+    default="everyone",
+    show_default=True,
+    help="Who may write to it; `known` are those whom we have written to.",
+)
+@click.option("--authenticated", is_flag=True, help="Only mail whose sender is proven.")
+@click.option("--any-domain", is_flag=True, help="What stands before the @ decides alone.")
+@click.option("--refusal", default="", help="What somebody is told who may not write to it; empty is our own words.")
+@click.pass_obj
+def add_alias(context: Context, address: str, destination: str, writers: str, authenticated: bool, any_domain: bool, refusal: str) -> None:
+    """Mail to ADDRESS goes to a destination."""
+    table: dict[str, object] = {
+        "destination": destination,
+        "writers": writers,
+        "authenticated": authenticated,
+        "any_domain": any_domain,
+        "refusal": refusal,
+    }
+    with context.parts() as parts:
+        _add(parts, "alias", address, table)
+    click.echo(f"Mail to {address} goes to {destination}, if it comes to a mailbox that is fetched (mailroom incoming list).")
+
+
+@alias.command("list")
+@json_option
+@click.pass_obj
+def list_aliases(context: Context, as_json: bool) -> None:
+    """All aliases."""
+    with context.parts() as parts:
+        found = parts.directory().aliases.values()
+    rows: list[dict[str, object]] = [
+        {
+            "address": each.name,
+            "destination": each.destination,
+            "writers": each.writers.value,
+            "authenticated": "yes" if each.authenticated else "no",
+            "any_domain": "yes" if each.any_domain else "no",
+            "active": each.active,
+        }
+        for each in found
+    ]
+    show(rows, as_json=as_json, empty="No alias yet. Add one with: mailroom alias add sales@your.domain --destination NAME")
+
+
+@alias.command("remove")
+@click.argument("address")
+@click.pass_obj
+def remove_alias(context: Context, address: str) -> None:
+    """Mail to ADDRESS goes to the fallback of its incoming server from now on, or to quarantine."""
+    _remove(context, "alias", address)
+
+
+def _add(parts: Parts, kind: str, name: str, table: dict[str, object]) -> Object:
+    """Checked as in an object file. Raises ClickException."""
+    from pydantic import ValidationError
+
+    from mailroom import tables
+    from mailroom_core.errors import ConfigError
+
+    directory = parts.directory()
+    if name in _of_kind(parts, kind):
+        raise click.ClickException(f"there is {_NAMES[kind]} {name!r} already; remove it first, or change it with: mailroom apply")
+    try:
+        made = tables.read(kind, name, table)
+    except (ConfigError, ValidationError) as problem:
+        raise click.ClickException(str(problem)) from None
+    if mistakes := tables.dangling([*directory.accounts.values(), *directory.destinations.values(), made]):
+        raise click.ClickException(mistakes[-1])
+    parts.store.apply([made], [], by=by())
+    return made
+
+
+def _remove(context: Context, kind: str, name: str) -> None:
+    with context.parts() as parts:
+        if name not in _of_kind(parts, kind):
+            raise click.ClickException(f"there is no {_NAMES[kind].partition(' ')[2]} {name!r}; see: mailroom {kind} list")
+        if kind == "destination" and (users := _users_of(parts, name)):
+            raise click.ClickException(f"{name!r} is still named by {', '.join(users)}; change that first")
+        parts.store.apply([], [(kind, name)], by=by())
+    click.echo(f"{name} is gone.")
+
+
+def _users_of(parts: Parts, destination: str) -> list[str]:
+    """What names a destination."""
+    directory = parts.directory()
+    fallbacks = [f"the incoming server {each.name}" for each in directory.incoming.values() if each.destination == destination]
+    aliases = [f"the alias {each.name}" for each in directory.aliases.values() if each.destination == destination]
+    answers = [f"the application {each.name}" for each in directory.applications.values() if each.answers == destination]
+    return fallbacks + aliases + answers
+
+
+_NAMES = {"incoming": "an incoming server", "destination": "a destination", "alias": "an alias"}
+
+
+def _of_kind(parts: Parts, kind: str) -> set[str]:
+    """The names of all objects of a kind."""
+    directory = parts.directory()
+    kinds: dict[str, Mapping[str, object]] = {
+        "incoming": directory.incoming,
+        "destination": directory.destinations,
+        "alias": directory.aliases,
+    }
+    return set(kinds[kind])
+
+
+COMMANDS = (incoming, destination, alias)
