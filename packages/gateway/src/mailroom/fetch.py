@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -25,7 +26,7 @@ from mailroom.intake.take import Fetched, Intake, Known
 from mailroom.objects import IncomingServer
 from mailroom.observe import events
 from mailroom.ports import Clock, Lane, Store, Watched
-from mailroom_core.errors import StoreError, VaultError
+from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
 
 AT_ONCE = 3
@@ -36,6 +37,14 @@ SOON = timedelta(seconds=30)
 
 Sources = Callable[[Lane, IncomingServer], Source]
 T = TypeVar("T")
+
+
+class _End(Enum):
+    """Of one message."""
+
+    SAFE = "stored, and the mailbox has forgotten it"
+    THERE = "the mailbox has the only copy of it"
+    BROKE = "it could not be taken by a mistake of ours, and is tried again at the next look"
 
 
 class _Stop(Exception):
@@ -99,7 +108,7 @@ class Fetch:
         source = self.sources(lane, server)
         done: set[str] = set()
         left: set[str] = set()
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate, whole = asyncio.Semaphore(AT_ONCE), True
         with TemporaryDirectory(dir=self.spool) as folder:
             while True:
                 found = await _asked(source.new(cursor, len(left)))
@@ -111,10 +120,12 @@ class Fetch:
                 for each, end in zip(fresh, ended, strict=True):
                     if isinstance(end, BaseException):
                         raise end
-                    (done if end else left).add(each.remote.remote_id)
+                    (done if end is _End.SAFE else left).add(each.remote.remote_id)
+                    whole = whole and end is not _End.BROKE
                 if found.cursor:
                     cursor = found.cursor
-                    await asyncio.to_thread(self.store.watch.keep, lane, server.name, cursor)
+                    if whole:  # else the next look begins before what could not be taken
+                        await asyncio.to_thread(self.store.watch.keep, lane, server.name, cursor)
                 if not found.more or not (fresh or found.cursor):
                     return len(done)
 
@@ -138,8 +149,8 @@ class _One:
     gate: asyncio.Semaphore
     stopped: list[_Stop] = field(default_factory=list)
 
-    async def __call__(self, message: Arrived) -> bool:
-        """Whether the mailbox may forget it. Raises _Stop, StoreError; after the first one stopped, nothing more is begun."""
+    async def __call__(self, message: Arrived) -> _End:
+        """Raises _Stop, StoreError; after the first one stopped, nothing more is begun."""
         async with self.gate:
             if self.stopped:
                 raise self.stopped[0]
@@ -148,34 +159,37 @@ class _One:
             except _Stop as stop:
                 self.stopped.append(stop)
                 raise
+            except StoreRefused as problem:
+                events.fetch_broke(self.server.name, str(problem))
+                return _End.BROKE
             except StoreError:
                 self.stopped.append(_Stop(Deferred(Reply(0, "the database can't store mail at present"))))
                 raise
             except Exception as problem:  # noqa: BLE001  # one attempt: a mistake of ours with one mail stops no other
                 events.fetch_broke(self.server.name, f"{type(problem).__name__}: {problem}")
-                return False
+                return _End.BROKE
 
-    async def _one(self, message: Arrived) -> bool:
+    async def _one(self, message: Arrived) -> _End:
         remote_id = message.remote.remote_id
         intake, spooled = self.fetch.intake, self.folder / f"{id(message):x}.eml"
         try:
             known = await intake.knows(self.source.key, remote_id)
             if known is Known.THERE:
-                return False
+                return _End.THERE
             if known is Known.NOT:
                 said = await _asked(self.source.read(message, spooled))
                 if isinstance(said, NotThere):
-                    return True
+                    return _End.SAFE
                 if said is not None and not isinstance(said, NotConvertible):
                     raise _Stop(said)
                 trouble = "" if said is None else str(said.reply)
                 came = came_by(self.server, message.remote.conversation_id)
                 await intake(Fetched(came=came, key=self.source.key, remote_id=remote_id, file=spooled, trouble=trouble))
                 if said is not None:
-                    return False  # the mailbox has the only copy of what could not be converted
+                    return _End.THERE  # the mailbox has the only copy of what could not be converted
         finally:
             spooled.unlink(missing_ok=True)
         refused = await _asked(self.source.acknowledge(message))
         if refused is not None:
             raise _Stop(refused)
-        return True
+        return _End.SAFE

@@ -41,6 +41,8 @@ def store_error(problem: Exception, engine: Engine) -> StoreError:
     driver = engine.dialect.loaded_dbapi
     cause = problem.orig if isinstance(problem, DBAPIError) else problem
     said = getattr(getattr(cause, "diag", None), "message_primary", None) or cause  # the rest of what PostgreSQL says quotes the row
+    if isinstance(cause, driver.DataError):
+        return StoreRefused(f"{where} can't hold a value ({said}); this is a mistake of Mailroom, please report it")
     if isinstance(cause, driver.IntegrityError):
         return StoreRefused(f"{where} refused a change that breaks its rules ({said}); this is a mistake of Mailroom, please report it")
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF

@@ -1,0 +1,281 @@
+"""The loop over a mailbox: what is stored is acknowledged, what can't be taken stops no other, and trouble is told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailroom.accept import write
+from mailroom.batching import GroupCommit
+from mailroom.blobs.files import FileBlobs, OpenFile
+from mailroom.fetch import SOON, Fetch
+from mailroom.ids import Ids
+from mailroom.incoming import New
+from mailroom.intake.answers import Answers
+from mailroom.intake.bounces import Bounces
+from mailroom.intake.judge import Judge
+from mailroom.intake.lookup import Lookup
+from mailroom.intake.take import Intake
+from mailroom.objects import Alias, Destination, GraphInbox, InboxTarget, IncomingServer
+from mailroom.ports import Found, Lane, NewMessage, Query, Store, Watched
+from mailroom.store.open import open_store
+from mailroom_core.errors import StoreError, VaultError
+from mailroom_core.model import (
+    Arrived,
+    Deferred,
+    Held,
+    LaneName,
+    MessageId,
+    NotConvertible,
+    NotThere,
+    Remote,
+    Reply,
+    State,
+    Trouble,
+)
+from mailroom_core.policy import bounces
+from mailroom_core.policy.decision import Settings
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+LANE = LaneName("graph:office:mary@contoso.example")
+SERVER = IncomingServer(name="mary", source=GraphInbox(account="office"))
+DAY = timedelta(days=1)
+
+
+def mail(subject: str, *, to: str = "sales@contoso.example", more: bytes = b"") -> bytes:
+    head = f"From: Ann <{subject}@customer.example>\r\nTo: {to}\r\nSubject: {subject}\r\nMessage-ID: <{subject}@customer.example>\r\n"
+    return head.encode() + more + b"\r\nHello\r\n"
+
+
+class FakeSource:
+    """A mailbox in memory: id -> bytes, or what is said instead of them."""
+
+    key = "graph:office:mary@contoso.example:inbox"
+
+    def __init__(self) -> None:
+        self.mails: dict[str, bytes | NotThere | NotConvertible | Trouble | Exception] = {}
+        self.read_count = 0
+        self.listing: Trouble | VaultError | None = None
+        self.refuses: Trouble | None = None
+        self.cursors = False
+        self.acknowledged: list[str] = []
+
+    async def new(self, cursor: str, skip: int) -> New | Trouble:
+        if isinstance(self.listing, VaultError):
+            raise self.listing
+        if self.listing is not None:
+            return self.listing
+        arrived = tuple(Arrived(Remote(each), None) for each in self.mails)
+        if self.cursors:
+            return New(arrived if not cursor else (), f"{cursor}+", more=False)
+        return New(arrived[: 50 + skip], "", more=bool(arrived))
+
+    async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
+        self.read_count += 1
+        found = self.mails[message.remote.remote_id]
+        if isinstance(found, Exception):
+            raise found
+        if not isinstance(found, bytes):
+            return found
+        await asyncio.to_thread(into.write_bytes, found)
+        return None
+
+    async def acknowledge(self, message: Arrived) -> Trouble | None:
+        if self.refuses is not None:
+            return self.refuses
+        self.acknowledged.append(message.remote.remote_id)
+        if not self.cursors:
+            del self.mails[message.remote.remote_id]
+        return None
+
+    async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble:
+        return Held(Reply(403, "not for shared mailboxes"))
+
+
+class Office:
+    """A store, a mailbox, and the loop between them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store: Store = open_store(f"sqlite:///{folder}/mailroom.db", clock=lambda: NOW)
+        objects = (Destination(name="desk", target=InboxTarget()), Alias(name="sales@contoso.example", destination="desk"))
+        self.store.apply(objects, [], by="test")
+        self.store.watch.over({"mary": LANE})
+        (self.lane,) = self.store.claim("me", want=1, ttl=DAY)
+        self.source = FakeSource()
+        self.commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("put", partial(write, self.store))
+        self.fetch = Fetch(
+            store=self.store,
+            servers=lambda name: SERVER if name == "mary" else None,
+            sources=lambda lane, server: self.source,
+            intake=self._intake(folder),
+            spool=folder,
+            clock=lambda: NOW,
+        )
+
+    def _intake(self, folder: Path) -> Intake:
+        ids, rules = Ids(self.store.node, lambda: NOW), Settings()
+        shared: dict[str, Any] = {"ids": ids, "clock": lambda: NOW, "commit": self.commit, "lifetime": DAY}
+        return Intake(
+            store=self.store,
+            blobs=FileBlobs(folder / "blobs"),
+            opened=lambda path: OpenFile(os.open(path, os.O_RDONLY)),
+            judge=Judge(self.store.directory, Lookup(self.store, rules), rules),
+            answers=Answers(hostname="gateway.test", directory=self.store.directory, **shared),
+            bounces=Bounces(self.store, bounces.Settings()),
+            **shared,
+        )
+
+    @property
+    def watched(self) -> Watched:
+        (found,) = self.store.watch.all()
+        return found
+
+    async def look(self, lane: Lane | None = None) -> Watched:
+        await self.fetch(lane or self.lane, self.watched)
+        return self.watched
+
+    def found(self, subject: str = "") -> list[Found]:
+        return self.store.find(Query(text=subject), limit=1000)[0]
+
+    def states(self) -> dict[str, State]:
+        return {each.message.subject: each.delivery.state for each in self.found()}
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    made = Office(tmp_path)
+    yield made
+    made.store.close()
+
+
+async def test_what_is_new_is_stored_then_forgotten_by_the_mailbox(office: Office) -> None:
+    office.source.mails = {f"id{number}": mail(f"n{number}") for number in range(120)}
+    after = await office.look()
+    assert (after.trouble, after.due_at - NOW) == ("", timedelta(minutes=5))
+    assert office.states() == {f"n{number}": State.QUEUED for number in range(120)}
+    assert sorted(office.source.acknowledged) == sorted(f"id{number}" for number in range(120))
+
+
+async def test_a_mail_that_is_known_is_not_read_again_only_acknowledged(office: Office) -> None:
+    office.source.mails = {"a": mail("one")}
+    office.source.refuses = Deferred(Reply(503, "busy"), retry_after=timedelta(seconds=7))
+    after = await office.look()
+    assert (after.trouble, after.due_at - NOW) == ("503 busy", timedelta(seconds=7))
+    office.source.refuses = None
+    await office.look()
+    assert (office.source.read_count, len(office.found()), office.source.acknowledged) == (1, 1, ["a"])
+
+
+async def test_what_can_not_be_converted_waits_in_quarantine_stays_in_the_mailbox_and_stops_no_other(office: Office) -> None:
+    office.source.mails = {"bad": NotConvertible(Reply(500, "it is a calendar item")), "good": mail("good"), "gone": NotThere()}
+    for _ in range(2):
+        assert (await office.look()).trouble == ""
+    assert "bad" in office.source.mails
+    assert "good" not in office.source.mails
+    (held,) = [each for each in office.found() if each.delivery.state is State.HELD]
+    assert "look at it there" in str(held.delivery.reply)
+    assert len(office.found()) == 2
+
+
+@pytest.mark.parametrize(
+    ("trouble", "held", "pause"),
+    [
+        (Deferred(Reply(429, "slow down"), retry_after=timedelta(seconds=3)), "", timedelta(seconds=3)),
+        (Deferred(Reply(500, "trouble")), "", SOON),
+        (Held(Reply(404, "no folder")), "", timedelta(minutes=5)),
+        (Held(Reply(403, "no right"), lane=True), "403 no right", timedelta(minutes=5)),
+        (VaultError("sign in again"), "sign in again", timedelta(minutes=5)),
+    ],
+)
+async def test_trouble_with_the_mailbox_is_told_and_only_what_needs_a_person_holds_the_lane(
+    office: Office, trouble: Trouble | VaultError, held: str, pause: timedelta
+) -> None:
+    office.source.listing = trouble
+    after = await office.look()
+    assert after.trouble
+    assert after.due_at - NOW == pause
+    (lane,) = office.store.lanes()
+    assert held in lane.held
+    assert bool(lane.held) == bool(held)
+
+
+async def test_a_mistake_of_ours_with_one_mail_stops_no_other_and_the_mail_stays(office: Office) -> None:
+    office.source.mails = {"odd": RuntimeError("a mistake"), "good": mail("good")}
+    assert (await office.look()).trouble == ""
+    assert list(office.source.mails) == ["odd"]
+    assert office.states() == {"good": State.QUEUED}
+
+
+async def test_after_a_mistake_a_cursor_stays_where_it_was(office: Office) -> None:
+    office.source.cursors = True
+    office.source.mails = {"odd": RuntimeError("a mistake"), "good": mail("good")}
+    assert (await office.look()).cursor == ""
+    office.source.mails["odd"] = mail("odd")
+    assert (await office.look()).cursor == "+"
+    assert office.states() == {"good": State.QUEUED, "odd": State.QUEUED}
+
+
+async def test_while_nothing_can_be_stored_nothing_is_acknowledged(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.source.mails = {f"id{number}": mail(f"n{number}") for number in range(10)}
+
+    def full(batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+        raise StoreError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.store, "put", full)
+        with pytest.raises(StoreError):
+            await office.look()
+    assert (office.source.acknowledged, len(office.source.mails)) == ([], 10)
+    await office.look()
+    assert len(office.found()) == 10
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x00\x01\x02",
+        b"no head at all",
+        mail("nul", more=b"Subject: a\0b\r\nX: \xff\xfe\r\n"),
+        b"From: \xed\xa0\x80@x\r\nTo: =?utf-8?b?7aCA?= <sales@contoso.example>\r\n"
+        b"Subject: =?utf-8?q?=ED=A0=80=00?=\r\nMessage-ID: <a\0b@x>\r\n\r\n",
+        b"From: a@b\r\n" * 30000,
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n\r\n" * 20000,
+    ],
+)
+async def test_whatever_comes_is_stored_and_stays_readable(office: Office, raw: bytes) -> None:
+    office.source.mails = {"odd": raw}
+    after = await office.look()
+    assert after.trouble == ""
+    assert office.source.mails == {}
+    (found,) = office.found()
+    for text in (found.message.subject, found.message.sender or "", found.message.header_message_id, found.delivery.recipient):
+        assert "\0" not in text
+        text.encode()
+    kept = office.store.read(found.message.id)
+    assert kept is not None
+    assert kept.blob or kept.raw == raw
+
+
+async def test_a_large_mail_becomes_a_file(office: Office) -> None:
+    raw = mail("large") + b"x" * 300_000
+    office.source.mails = {"large": raw}
+    await office.look()
+    (found,) = office.found("large")
+    assert found.message.blob
+    assert found.message.size == len(raw)
+
+
+async def test_the_provider_may_refuse_to_tell(office: Office) -> None:
+    asked: Callable[[str], tuple[str, str]] = lambda name: ("https://gw.example/notify/graph", f"{name}.proof")  # noqa: E731
+    object.__setattr__(office.fetch, "telling", asked)
+    after = await office.look()
+    assert (after.trouble, after.subscription) == ("", "")
