@@ -117,13 +117,13 @@ def submit(gateway: Gateway, size: int) -> None:
         for command in ("HELO load.bench.example", f"MAIL FROM:<{MARY}>", "RCPT TO:<print@shop.example>", "DATA"):
             connection.sendall(command.encode() + b"\r\n")
             _expect(replies.readline(), b"354" if command == "DATA" else b"250")
-        for piece in _mail(size):
+        for piece in mail(size):
             connection.sendall(piece)
         connection.sendall(b".\r\n")
         _expect(replies.readline(), b"250")
 
 
-def _mail(size: int) -> Iterator[bytes]:
+def mail(size: int) -> Iterator[bytes]:
     yield _HEAD
     yield from _attachment(size)
     yield _TAIL

@@ -110,6 +110,7 @@ class Office:
         self.store.watch.over({"mary": LANE})
         (self.lane,) = self.store.claim("me", want=1, ttl=DAY)
         self.source = FakeSource()
+        self.nudges: list[int] = []
         self.commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("put", partial(write, self.store))
         self.fetch = Fetch(
             store=self.store,
@@ -118,6 +119,7 @@ class Office:
             intake=self._intake(folder),
             spool=folder,
             clock=lambda: NOW,
+            notify=lambda: self.nudges.append(1),
         )
 
     def _intake(self, folder: Path) -> Intake:
@@ -159,7 +161,7 @@ def office(tmp_path: Path) -> Iterator[Office]:
 async def test_what_is_new_is_stored_then_forgotten_by_the_mailbox(office: Office) -> None:
     office.source.mails = {f"id{number}": mail(f"n{number}") for number in range(120)}
     after = await office.look()
-    assert (after.trouble, after.due_at - NOW) == ("", timedelta(minutes=5))
+    assert (after.trouble, after.due_at - NOW, len(office.nudges)) == ("", timedelta(minutes=5), 120)
     assert office.states() == {f"n{number}": State.QUEUED for number in range(120)}
     assert sorted(office.source.acknowledged) == sorted(f"id{number}" for number in range(120))
 

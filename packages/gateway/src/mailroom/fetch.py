@@ -65,6 +65,8 @@ class Fetch:
     intake: Intake
     spool: Path
     clock: Clock
+    notify: Callable[[], None]
+    """There is mail for a destination."""
     telling: Callable[[str], tuple[str, str]] | None = None
     """Where a provider can tell us of new mail for a server, and the state that proves that it does; None: it can't reach us."""
 
@@ -185,6 +187,7 @@ class _One:
                 trouble = "" if said is None else str(said.reply)
                 came = came_by(self.server, message.remote.conversation_id)
                 await intake(Fetched(came=came, key=self.source.key, remote_id=remote_id, file=spooled, trouble=trouble))
+                self.fetch.notify()
                 if said is not None:
                     return _End.THERE  # the mailbox has the only copy of what could not be converted
         finally:

@@ -171,7 +171,7 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     loop.add_reader(parent, partial(os._exit, 1))
     refresh = essential(_refresh(parts, partial(watch_servers, parts)), stop)
     ways, wakeup = Ways(parts), PipeWakeup((wake, nudge))
-    fetch, commit = make_fetch(parts, ways)
+    fetch, commit = make_fetch(parts, ways, wakeup)
     worker = make_worker(parts, ways, wakeup, fetch)
     sweeping = essential(make_sweep(parts), stop)
     telling = asyncio.create_task(make_teller(parts).run(stop))

@@ -13,7 +13,7 @@ from mailroom.batching import GroupCommit
 from mailroom.fetch import Fetch
 from mailroom.incoming import NOTIFY_PATH
 from mailroom.objects import Directory, IncomingServer
-from mailroom.ports import NewMessage
+from mailroom.ports import NewMessage, Wakeup
 from mailroom.vault import credentials
 from mailroom.wiring.intake import make_intake
 from mailroom.wiring.parts import Parts, credential_key, utc_now
@@ -23,7 +23,7 @@ from mailroom_core.model import LaneName, MessageId
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
+def make_fetch(parts: Parts, ways: Ways, wakeup: Wakeup) -> tuple[Fetch, GroupCommit[NewMessage, Mapping[MessageId, MessageId]]]:
     """What the worker calls for each incoming server that is due, and its commit, which is to be closed after it."""
     commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("intake", partial(write, parts.store))
     fetch = Fetch(
@@ -33,6 +33,7 @@ def make_fetch(parts: Parts, ways: Ways) -> tuple[Fetch, GroupCommit[NewMessage,
         intake=make_intake(parts, commit),
         spool=_spool(parts.settings.data / "fetching"),
         clock=utc_now,
+        notify=wakeup.notify,
         telling=partial(_telling, parts, credential_key(parts)) if _reachable(parts) else None,
     )
     return fetch, commit

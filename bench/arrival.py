@@ -1,0 +1,140 @@
+"""The way in: how long a mail takes from the notification to its conversation, how a full mailbox is fetched, and a large mail's memory.
+
+The mailbox lies in the emulator, which tells of new mail as Microsoft does. The full mailbox has its limits, all windows ten times
+shorter on both sides; what is fetched is compared with what was there, so that a missing or a double mail fails the row.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from statistics import median, quantiles
+
+from bench import gateway as gateways
+from bench.memory import LARGEST, MARY, MB, mail
+from bench.place import Missing, Place
+from bench.results import Goal, Result
+from bench.usage import PeakPss, pss
+from demo.processes import Emulator, Gateway
+from mailroom.ports import Query, Store
+from mailroom.store.open import open_store
+
+INBOX = """
+[destination.desk]
+inbox = {}
+
+[incoming.mary]
+graph = { account = "office" }
+destination = "desk"
+"""
+MAILS = 200
+WAITING = 10_000
+SCALE = 10
+ATTACHMENT = 110 * MB
+"""With what makes it a mail, as large as a mailbox of 150 MB takes."""
+PATIENCE = 240.0
+
+
+def measure(place: Place, quick: bool) -> list[Result]:
+    results = []
+    with _office(place, "arrival") as (emulator, gateway, store):
+        results += _arrival(emulator, store, 40 if quick else MAILS)
+        results += _large(emulator, gateway, store, (20 * MB) if quick else ATTACHMENT)
+    if not quick:
+        with _office(place, "arrival-full", SCALE, filled=WAITING) as (emulator, gateway, store):
+            results += _fetched(emulator, store)
+    return results
+
+
+@contextmanager
+def _office(place: Place, name: str, scale: int = 1, filled: int = 0) -> Iterator[tuple[Emulator, Gateway, Store]]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "MAILROOM_WEB_PORT": str(port),
+        "MAILROOM_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "MAILROOM_QUEUE_TIME_SCALE": str(scale),
+    }
+    emulator = Emulator(place.folder / f"{name}-emulator", "--time-scale", str(scale))
+    try:
+        gateway = gateways.prepared(place, name, environment=environment)
+        emulator.ask("PATCH", f"/accounts/{MARY}", json={"max_message_size": LARGEST})
+        gateways.graph(gateway, emulator)
+        for number in range(filled):
+            emulator.deliver(MARY, _small(number))
+        gateways.configure(gateway, gateway.run("export") + INBOX)
+        with gateways.running(place, gateway):
+            store = open_store(gateways.database(gateway), clock=lambda: datetime.now(UTC))
+            with closing(store):
+                yield emulator, gateway, store
+    finally:
+        emulator.stop()
+        emulator.http.close()
+
+
+def _arrival(emulator: Emulator, store: Store, mails: int) -> list[Result]:
+    """One at a time, from the moment in which the mailbox has it until it stands in a conversation."""
+    _wait(lambda: any(each.subscription for each in store.watch.all()), "the tenant was not asked to tell of new mail")
+    seconds = []
+    for number in range(mails):
+        emulator.deliver(MARY, _small(number))
+        start = time.monotonic()
+        _wait(partial(store.conversations.of, [f"<{number}@load.example>"]), "a mail did not arrive", every=0.005)
+        seconds.append(time.monotonic() - start)
+    p95 = quantiles(seconds, n=20)[-1]
+    facts = {"mails": mails, "median_s": round(median(seconds), 3), "slowest_s": round(max(seconds), 3)}
+    return [Result(name="arrival: notification to conversation, p95", value=p95, unit="s", goal=Goal.AT_MOST, limit=1, facts=facts)]
+
+
+def _fetched(emulator: Emulator, store: Store) -> list[Result]:
+    """A mailbox that was full before the gateway started."""
+    start = time.monotonic()
+
+    def unread() -> int:
+        return sum(not each["is_read"] for each in emulator.folder(MARY, "inbox"))
+
+    _wait(lambda: not unread(), "the mailbox was not fetched to its end", every=2.0)
+    seconds = time.monotonic() - start
+    names = Counter(each.message.header_message_id for each in store.find(Query(), limit=10 * WAITING)[0])
+    whole = {f"<{number}@load.example>" for number in range(WAITING)}
+    if set(names) != whole or max(names.values()) > 1:
+        raise Missing(f"{len(whole - set(names))} mails are missing, {sum(count > 1 for count in names.values())} are there twice")
+    counters = emulator.ask("GET", "/counters")
+    refused = float(counters["by_status"].get("429", 0))
+    facts = {"mails": WAITING, "counters": counters}
+    return [
+        Result(name=f"arrival: {WAITING:,} waiting mails fetched, windows {SCALE}:1", value=seconds, unit="s", facts=facts),
+        Result(name="    answers 429", value=refused, unit="", goal=Goal.AT_MOST, limit=0.5),
+    ]
+
+
+def _large(emulator: Emulator, gateway: Gateway, store: Store, size: int) -> list[Result]:
+    """From the mailbox into a conversation; its bytes are compared by their number."""
+    raw = b"".join(mail(size))
+    idle = pss(gateway.process.pid)
+    with PeakPss(gateway.process.pid) as fetching:
+        emulator.deliver(MARY, raw)
+        _wait(lambda: store.conversations.of(["<catalogue@contoso.example>"]), "the large mail did not arrive", every=0.2)
+    (found,) = store.find(Query(header_message_id="<catalogue@contoso.example>"), limit=2)[0]
+    facts = {"attachment_mb": size / MB, "mail_bytes": found.message.size, "idle_mb": round(idle / MB, 1)}
+    name = f"arrival: a mail with an attachment of {size / MB:g} MB, over idle"
+    return [Result(name=name, value=(fetching.peak - idle) / MB, unit="MB", goal=Goal.AT_MOST, limit=64, facts=facts)]
+
+
+def _small(number: int) -> bytes:
+    head = f"From: c{number}@load.example\r\nTo: {MARY}\r\nSubject: n{number}\r\nMessage-ID: <{number}@load.example>\r\n\r\n"
+    return head.encode() + b"Hello\r\n"
+
+
+def _wait(what: Callable[[], object], failure: str, *, every: float = 0.1) -> None:
+    """Raises Missing after PATIENCE."""
+    until = time.monotonic() + PATIENCE
+    while not what():
+        if time.monotonic() > until:
+            raise Missing(f"after {PATIENCE:.0f} s: {failure}; see the logs in bench/out")
+        time.sleep(every)
