@@ -11,7 +11,18 @@ import httpx2
 import pytest
 
 from demo.processes import Gateway
-from mailroom.objects import Application, Object, OutgoingServer, Scope, SinkRoute, Token
+from mailroom.objects import (
+    Alias,
+    AliasDomain,
+    Application,
+    Destination,
+    InboxTarget,
+    Object,
+    OutgoingServer,
+    Scope,
+    SinkRoute,
+    Token,
+)
 from mailroom.settings import Settings
 from mailroom.vault import credentials
 from mailroom.wiring.parts import credential_key, open_parts
@@ -47,11 +58,25 @@ class Api:
         key = credential_key(parts)
         objects: list[Object] = [
             OutgoingServer(name="sink", route=SinkRoute(directory=str(self.sink))),
-            Application(name="erp", senders=("contoso.example",)),
+            AliasDomain(name="contoso.example"),
+            Destination(name="desk", target=InboxTarget()),
+            Destination(name="repairs", target=InboxTarget()),
+            Alias(name="sales@contoso.example", destination="desk"),
+            Alias(name="repairs@contoso.example", destination="repairs"),
+            Application(name="erp", senders=("contoso.example",), answers="desk"),
             Application(name="shop", senders=("shop.example",)),
         ]
         mail = (Scope.SEND, Scope.READ, Scope.ACT)
-        scopes = {"erp": mail, "shop": mail, "reader": mail[1:2], "actor": mail[1:], "objects": (Scope.OBJECTS_READ, Scope.OBJECTS_WRITE)}
+        talk = (Scope.CONVERSATIONS_READ, Scope.CONVERSATIONS_WRITE)
+        scopes = {
+            "erp": mail,
+            "shop": mail,
+            "inbound": (Scope.INBOUND_WRITE,),
+            "talk": (*talk, Scope.READ),
+            "reader": mail[1:2],
+            "actor": mail[1:],
+            "objects": (Scope.OBJECTS_READ, Scope.OBJECTS_WRITE),
+        }
         for name, may in scopes.items():
             self.tokens[name] = credentials.TOKEN + credentials.generate()
             application = name if Scope.SEND in may else ""

@@ -14,6 +14,12 @@ from mailroom.api.app import make_app
 from mailroom.api.office import Office
 from tests.api.conftest import Api
 
+
+@schemathesis.serializer("message/rfc822")
+def as_mail(context: Any, value: Any) -> bytes:
+    return str(value).encode("utf-8", "replace")
+
+
 SCHEMA = schemathesis.openapi.from_dict(make_app(cast(Office, None), []).openapi())
 OPERATIONS: list[Any] = [cast(Any, found).ok() for found in SCHEMA.get_all_operations()]
 
@@ -29,6 +35,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 def token_for(path: str, method: str) -> str:
     if path in ("/v1/messages", "/v1/messages/batch") and method == "POST":
         return "erp"
+    if path.startswith(("/v1/conversations", "/v1/inbound")):
+        return "talk" if path.startswith("/v1/conversations") else "inbound"
     return "actor" if path.startswith(("/v1/messages", "/v1/actions")) else "objects"
 
 

@@ -3,9 +3,41 @@
 A call is a value, made by a function of `calls`; `Mailroom` and `AsyncMailroom` carry it out.
 """
 
-from mailroom_client.calls import Call, Pages, act, act_on_all, raw, search, send, send_mime, story
+from mailroom_client.calls import (
+    Call,
+    Pages,
+    act,
+    act_on_all,
+    change,
+    conversation,
+    conversations,
+    hand_over,
+    note,
+    raw,
+    search,
+    send,
+    send_mime,
+    story,
+)
 from mailroom_client.clients import AsyncMailroom, Mailroom
-from mailroom_client.values import Attachment, Attempt, Changed, Delivery, Event, Found, InlineImage, Message, Page, Problem, Story
+from mailroom_client.values import (
+    Attachment,
+    Attempt,
+    Changed,
+    Conversation,
+    Conversations,
+    Delivery,
+    Entry,
+    Event,
+    Found,
+    InlineImage,
+    Message,
+    Page,
+    Problem,
+    Story,
+    Taken,
+    WholeConversation,
+)
 
 __all__ = [
     "AsyncMailroom",
@@ -13,7 +45,10 @@ __all__ = [
     "Attempt",
     "Call",
     "Changed",
+    "Conversation",
+    "Conversations",
     "Delivery",
+    "Entry",
     "Event",
     "Found",
     "InlineImage",
@@ -23,8 +58,15 @@ __all__ = [
     "Pages",
     "Problem",
     "Story",
+    "Taken",
+    "WholeConversation",
     "act",
     "act_on_all",
+    "change",
+    "conversation",
+    "conversations",
+    "hand_over",
+    "note",
     "raw",
     "search",
     "send",

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from mailroom_client.values import Attachment, Changed, InlineImage, Page, Story, read
+from mailroom_client.values import Attachment, Changed, Conversations, InlineImage, Page, Story, Taken, WholeConversation, read
 
 T = TypeVar("T")
 
@@ -150,6 +150,46 @@ def act_on_all(
     given = _selection(text, message_id, states, application, account, lane, tag, since, until)
     body = {"action": action, "query": given, "everything": everything}
     return Call("POST", "/actions", lambda _, answer: read(Changed, answer), json=body)
+
+
+def hand_over(
+    content: bytes | Iterable[bytes] | AsyncIterable[bytes],
+    *,
+    sender: str | None,
+    recipients: Sequence[str],
+    idempotency_key: str = "",
+) -> Call[Taken]:
+    """Hand over a mail (RFC 5322) that has come for the gateway elsewhere. `sender` None is the null sender."""
+    headers = {"Content-Type": "message/rfc822", "X-Envelope-From": sender or "<>", "X-Envelope-To": ", ".join(recipients)}
+    return Call("POST", "/inbound", lambda _, body: read(Taken, body), content=content, headers={**headers, **_key(idempotency_key)})
+
+
+def conversations(*, stage: str = "", destination: str = "", limit: int = 50, cursor: str = "") -> Call[Conversations]:
+    """Those that changed last come first; go on with `cursor`, the `next` of the page before."""
+    given = {"stage": stage, "destination": destination, "cursor": cursor}
+    query = {name: value for name, value in given.items() if value}
+    return Call("GET", "/conversations", lambda _, body: read(Conversations, body), query={**query, "limit": limit})
+
+
+def conversation(id: str) -> Call[WholeConversation]:
+    """One conversation with all that was said in it."""
+    return Call("GET", f"/conversations/{quote(id, safe='')}", _whole)
+
+
+def note(id: str, text: str) -> Call[WholeConversation]:
+    """Write something down in a conversation; nobody else gets it."""
+    return Call("POST", f"/conversations/{quote(id, safe='')}/notes", _whole, json={"text": text})
+
+
+def change(id: str, *, stage: str | None = None, assignee: str | None = None) -> Call[WholeConversation]:
+    """Open a conversation, close it, or give it to somebody."""
+    given = {"stage": stage, "assignee": assignee}
+    body = {name: value for name, value in given.items() if value is not None}
+    return Call("PATCH", f"/conversations/{quote(id, safe='')}", _whole, json=body)
+
+
+def _whole(_: bytes, body: Any) -> WholeConversation:
+    return read(WholeConversation, body)
 
 
 def _selection(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 T = TypeVar("T")
 
@@ -125,8 +125,62 @@ class Changed:
     """False: there are more; ask again."""
 
 
-_PARTS = {"message": Message, "delivery": Delivery, "items": Found, "deliveries": Delivery, "attempts": Attempt, "events": Event}
-_TIMES = {"accepted_at", "next", "expires_at", "updated_at", "at", "started_at", "ended_at"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A mail that came in, and what became of it."""
+
+    id: str
+    verdict: str
+    why: str
+    destinations: tuple[str, ...]
+    duplicate: bool
+    """It came with this key before; the rest is what was decided then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    id: str
+    destination: str
+    subject: str
+    customer: str
+    """Who wrote the first mail."""
+    stage: str
+    """`open` or `closed`."""
+    assignee: str
+    opened_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that was said in a conversation, or happened."""
+
+    kind: str
+    at: datetime
+    author: str
+    text: str
+    message: str | None
+    """The id of the mail, for `story` and `raw`."""
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeConversation(Conversation):
+    """With what stands in it, oldest first."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversations:
+    """A page."""
+
+    items: tuple[Conversation, ...]
+    next: str
+
+
+_PARTS = {"message": Message, "delivery": Delivery}
+_TIMES = {"accepted_at", "next", "expires_at", "updated_at", "at", "started_at", "ended_at", "opened_at", "changed_at"}
 
 
 def read(cls: type[T], body: Mapping[str, Any]) -> T:
@@ -139,7 +193,8 @@ def _value(name: str, kind: Any, value: Any) -> Any:
     if isinstance(value, dict) and name in _PARTS:
         return read(_PARTS[name], value)
     if isinstance(value, list):
-        return tuple(read(_PARTS[name], each) if isinstance(each, dict) else each for each in value)
+        (part, *_) = get_args(kind)
+        return tuple(read(part, each) if isinstance(each, dict) else each for each in value)
     if isinstance(value, str) and name in _TIMES and kind is not str:
         return datetime.fromisoformat(value.replace("Z", "+00:00"))  # Python 3.10 knows no Z
     return value

@@ -143,6 +143,8 @@ def check_token(directory: Directory, name: str, scopes: Sequence[Scope], applic
         raise ConfigError("application: a token that sends belongs to an application, whose senders it may use")
     if application and {Scope.OBJECTS_READ, Scope.OBJECTS_WRITE} & set(scopes):
         raise ConfigError("scopes: objects belong to all applications: make another token for them, without an application")
+    if application and Scope.INBOUND_WRITE in scopes:
+        raise ConfigError("scopes: what comes in belongs to no application: make another token for it, without an application")
 
 
 def _elsewhere(old: Object | None, new: Object) -> bool:

@@ -249,6 +249,11 @@ class Scope(Enum):
     ACT = "messages:act"
     OBJECTS_READ = "objects:read"
     OBJECTS_WRITE = "objects:write"
+    CONVERSATIONS_READ = "conversations:read"
+    CONVERSATIONS_WRITE = "conversations:write"
+    """Notes, answers, stage and assignee."""
+    INBOUND_WRITE = "inbound:write"
+    """Hand over mail that has come for us elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.api import accounts, audit, explain, messages, objects, page, problems, sending, webhooks
+from mailroom.api import accounts, audit, conversations, explain, inbound, messages, objects, page, problems, sending, webhooks
 from mailroom.api.bodies import MAX_SMALL, too_large
 from mailroom.api.guard import Guard
 from mailroom.api.mail import Batch, Mail
@@ -24,6 +24,10 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "What is wrong, and what to do", "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}},
     "5XX": {"description": "Not now", "content": {MEDIA: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}},
 }
+
+
+OWN_LIMITS = ("/v1/messages", "/v1/inbound", "/v1/route/explain")
+"""Paths that take whole mails, and look at the size themselves."""
 
 
 class Edge:
@@ -53,7 +57,7 @@ class Edge:
                     headers.setdefault(name, value)
             await send(message)
 
-        own_limits = scope["path"].startswith("/v1/messages") and scope["method"] == "POST"
+        own_limits = scope["path"].startswith(OWN_LIMITS) and scope["method"] == "POST"
         await self._app(scope, receive if own_limits else limited, completed)
 
 
@@ -70,7 +74,7 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     )
     app.state.office, app.state.guard = office, Guard()
     problems.install(app)
-    for part in (sending, messages, webhooks, objects, accounts, audit, explain):
+    for part in (sending, messages, webhooks, objects, accounts, audit, explain, conversations, inbound):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)
     app.router.routes.insert(0, sending.Straight())

@@ -123,13 +123,13 @@ def search(token: MayRead, office: TheOffice, search: Annotated[Search, Query()]
 @router.get("/messages/{id}")
 def story(token: MayRead, office: TheOffice, id: str) -> shapes.Story:
     """One mail with all that happened to it."""
-    return shapes.story(_story(office, token, id))
+    return shapes.story(_story(office, token, id, reading=True))
 
 
 @router.get("/messages/{id}/raw", response_class=Response, responses={200: {"content": {"message/rfc822": {}}}})
 def raw(token: MayRead, office: TheOffice, id: str) -> Response:
     """Its bytes, as long as they are kept."""
-    number = _story(office, token, id).message.id
+    number = _story(office, token, id, reading=True).message.id
     message = office.store.read(number)
     if message is None or (message.raw is None and not message.blob):
         raise Problem(410, "The bytes of this mail are gone: they are kept for the time that `queue.keep_raw` says")
@@ -197,12 +197,18 @@ def _change(office: Office, token: Token, query: ports.Query, what: What) -> sha
     return shapes.Changed(changed=total, done=step < _STEP)
 
 
-def _story(office: Office, token: Token, text: str) -> ports.Story:
+def _story(office: Office, token: Token, text: str, *, reading: bool = False) -> ports.Story:
     """Raises Problem, also for the mail of others: nobody learns that it is there."""
     found = office.store.story(MessageId(_number(text)))
-    if found is None or token.application not in ("", found.message.application):
+    if found is None or not (token.application in ("", found.message.application) or (reading and _answers(office, token, found))):
         raise Problem(404, f"There is no mail {text[:20]!r}; ids have 13 characters, as POST /v1/messages answers them")
     return found
+
+
+def _answers(office: Office, token: Token, story: ports.Story) -> bool:
+    """Whether a mail came in for the destination that takes the answers to the application's mail."""
+    application = office.directory().applications.get(token.application)
+    return bool(application and application.answers and any(each.server == application.answers for each in story.deliveries))
 
 
 def _number(text: str) -> int:

@@ -35,7 +35,7 @@ from mailroom_core.model import Kind, MessageId, show_id
 
 router = APIRouter(tags=["Sending"])
 MIME = "message/rfc822"
-_LONGEST = 320
+LONGEST = 320
 _ALONE = 64 * 1024
 """Bytes of JSON that are worth a thread."""
 _KEY = Annotated[str, Header(max_length=200, description="The same key and body again give the same id, and no second mail")]
@@ -71,7 +71,7 @@ async def _send_straight(request: Request) -> Response:
     envelope, bearer = request.path_params["envelope"], request.path_params["bearer"]
     office: Office = request.app.state.office
     application = application_of(office, await may_send(request, office, bearer))
-    number = await _send_mime(request, office, application, _envelope(*envelope), NO_WISHES)
+    number = await _send_mime(request, office, application, envelope_of(*envelope), NO_WISHES)
     return JSONResponse({"id": show_id(number)}, 202)
 
 
@@ -80,7 +80,7 @@ def _plain_envelope(query: bytes) -> tuple[str, list[str]] | None:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     senders = [value for name, value in pairs if name == "sender"]
     recipients = [value for name, value in pairs if name == "recipient"]
-    if len(senders) != 1 or not recipients or len(pairs) > 1 + len(recipients) or len(senders[0]) > _LONGEST:
+    if len(senders) != 1 or not recipients or len(pairs) > 1 + len(recipients) or len(senders[0]) > LONGEST:
         return None
     return senders[0], recipients
 
@@ -91,9 +91,9 @@ async def send(
     token: MaySend,
     office: TheOffice,
     idempotency_key: _KEY = "",
-    sender: Annotated[str | None, Query(max_length=_LONGEST, description="MIME only: the envelope sender; empty is the null one")] = None,
+    sender: Annotated[str | None, Query(max_length=LONGEST, description="MIME only: the envelope sender; empty is the null one")] = None,
     recipient: Annotated[list[str] | None, Query(description="MIME only: the envelope recipients")] = None,
-    x_envelope_from: Annotated[str | None, Header(max_length=_LONGEST)] = None,
+    x_envelope_from: Annotated[str | None, Header(max_length=LONGEST)] = None,
     x_envelope_to: Annotated[str | None, Header(description="Addresses with commas in between")] = None,
     tag: Annotated[Tags | None, Query(description="MIME only")] = None,
     send_at: Annotated[AwareDatetime | None, Query(description="MIME only")] = None,
@@ -107,11 +107,11 @@ async def send(
         return Accepted(id=show_id(await _send_mail(request, office, application, mail, idempotency_key)))
     if media != MIME:
         raise Problem(415, "Send a mail as application/json or as message/rfc822 (MIME)")
-    envelope = _envelope(
+    envelope = envelope_of(
         x_envelope_from if sender is None else sender, recipient if recipient is not None else (x_envelope_to or "").split(",")
     )
     _check_time(send_at, office)
-    wishes = Wishes(send_at=send_at, kind=kind, tags=tuple(tag or ()), idempotency_key=_ascii(idempotency_key))
+    wishes = Wishes(send_at=send_at, kind=kind, tags=tuple(tag or ()), idempotency_key=key_of(idempotency_key))
     return Accepted(id=show_id(await _send_mime(request, office, application, envelope, wishes)))
 
 
@@ -155,7 +155,7 @@ async def _mail(body: bytes) -> Mail:
 
 async def _send_mail(request: Request, office: Office, application: Application, mail: Mail, key: str) -> MessageId:
     _check_time(mail.send_at, office)
-    key = _ascii(key) or mail.idempotency_key
+    key = key_of(key) or mail.idempotency_key
     try:
         raw = await asyncio.to_thread(build, mail)
     except (MimeError, ValueError) as problem:  # the email package has limits of its own
@@ -219,7 +219,7 @@ async def _first_use(office: Office, application: Application, wishes: Wishes) -
     return number
 
 
-def _envelope(sender: str | None, recipients: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+def envelope_of(sender: str | None, recipients: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
     if sender is None:
         raise Problem(422, "MIME needs the envelope sender: give `sender` in the query or X-Envelope-From; empty is the null sender")
     wanted = [each.strip() for each in recipients if each.strip()]
@@ -239,7 +239,7 @@ def _check_time(send_at: Any, office: Office) -> None:
         raise Problem(422, str(problem)) from None
 
 
-def _ascii(key: str) -> str:
+def key_of(key: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise Problem(422, "An Idempotency-Key is printable ASCII, for example a UUID")
     return key.strip()

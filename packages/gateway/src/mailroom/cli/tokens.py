@@ -12,7 +12,16 @@ from mailroom.cli.context import Context, by, json_option, show
 if TYPE_CHECKING:
     from mailroom.objects import Directory, Scope
 
-SCOPES = ("messages:send", "messages:read", "messages:act", "objects:read", "objects:write")
+SCOPES = (
+    "messages:send",
+    "messages:read",
+    "messages:act",
+    "objects:read",
+    "objects:write",
+    "conversations:read",
+    "conversations:write",
+    "inbound:write",
+)
 
 
 @click.group()
@@ -73,6 +82,8 @@ def _check(directory: Directory, name: str, scopes: tuple[Scope, ...], applicati
         raise click.ClickException("a token that sends belongs to an application, whose senders it may use: say --application NAME")
     if application and {Scope.OBJECTS_READ, Scope.OBJECTS_WRITE} & set(scopes):
         raise click.ClickException("objects belong to all applications: make another token for them, without --application")
+    if application and Scope.INBOUND_WRITE in scopes:
+        raise click.ClickException("what comes in belongs to no application: make another token for it, without --application")
 
 
 @token.command("list")

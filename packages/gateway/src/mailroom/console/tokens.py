@@ -23,6 +23,9 @@ SCOPES = {
     Scope.ACT: "Retry, cancel and hold mail",
     Scope.OBJECTS_READ: "See servers, applications and the rest",
     Scope.OBJECTS_WRITE: "Change them: it can then route all mail anywhere",
+    Scope.CONVERSATIONS_READ: "See conversations",
+    Scope.CONVERSATIONS_WRITE: "Answer in them, close them, write notes",
+    Scope.INBOUND_WRITE: "Hand over mail that has come for us elsewhere",
 }
 LIFE = (("", "Never"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year"))
 

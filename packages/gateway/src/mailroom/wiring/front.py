@@ -64,7 +64,7 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
             clear_text_login_on_loopback=settings.smtp.clear_text_login_on_loopback,
         ),
     )
-    make_web = partial(web_app, parts, made, wakeup, spool, stopping)
+    make_web = partial(web_app, parts, made, commit, wakeup, spool, stopping)
     web = Web(make_web, settings.web.host, settings.web.port, proxies=settings.web.trusted_proxies)
     return Front(smtp, web, commit)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from mailroom.accept import Commit
@@ -52,7 +53,8 @@ def make_intake(parts: Parts, commit: Commit) -> Intake:
 
 
 def make_replay(parts: Parts) -> Replay:
-    return Replay(parts.store, make_judge(parts), parts.directory, parts.ids, utc_now)
+    """Reads the objects each time: what somebody has just put right must count, and a worker's copy may be a second old."""
+    return Replay(parts.store, replace(make_judge(parts), directory=parts.store.directory), parts.store.directory, parts.ids, utc_now)
 
 
 def opened(path: Path) -> OpenFile:

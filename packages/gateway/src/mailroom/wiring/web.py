@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailroom.accept import Accept
+from mailroom.accept import Accept, Commit
 from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
 from mailroom.wiring.fetching import told_state
+from mailroom.wiring.intake import make_intake
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 
 
-def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
+def web_app(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
-    api = _api(parts, made, wakeup, spool, stopping)
+    api = _api(parts, made, commit, wakeup, spool, stopping)
     console = _console(parts, wakeup)
 
     async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
@@ -37,7 +38,7 @@ def web_app(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: C
     return by_path
 
 
-def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
+def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     from mailroom.api import app, health, notify, office
     from mailroom.wiring.accounts import Accounts
 
@@ -52,6 +53,7 @@ def _api(parts: Parts, made: Accept, wakeup: Wakeup, spool: Path, stopping: Call
             directory=parts.directory,
             look=parts.directory.look,
             accept=made,
+            intake=make_intake(parts, commit),
             notify=wakeup.notify,
             seal=parts.vault.seal,
             webhooks=webhook_desk(parts),
