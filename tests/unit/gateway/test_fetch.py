@@ -193,11 +193,11 @@ async def test_what_can_not_be_converted_waits_in_quarantine_stays_in_the_mailbo
         (Deferred(Reply(429, "slow down"), retry_after=timedelta(seconds=3)), "", timedelta(seconds=3)),
         (Deferred(Reply(500, "trouble")), "", SOON),
         (Held(Reply(404, "no folder")), "", timedelta(minutes=5)),
-        (Held(Reply(403, "no right"), lane=True), "403 no right", timedelta(minutes=5)),
+        (Held(Reply(403, "no right to read"), lane=True), "", timedelta(minutes=5)),  # what leaves there needs another right
         (VaultError("sign in again"), "sign in again", timedelta(minutes=5)),
     ],
 )
-async def test_trouble_with_the_mailbox_is_told_and_only_what_needs_a_person_holds_the_lane(
+async def test_trouble_with_the_mailbox_is_told_and_only_a_dead_grant_holds_the_lane(
     office: Office, trouble: Trouble | VaultError, held: str, pause: timedelta
 ) -> None:
     office.source.listing = trouble

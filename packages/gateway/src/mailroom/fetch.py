@@ -48,11 +48,12 @@ class _End(Enum):
 
 
 class _Stop(Exception):
-    """Nothing more can be fetched for now."""
+    """Nothing more can be fetched for now. Only a dead `grant` holds the lane: whoever may not read may still send."""
 
-    def __init__(self, trouble: Trouble) -> None:
+    def __init__(self, trouble: Trouble, *, grant: bool = False) -> None:
         super().__init__(str(trouble.reply))
         self.trouble = trouble
+        self.grant = grant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class Fetch:
         except _Stop as stop:
             told = str(stop.trouble.reply)
             events.fetch_failed(server.name, told)
-            if isinstance(stop.trouble, Held) and stop.trouble.lane:
+            if stop.grant and isinstance(stop.trouble, Held):
                 events.lane_held(lane.name, told)
                 await asyncio.to_thread(self.store.hold_lane, lane.name, told)
             elif isinstance(stop.trouble, Deferred):
@@ -137,7 +138,7 @@ async def _asked(question: Awaitable[T]) -> T:
     try:
         return await question
     except VaultError as problem:
-        raise _Stop(vault_outcome(problem)) from None
+        raise _Stop(vault_outcome(problem), grant=True) from None
 
 
 @dataclass(frozen=True, slots=True)
