@@ -31,6 +31,7 @@ from mailroom.objects import (
     GraphRoute,
     InboxTarget,
     IncomingServer,
+    OdooTarget,
     OutgoingServer,
     SinkRoute,
     SmarthostRoute,
@@ -132,11 +133,19 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "#### `sink = { ... }`": (SinkRoute, "[server.x]\n[server.x.sink]\n", ""),
     "### `[destination.NAME]`": (Destination, "[destination.x]\n", "[destination.x.inbox]\n"),
     "#### `inbox = { ... }`": (InboxTarget, "[destination.x]\n[destination.x.inbox]\n", ""),
+    "#### `odoo = { ... }`": (OdooTarget, "[destination.x]\n[destination.x.odoo]\n", ""),
     '### `[alias."ADDRESS"]`': (Alias, "[destination.x.inbox]\n[alias.'a@b.example']\n", ""),
     "### `[incoming.NAME]`": (IncomingServer, "[account.x]\n[incoming.x]\n", "[incoming.x.graph]\naccount = 'x'\n"),
     '#### `graph = { account = "NAME" }`': (GraphInbox, "[account.x]\n[incoming.x]\n[incoming.x.graph]\n", ""),
 }
-REQUIRED = {"account": '"x"', "destination": '"x"', "host": '"relay.example"', "url": '"https://shop.example/hook"'}
+REQUIRED = {
+    "account": '"x"',
+    "database": '"x"',
+    "destination": '"x"',
+    "host": '"relay.example"',
+    "url": '"https://shop.example"',
+    "user": '"x"',
+}
 NOT_IN_FILE = {"name", "key", *(name for name, _ in CHOICES.values())}
 
 

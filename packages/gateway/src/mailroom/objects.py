@@ -194,7 +194,30 @@ class InboxTarget:
     """Addresses that get a copy of every mail of a conversation."""
 
 
-Target = InboxTarget
+class OdooApi(Enum):
+    """By which of its interfaces an Odoo is called."""
+
+    JSON2 = "json-2"
+    """Odoo 19 and later, with an API key."""
+    XML_RPC = "xml-rpc"
+    """Odoo 14 and later, with an API key or the user's password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OdooTarget:
+    """An Odoo without an add-on. Its key lies in the vault as `destination:<name>`."""
+
+    url: str
+    """Without a path; `http://` only within one machine or network."""
+    database: str
+    user: str
+    """The login of an administrator."""
+    api: OdooApi = OdooApi.JSON2
+    model: str = ""
+    """Takes what no alias of Odoo wants, such as `crm.lead`; empty: that waits in quarantine."""
+
+
+Target = InboxTarget | OdooTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +356,7 @@ ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRou
 CHOICES: dict[str, tuple[str, dict[str, type]]] = {
     "server": ("route", dict(ROUTES)),
     "incoming": ("source", {"graph": GraphInbox}),
-    "destination": ("target", {"inbox": InboxTarget}),
+    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget}),
 }
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from mailroom.objects import (
     InboxTarget,
     IncomingServer,
     Object,
+    OdooTarget,
     OutgoingServer,
     Provider,
     SmarthostRoute,
@@ -53,6 +54,7 @@ KINDS: dict[str, type[Account | OutgoingServer | AliasDomain | Application | Des
 }
 NOT_IN_TABLE = {"name", "key"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_MODEL = re.compile(r"[a-z_][a-z0-9_.]*")
 _MOST = 2**53
 """Numbers beyond are not the same in every language."""
 
@@ -131,6 +133,8 @@ def _mistakes(item: Any) -> Iterable[str]:
             for address in item.followers:
                 if not is_deliverable(address):
                     yield f"followers: {address!r} is no address"
+        case OdooTarget():
+            yield from _odoo(item)
         case _:
             pass
 
@@ -148,6 +152,41 @@ def _webhook(item: Webhook) -> Iterable[str]:
         yield "url: has a user, a password or a fragment inside; the signature shows who calls, so leave them out"
     if not item.events:
         yield f"events: name at least one; there are {', '.join(event.value for event in WebhookEvent)}"
+
+
+def _odoo(item: OdooTarget) -> Iterable[str]:
+    try:
+        url = urlsplit(item.url)
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        host, port, url = "", 0, urlsplit("")
+    if (
+        url.scheme not in ("https", "http")
+        or not host
+        or port == 0
+        or not item.url.isascii()
+        or url.path.strip("/")
+        or url.query
+        or url.fragment
+    ):
+        yield f"url: {item.url!r} is none of an Odoo; write https://odoo.your.domain, without a path"
+    elif url.username is not None or url.password is not None:
+        yield "url: has a user or a password inside; name the user in `user`, and give the key with: mailroom destination key"
+    elif url.scheme == "http" and not _is_near(host):
+        yield "url: http:// shows key and mail to everybody on the way; use https:// (http:// is for private addresses)"
+    for name in ("database", "user"):
+        if not getattr(item, name).strip():
+            yield f"{name}: is empty"
+    if item.model and not _MODEL.fullmatch(item.model):
+        yield f"model: {item.model!r} is no name of a model; write for example crm.lead"
+
+
+def _is_near(host: str) -> bool:
+    """Within the machine, a container network or the house."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host
 
 
 def _application(item: Application) -> Iterable[str]:

@@ -35,6 +35,7 @@ def _register() -> None:
         accounts,
         audit,
         configuration,
+        destinations,
         incoming,
         keeping,
         messages,
@@ -61,6 +62,7 @@ def _register() -> None:
         audit,
         incoming,
         routing,
+        destinations,
     ):
         for command in module.COMMANDS:
             main.add_command(command)

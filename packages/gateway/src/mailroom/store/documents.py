@@ -29,6 +29,7 @@ from mailroom.objects import (
 from mailroom.store import following
 from mailroom.store.auditing import audit, audit_object
 from mailroom.store.database import Tx
+from mailroom.store.keeping import put_secret
 from mailroom_core.errors import StoreError
 from mailroom_core.policy.addresses import normalize
 
@@ -89,10 +90,19 @@ def apply(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: 
             audit_object(tx, by=by, kind=kind, name=thing.name, before=_document(tx, kind, thing.name), after=new)
             tx.run(PUT, kind, thing.name, new, tx.now, by)
     tx.run(NEW_VERSION)
+    _drop_secrets(tx, put, remove)
     gone = [name for kind, name in remove if kind == "webhook"]
     if gone or any(isinstance(thing, Webhook) for thing in put):
         following.follow(tx, [name for name in gone if name not in {t.name for t in put if isinstance(t, Webhook)}])
     return directory_version(tx)
+
+
+def _drop_secrets(tx: Tx, put: Sequence[Object], remove: Sequence[tuple[str, str]]) -> None:
+    """Those of destinations that are gone; who comes under the same name brings its own."""
+    there = {thing.name for thing in put if isinstance(thing, Destination)}
+    for kind, name in remove:
+        if kind == "destination" and name not in there:
+            put_secret(tx, f"destination:{name}", None)
 
 
 def _document(tx: Tx, kind: str, name: str) -> str | None:

@@ -18,7 +18,6 @@ import httpx2
 
 from mailroom_core.flow import NoResponse, Request, Response, Streamed
 
-TIMEOUT = httpx2.Timeout(60.0, connect=15.0)
 CHUNK = 256 * 1024
 
 
@@ -41,10 +40,10 @@ class Pace(Protocol):
         """Whether one more mail of an attempt, for recipients that it has counted, may leave now; then it counts."""
 
 
-def client(*, verify: ssl.SSLContext | bool = True) -> httpx2.AsyncClient:
-    """One per process; connections are shared and kept."""
+def client(*, verify: ssl.SSLContext | bool = True, patience: float = 60.0) -> httpx2.AsyncClient:
+    """One per process; connections are shared and kept. An answer may take `patience` seconds."""
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30)
-    return httpx2.AsyncClient(timeout=TIMEOUT, limits=limits, verify=verify, follow_redirects=False)
+    return httpx2.AsyncClient(timeout=httpx2.Timeout(patience, connect=15.0), limits=limits, verify=verify, follow_redirects=False)
 
 
 @dataclass(slots=True)

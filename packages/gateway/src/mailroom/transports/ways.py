@@ -12,6 +12,7 @@ ONCE = "once"
 SMARTHOST = "smarthost"
 SINK = "sink"
 INBOX = "inbox"
+ODOO = "odoo"
 REPLAY = "replay"
 """Out of quarantine."""
 

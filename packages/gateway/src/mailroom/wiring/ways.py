@@ -16,10 +16,10 @@ from mailroom.sources.graph import GraphSource
 from mailroom.transports.graph import Graph
 from mailroom.transports.graph_senders import OwnOrNotification
 from mailroom.transports.http import Http, client
-from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
+from mailroom.wiring.handing import Destinations
 from mailroom.wiring.intake import make_replay
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import ConfigError, VaultError
@@ -50,6 +50,7 @@ class Ways:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._client = client()
+        self._destinations = Destinations(parts)
         self._version = -1
         self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
         self._paces: dict[LaneName, tuple[int, LanePace]] = {}
@@ -115,7 +116,7 @@ class Ways:
             raise ConfigError(
                 f"the destination {name!r} is not there, or not active; add it again, and then: mailroom queue free {lane.name}"
             )
-        return Way(InboxTransport(name, self._parts.store), pace)
+        return Way(self._destinations.transport(destination), pace)
 
     def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
         """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""
@@ -199,4 +200,5 @@ class Ways:
     async def close(self) -> None:
         self._forget()
         await asyncio.gather(*self._closing)
+        await self._destinations.close()
         await self._client.aclose()

@@ -1,0 +1,66 @@
+"""A mail that came in as its destination gets it: our ids put back, the envelope's recipients named, and a Message-ID in any case.
+
+A destination knows a mail by its Message-ID when it is handed over again, so one that has none gets one, the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from mailroom.ports import Job, Message, Store
+from mailroom_core.errors import MimeError
+from mailroom_core.inbound import Head
+from mailroom_core.mime.headers import field
+from mailroom_core.mime.incoming import read_head_of
+from mailroom_core.mime.restore import restored
+from mailroom_core.mime.source import ReadAt, Streamed
+from mailroom_core.model import show_id
+from mailroom_core.policy.addresses import is_deliverable
+
+CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a destination gets of one mail. `answers` is the mail of ours that it answers."""
+
+    head: Head
+    mail: Streamed
+    recipients: tuple[str, ...]
+    answers: Message | None
+
+
+def handed(job: Job, store: Store) -> Handed:
+    """What can't be read is handed over as it is. Blocking. Raises StoreError."""
+    recipients = tuple(dict.fromkeys(address for address in job.recipients.values() if is_deliverable(address)))
+    try:
+        head = read_head_of(job.source)
+    except MimeError:
+        return Handed(Head(), as_it_is(job.source), recipients, None)
+    ours = store.sent_as(head.ids) if head.ids else {}
+    answers = next((ours[name] for name in head.ids if name in ours), None)
+    ids = {name: message.header_message_id for name, message in ours.items() if message.header_message_id}
+    try:
+        mail = restored(job.source, ids, delivered_to=recipients)
+    except MimeError:
+        mail = as_it_is(job.source)
+    if not head.message_id:
+        head = replace(head, message_id=f"<{show_id(job.message.id)}@mailroom.invalid>")
+        mail = _after(field("Message-ID", head.message_id), mail)
+    return Handed(head, mail, recipients, answers)
+
+
+def as_it_is(source: ReadAt) -> Streamed:
+    def chunks() -> Iterator[bytes]:
+        return (source.read_at(offset, CHUNK) for offset in range(0, source.size, CHUNK))
+
+    return Streamed(source.size, chunks)
+
+
+def _after(first: bytes, mail: Streamed) -> Streamed:
+    def chunks() -> Iterator[bytes]:
+        yield first
+        yield from mail.chunks()
+
+    return Streamed(len(first) + mail.length, chunks)

@@ -1,0 +1,54 @@
+"""A stock Odoo: each mail goes into `message_process`, which knows by its Message-ID what it has already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+from mailroom.ports import Job, Remember, Store
+from mailroom.transports.handed import Handed, handed
+from mailroom.transports.ways import ODOO, not_ours, way_of
+from mailroom_core.errors import StoreError
+from mailroom_core.flow import AsyncHttp, Note, arun
+from mailroom_core.mime.source import Streamed
+from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply
+from mailroom_core.providers.odoo.handing import hand_over
+from mailroom_core.providers.odoo.login import Login
+from mailroom_core.providers.odoo.wire import json_mail
+
+
+class OdooTransport:
+    """One Odoo. `login` raises VaultError without a key; `http` sends requests without a token."""
+
+    def __init__(self, login: Callable[[], Awaitable[Login]], http: AsyncHttp, store: Store) -> None:
+        self._login = login
+        self._http = http
+        self._store = store
+
+    @property
+    def way(self) -> str:
+        return ODOO
+
+    async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
+        login = await self._login()
+        try:
+            mail, body = await asyncio.to_thread(self._prepared, job, login)
+        except StoreError as problem:
+            return dict.fromkeys(job.recipients, Deferred(Reply(0, f"the gateway's database is in trouble ({problem}); it is tried again")))
+        outcome = await arun(hand_over(login, mail.mail, body), self._http, _nothing)
+        return dict.fromkeys(job.recipients, outcome)
+
+    async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
+        again = Deferred(Reply(0, "handed over again: Odoo knows by the Message-ID whether it has it"), retry_after=timedelta())
+        return dict.fromkeys(job.recipients, again if way_of(job) == ODOO else not_ours(job))
+
+    async def close(self) -> None: ...
+
+    def _prepared(self, job: Job, login: Login) -> tuple[Handed, Streamed | None]:
+        mail = handed(job, self._store)
+        return mail, json_mail(login, mail.mail) if login.json2 else None
+
+
+async def _nothing(note: Note) -> None:
+    raise AssertionError(f"handing over has nothing to remember, but noted {sorted(note.facts)}")

@@ -1,0 +1,104 @@
+"""The destinations: a transport for each, and what a test of one is made of."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import assert_never
+
+import httpx2
+
+from mailroom.doctor.trial import Step
+from mailroom.objects import Destination, InboxTarget, OdooApi, OdooTarget
+from mailroom.ports import Transport
+from mailroom.transports.http import Http, client
+from mailroom.transports.inbox import InboxTransport
+from mailroom.transports.odoo import OdooTransport
+from mailroom.vault.vault import nothing
+from mailroom.wiring.parts import Parts
+from mailroom_core.errors import ConfigError, VaultError
+from mailroom_core.flow import arun
+from mailroom_core.providers.odoo import checking
+from mailroom_core.providers.odoo.login import Login
+
+PATIENCE = 240.0
+"""Seconds that an Odoo may take for one mail. Who asks again while it still works on it would get two records."""
+
+
+def secret_of(destination: str) -> str:
+    """Its name in the vault."""
+    return f"destination:{destination}"
+
+
+class Destinations:
+    """Makes the transport of a destination; they share their connections."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._patient: httpx2.AsyncClient | None = None
+
+    def transport(self, destination: Destination) -> Transport:
+        target = destination.target
+        match target:
+            case InboxTarget():
+                return InboxTransport(destination.name, self._parts.store)
+            case OdooTarget():
+                self._patient = self._patient or client(patience=PATIENCE)
+                return OdooTransport(lambda: login_of(self._parts, destination.name, target), Http(self._patient), self._parts.store)
+            case _:
+                assert_never(target)
+
+    async def close(self) -> None:
+        if self._patient is not None:
+            await self._patient.aclose()
+
+
+async def login_of(parts: Parts, name: str, target: OdooTarget) -> Login:
+    """Raises VaultError without a key."""
+    kept = await asyncio.to_thread(parts.vault.open, secret_of(name))
+    if kept is None or "key" not in kept:
+        raise VaultError(f"the key of {target.user} for the destination {name!r} is missing; run: mailroom destination key {name}")
+    return Login(
+        url=target.url,
+        database=target.database,
+        user=target.user,
+        key=kept["key"],
+        json2=target.api is OdooApi.JSON2,
+        model=target.model,
+    )
+
+
+def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
+    """Try a destination without handing anything over. Raises ConfigError, at once, for what can't be tried."""
+    destination = parts.directory().destinations.get(name)
+    if destination is None:
+        raise ConfigError(f"there is no destination {name!r}; see: mailroom export")
+    match destination.target:
+        case InboxTarget():
+            raise ConfigError(f"{name!r} is the built-in inbox: there is nothing to try")
+        case OdooTarget() as target:
+            return _odoo(parts, name, target)
+        case _:
+            assert_never(destination.target)
+
+
+async def _odoo(parts: Parts, name: str, target: OdooTarget) -> AsyncIterator[Step]:
+    try:
+        login = await login_of(parts, name, target)
+    except VaultError as problem:
+        yield Step("key", str(problem), ok=False)
+        return
+    async with client() as connection:
+        http = Http(connection)
+        found = await arun(checking.version(login), http, nothing)
+        yield _step(found)
+        if not found.ok:
+            return
+        found, user = await arun(checking.user(login), http, nothing)
+        yield _step(found)
+        if found.ok:
+            yield _step(await arun(checking.rights(login, user), http, nothing))
+
+
+def _step(found: checking.Checked) -> Step:
+    return Step(found.step, found.said, found.ok)

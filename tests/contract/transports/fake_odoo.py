@@ -1,0 +1,141 @@
+"""An Odoo that answers as the real one does: addons/rpc/controllers/ and message_process of Odoo 19.0."""
+
+from __future__ import annotations
+
+import json
+import threading
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KEY, DATABASE, USER, UID = "an-api-key", "shop", "admin", 2
+
+
+class AccessDenied(Exception):
+    pass
+
+
+class NotFound(Exception):
+    pass
+
+
+@dataclass
+class FakeOdoo:
+    """`aliases` are the addresses that make a record; `parents` the Message-IDs that it has sent, and their records."""
+
+    aliases: set[str] = field(default_factory=lambda: {"leads@contoso.example"})
+    parents: dict[str, int] = field(default_factory=dict)
+    taken: list[EmailMessage] = field(default_factory=list)
+    calls: int = 0
+    drop: Callable[[], bool] = lambda: False
+    """Whether this call's answer is lost, after the work was done."""
+    url: str = ""
+
+    def message_process(self, model: object, message: bytes) -> int | bool | None:
+        mail = message_from_bytes(message, policy=policy.SMTP)
+        assert isinstance(mail, EmailMessage)
+        number = str(mail["Message-ID"] or "").strip()
+        if number in {str(each["Message-ID"]).strip() for each in self.taken}:
+            return False
+        known = f"{mail['In-Reply-To'] or ''} {mail['References'] or ''}".split()
+        if any("-loop-detection-bounce-email@" in each for each in known):
+            return None
+        to = {address for name in ("Delivered-To", "To") for each in mail.get_all(name, []) for address in str(each).split(", ")}
+        record = next((self.parents[each] for each in known if each in self.parents), 0)
+        if not record and not (to & self.aliases) and not model:
+            raise ValueError(f"No possible route found for incoming message from {mail['From']} to {to} (Message-Id {number}:).")
+        self.taken.append(mail)
+        return record or 100 + len(self.taken)
+
+    # -- JSON-2
+
+    def json2(self, path: str, headers: Any, body: bytes) -> tuple[int, object]:
+        if headers["X-Odoo-Database"] != DATABASE:
+            return 404, None
+        if headers["Authorization"] != f"bearer {KEY}":
+            return 401, _serialized("werkzeug.exceptions.Unauthorized", "Invalid apikey")
+        arguments = json.loads(body)
+        try:
+            if path == "/json/2/mail.thread/message_process":
+                return 200, self.message_process(arguments["model"], arguments["message"].encode("utf-8"))
+        except ValueError as problem:
+            return 500, _serialized("builtins.ValueError", str(problem))
+        return 404, _serialized("werkzeug.exceptions.NotFound", f"the model {path.split('/')[3]!r} does not exist")
+
+    # -- XML-RPC
+
+    def xml_rpc(self, service: str, body: bytes) -> bytes:
+        parameters, method = xmlrpc.client.loads(body)
+        try:
+            result: Any = self._common(method or "", *parameters) if service == "common" else self._object(*parameters)
+            return xmlrpc.client.dumps((result,), methodresponse=True).encode()
+        except AccessDenied:
+            fault = xmlrpc.client.Fault(3, "Access Denied")
+        except Exception as problem:  # noqa: BLE001  # as Odoo does
+            fault = xmlrpc.client.Fault(1, f"Traceback (most recent call last):\n  File ...\n{type(problem).__name__}: {problem}\n")
+        return xmlrpc.client.dumps(fault, methodresponse=True).encode()
+
+    def _common(self, method: str, *parameters: Any) -> object:
+        assert method == "authenticate"
+        _of_database(parameters[0])
+        return UID if parameters[1:3] == (USER, KEY) else False
+
+    def _object(self, database: Any, uid: Any, key: Any, model: Any, method: Any, arguments: Any) -> object:
+        _of_database(database)
+        if (uid, key) != (UID, KEY):
+            raise AccessDenied
+        assert (model, method) == ("mail.thread", "message_process")
+        return self.message_process(arguments[0], arguments[1].data)
+
+
+def _of_database(name: object) -> None:
+    if name != DATABASE:
+        raise ConnectionError(f'connection failed: FATAL:  database "{name}" does not exist')
+
+
+def _serialized(name: str, message: str) -> object:
+    return {"name": name, "message": message, "arguments": [message], "context": {}, "debug": "Traceback ..."}
+
+
+@contextmanager
+def fake_odoo() -> Iterator[FakeOdoo]:
+    odoo = FakeOdoo()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            odoo.calls += 1
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path.startswith("/xmlrpc/2/"):
+                status, kind, said = 200, "text/xml", odoo.xml_rpc(self.path.rpartition("/")[2], body)
+            else:
+                status, value = odoo.json2(self.path, self.headers, body)
+                html = status == 404 and value is None
+                kind, said = ("text/html", b"<!doctype html>") if html else ("application/json", json.dumps(value).encode())
+            if odoo.drop():
+                self.close_connection = True
+                return
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    odoo.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield odoo
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,154 @@
+"""The transport of a stock Odoo, by both of its interfaces, against one that answers like the real one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mailroom.ports import NewDelivery, NewMessage, Store
+from mailroom.store.open import open_store
+from mailroom.transports.http import Http, client
+from mailroom.transports.odoo import OdooTransport
+from mailroom.transports.ways import ODOO
+from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Kind, LaneName, MessageId, Outcome, Sent
+from mailroom_core.providers.odoo.login import Login
+from tests.contract.transports.fake_odoo import DATABASE, KEY, USER, FakeOdoo, fake_odoo
+from tests.contract.transports.jobs import job, remember
+
+pytestmark = pytest.mark.anyio
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+MAIL = (
+    "From: Anna <anna@customer.example>\r\nDelivered-To: pretended@contoso.example\r\nTo: leads@contoso.example\r\n"
+    "Subject: Hello\r\nMessage-ID: <a1@customer.example>\r\n{more}\r\nGrüße\r\n"
+)
+
+
+@pytest.fixture
+def odoo() -> Iterator[FakeOdoo]:
+    with fake_odoo() as made:
+        yield made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(f"sqlite:///{tmp_path}/mailroom.db", clock=lambda: NOW)
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["json-2", "xml-rpc"])
+def login(request: pytest.FixtureRequest, odoo: FakeOdoo) -> Login:
+    return Login(url=odoo.url, database=DATABASE, user=USER, key=KEY, json2=request.param == "json-2")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    async with client() as connection:
+        yield Http(connection)
+
+
+def raw(more: str = "", charset: str = "utf-8") -> bytes:
+    return MAIL.format(more=more).encode(charset)
+
+
+async def hand(login: Login, http: Http, store: Store, content: bytes | None = None, *to: str) -> Outcome:
+    async def of() -> Login:
+        return login
+
+    transport = OdooTransport(of, http, store)
+    found = await transport.attempt(job(*(to or ("leads@contoso.example",)), raw=raw() if content is None else content), remember)
+    assert len(set(found.values())) == 1
+    return next(iter(found.values()))
+
+
+async def test_a_mail_becomes_a_record_byte_for_byte_but_for_the_envelope(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
+    outcome = await hand(login, http, store, None, "leads@contoso.example", "sales@contoso.example")
+    assert isinstance(outcome, Sent)
+    assert outcome.remote_id == "101"
+    (mail,) = odoo.taken
+    assert mail.get_all("Delivered-To") == ["leads@contoso.example", "sales@contoso.example"]
+    assert mail.get_payload(decode=True) == "Grüße\r\n".encode()
+
+
+async def test_what_is_not_utf8_arrives_as_it_is(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
+    assert isinstance(await hand(login, http, store, raw(charset="latin-1")), Sent)
+    assert odoo.taken[0].get_payload(decode=True) == "Grüße\r\n".encode("latin-1")
+
+
+async def test_an_answer_names_our_mail_by_the_id_that_odoo_knows(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
+    delivery = NewDelivery(id=DeliveryId(1), recipient="anna@customer.example", server="out", lane=LaneName("x"), due_at=NOW)
+    sent = NewMessage(
+        id=MessageId(1),
+        accepted_at=NOW,
+        expires_at=NOW,
+        sender="mary@contoso.example",
+        header_from="mary@contoso.example",
+        header_message_id="<ours@contoso.example>",
+        subject="Offer",
+        application="erp",
+        kind=Kind.TRANSACTIONAL,
+        size=1,
+        raw=b"x",
+        deliveries=(delivery,),
+    )
+    store.put([sent])
+    odoo.parents["<ours@contoso.example>"] = 7
+    outcome = await hand(login, http, store, raw("In-Reply-To: <ours@contoso.example>\r\n"), "reply@contoso.example")
+    assert isinstance(outcome, Sent)
+    assert outcome.remote_id == "7"
+
+
+async def test_a_mail_whose_answer_got_lost_is_handed_over_again_and_makes_no_second_record(
+    login: Login, http: Http, store: Store, odoo: FakeOdoo
+) -> None:
+    odoo.drop = lambda: bool(odoo.taken)
+    for content in (raw(), raw().replace(b"Message-ID: <a1@customer.example>\r\n", b"")):
+        odoo.taken.clear()
+        odoo.drop = lambda: bool(odoo.taken)
+        assert isinstance(await hand(login, http, store, content), Deferred)
+        odoo.drop = lambda: False
+        again = await hand(login, http, store, content)
+        assert isinstance(again, Sent)
+        assert "it has it already" in again.reply.text
+        assert len(odoo.taken) == 1
+
+
+async def test_a_mail_that_no_alias_takes_waits_in_quarantine_or_goes_to_the_fallback(
+    login: Login, http: Http, store: Store, odoo: FakeOdoo
+) -> None:
+    odoo.aliases.clear()
+    outcome = await hand(login, http, store)
+    assert isinstance(outcome, Failed)
+    assert "no alias of Odoo" in outcome.reply.text
+    assert isinstance(await hand(replace(login, model="crm.lead"), http, store), Sent)
+
+
+async def test_a_loop_is_odoos_to_end(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
+    assert isinstance(await hand(login, http, store, raw("References: <1-loop-detection-bounce-email@x>\r\n")), Sent)
+    assert not odoo.taken
+
+
+@pytest.mark.parametrize("wrong", [{"key": "nonsense"}, {"database": "shopp"}])
+async def test_a_wrong_key_or_database_holds_everything(wrong: dict[str, str], login: Login, http: Http, store: Store) -> None:
+    outcome = await hand(replace(login, **wrong), http, store)  # type: ignore[arg-type]  # texts all
+    assert isinstance(outcome, Held)
+    assert outcome.lane
+
+
+async def test_an_odoo_that_is_down_is_tried_again(login: Login, http: Http, store: Store) -> None:
+    assert isinstance(await hand(replace(login, url="http://127.0.0.1:9"), http, store), Deferred)
+
+
+async def test_an_unknown_end_is_resolved_by_handing_over_again(login: Login, http: Http, store: Store) -> None:
+    async def of() -> Login:
+        return login
+
+    transport = OdooTransport(of, http, store)
+    known = await transport.resolve(job(facts={"way": ODOO}), remember)
+    assert [type(each) for each in known.values()] == [Deferred]
+    foreign = await transport.resolve(job(facts={"way": "smarthost"}), remember)
+    assert [type(each) for each in foreign.values()] == [Held]
