@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from mailroom.cli.context import Context, by, json_option
+from mailroom.cli.incoming import destination
 
 if TYPE_CHECKING:
     from mailroom.objects import Destination
     from mailroom.wiring.parts import Parts
-
-
-@click.group()
-def destination() -> None:
-    """Destinations: who takes mail that has come in. `mailroom apply` adds them."""
 
 
 def _known(parts: Parts, name: str) -> Destination:
@@ -80,4 +76,5 @@ def destination_test(context: Context, name: str, as_json: bool) -> None:
             raise click.exceptions.Exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (destination,)
+COMMANDS: tuple[click.Command, ...] = ()
+"""They belong to the group `destination`."""

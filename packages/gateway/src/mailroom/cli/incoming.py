@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from mailroom.objects import IncomingServer, Object
+    from mailroom.objects import IncomingServer, Object, Target
     from mailroom.ports import Watched
     from mailroom.wiring.parts import Parts
     from mailroom_core.model import LaneName
@@ -256,19 +256,28 @@ def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> 
 @click.pass_obj
 def list_destinations(context: Context, as_json: bool) -> None:
     """All destinations, with the aliases that lead there."""
+    from mailroom.objects import chosen
+
     with context.parts() as parts:
         directory = parts.directory()
     rows: list[dict[str, object]] = [
         {
             "name": each.name,
-            "kind": "inbox",
-            "followers": each.target.followers,
+            "kind": chosen("destination", each)[1],
+            "to": _where(each.target),
             "aliases": [alias.name for alias in directory.aliases.values() if alias.destination == each.name],
             "active": each.active,
         }
         for each in directory.destinations.values()
     ]
     show(rows, as_json=as_json, empty="No destination yet: what comes in waits in quarantine. Add one with: mailroom destination add NAME")
+
+
+def _where(target: Target) -> tuple[str, ...]:
+    """Where its mail goes: an inbox has followers."""
+    from mailroom.objects import InboxTarget
+
+    return target.followers if isinstance(target, InboxTarget) else (target.url,)
 
 
 @destination.command("remove")
