@@ -214,8 +214,14 @@ def _files(message: EmailMessage) -> list[bytes]:
     return [part.get_payload(decode=True) for part in parts]  # type: ignore[misc]  # decoded leaves are bytes
 
 
+def _set_up_link(gateway: Gateway) -> str:
+    return (gateway.data / "setup-link").read_text("utf-8").strip()
+
+
 def _keep_running(console: Console, emulator: Emulator, gateway: Gateway, password: str) -> None:
     console.print("\nIt keeps running, on this machine only; Ctrl+C ends it.\n", soft_wrap=True)
+    console.print(f"  The console {_set_up_link(gateway)}", soft_wrap=True)
+    console.print("              Choose an address and a password there; the link works once.", soft_wrap=True)
     console.print(
         f"  Send more   swaks --server {gateway.host}:{gateway.port} -tls --auth-user erp --auth-password {password} \\", soft_wrap=True
     )

@@ -101,6 +101,12 @@ def test_the_port_of_a_loopback_redirect_does_not_count(tenant: Tenant, uri: str
     assert tenant.authorize(redirect_uri=uri).headers["location"].startswith(uri)
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_console_of_a_gateway_on_this_machine_gets_its_answer(tenant: Tenant, host: str) -> None:
+    uri = f"http://{host}:8020/signin/callback"
+    assert tenant.authorize(client_id=CONFIDENTIAL, tenant=TENANT_ID, redirect_uri=uri).headers["location"].startswith(uri)
+
+
 @pytest.mark.parametrize(
     ("query", "error"),
     [

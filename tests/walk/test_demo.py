@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
+
 from tests.walk.world import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,9 @@ def test_ctrl_c_ends_everything_quietly_and_says_so() -> None:
         found = re.search(r"--data (\S+)/gateway/data", said)
         assert found, said
         folder = Path(found[1])
+        link = re.search(r"The console (http://\S+/setup/\S+)", said)
+        assert link, said
+        assert "The first administrator" in httpx2.get(link[1], trust_env=False).text
         logs = [(folder / name).open() for name in ("gateway/gateway.log", "emulator/emulator.log")]
         os.killpg(demo.pid, signal.SIGINT)
         rest = demo.stdout.read()

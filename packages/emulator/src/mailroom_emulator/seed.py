@@ -16,6 +16,8 @@ PUBLIC_CLIENT = "aaaaaaaa-0000-0000-0000-000000000001"
 CONFIDENTIAL_CLIENT = "aaaaaaaa-0000-0000-0000-000000000002"
 SECRET = "emulator-secret"
 _LOOPBACK = ["http://localhost", "http://127.0.0.1"]
+_MAILROOM = [f"{host}/signin/callback" for host in _LOOPBACK]
+"""Where the console of Mailroom waits for the answer."""
 _LIKE_ACCOUNT = {"upn", "name", "oid", "realm", "shared", "enabled", "licensed", "aliases", "rights",
                  "max_message_size", "recipient_limit", "copy_for_sent_as", "copy_for_send_on_behalf"}  # fmt: skip
 _LIKE_APP = {"client_id", "name", "public", "audience", "redirect_uris", "spa", "secret", "secrets", "certificate",
@@ -51,7 +53,7 @@ DEFAULT: Table = {
             "name": "Emulator confidential client",
             "public": False,
             "audience": "AzureADMyOrg",
-            "redirect_uris": _LOOPBACK,
+            "redirect_uris": [*_LOOPBACK, *_MAILROOM],
             "secrets": [{"value": SECRET}],
             "roles": ["Mail.Send", "Mail.ReadWrite"],
         },
