@@ -58,11 +58,14 @@ class Api:
         key = credential_key(parts)
         objects: list[Object] = [
             OutgoingServer(name="sink", route=SinkRoute(directory=str(self.sink))),
-            AliasDomain(name="contoso.example"),
+            OutgoingServer(name="desk", from_filter=("desk.example",), route=SinkRoute(directory=str(self.sink))),
+            AliasDomain(name="desk.example"),
             Destination(name="desk", target=InboxTarget()),
             Destination(name="repairs", target=InboxTarget()),
-            Alias(name="sales@contoso.example", destination="desk"),
-            Alias(name="repairs@contoso.example", destination="repairs"),
+            Destination(name="help", target=InboxTarget(followers=("tom@contoso.example", MARY))),
+            Alias(name="help@desk.example", destination="help"),
+            Alias(name="sales@desk.example", destination="desk"),
+            Alias(name="repairs@desk.example", destination="repairs"),
             Application(name="erp", senders=("contoso.example",), answers="desk"),
             Application(name="shop", senders=("shop.example",)),
         ]

@@ -12,7 +12,7 @@ from mailroom_client import conversation as one
 from mailroom_client import hand_over as hand_over_call
 from tests.api.conftest import ANNA, Api, eventually, problem
 
-SALES, REPAIRS = "sales@contoso.example", "repairs@contoso.example"
+SALES, REPAIRS = "sales@desk.example", "repairs@desk.example"
 
 
 def mail(subject: str, *, to: str = SALES, more: str = "", text: str = "Do you have blue ones?") -> bytes:
@@ -59,7 +59,7 @@ def test_the_same_key_is_the_same_mail_and_another_mail_under_it_is_refused(api:
 
 
 def test_what_has_no_place_waits_in_quarantine_with_its_envelope_and_is_judged_by_it_again(api: Api) -> None:
-    subject, address = uuid.uuid4().hex, f"{uuid.uuid4().hex}@contoso.example"
+    subject, address = uuid.uuid4().hex, f"{uuid.uuid4().hex}@desk.example"
     taken = hand_over(api, mail(subject, to=SALES), address).json()
     assert (taken["verdict"], taken["destinations"]) == ("quarantined", [])
     put = api["objects"].put(f"/aliases/{address}", json={"destination": "repairs"})
@@ -78,7 +78,7 @@ def test_a_large_mail_is_taken_and_a_null_sender_is_answered_by_nobody(api: Api)
     subject = uuid.uuid4().hex
     assert hand_over(api, mail(subject, text="blue\r\n" * 100_000)).status_code == 202
     assert len(conversation(api, subject)["entries"][0]["text"]) == 100_000
-    said = hand_over(api, mail(uuid.uuid4().hex), "catchall@contoso.example", sender="").json()
+    said = hand_over(api, mail(uuid.uuid4().hex), "catchall@desk.example", sender="").json()
     assert (said["verdict"], said["destinations"]) == ("quarantined", [])
 
 

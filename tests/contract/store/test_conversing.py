@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mailroom.conversations import ConversationId, Entry, EntryKind, Stage
 from mailroom.ports import Store
 from mailroom_core.model import MessageId
-from tests.contract.store.makers import FakeClock
+from tests.contract.store.makers import FakeClock, Maker
 
 ANN = "ann@customer.example"
 
@@ -91,3 +93,23 @@ def test_pages_go_from_the_last_change_to_the_first(store: Store, clock: FakeClo
             break
     assert seen == [2, 5, 4, 3, 1]
     assert store.conversations.all(destination="other", limit=2) == ([], "")
+
+
+def test_mail_that_is_stored_for_a_conversation_stands_in_it_from_then_on_and_once(store: Store, make: Maker, clock: FakeClock) -> None:
+    number = opened(store, clock)
+    for _ in range(2):
+        message = make.message(key="answer 1")
+        entry = Entry(kind=EntryKind.MAIL_OUT, at=clock(), author="mary", text="Yes", message_id=message.id, header_message_id="<yes@us>")
+        store.put([replace(message, entry=(number, entry))])
+    found = store.conversations.one(number)
+    assert found is not None
+    assert [(each.kind, each.text) for each in found[1]] == [(EntryKind.MAIL_IN, "words 7"), (EntryKind.MAIL_OUT, "Yes")]
+    assert store.conversations.of(["<yes@us>"]) == {"<yes@us>": number}
+
+
+def test_mail_for_a_conversation_that_is_gone_is_stored_all_the_same(store: Store, make: Maker, clock: FakeClock) -> None:
+    message = make.message()
+    entry = Entry(kind=EntryKind.MAIL_OUT, at=clock(), author="mary", text="Yes", message_id=message.id)
+    store.put([replace(message, entry=(ConversationId(1), entry))])
+    assert store.read(message.id) is not None
+    assert store.conversations.one(ConversationId(1)) is None

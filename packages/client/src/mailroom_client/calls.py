@@ -181,6 +181,12 @@ def note(id: str, text: str) -> Call[WholeConversation]:
     return Call("POST", f"/conversations/{quote(id, safe='')}/notes", _whole, json={"text": text})
 
 
+def answer(id: str, text: str, *, html: str = "", sender: str = "", idempotency_key: str = "") -> Call[str]:
+    """Answer the last mail of a conversation, as `sender` or the address that was written to; the id of the mail."""
+    body = {"text": text, "html": html, "from": sender}
+    return Call("POST", f"/conversations/{quote(id, safe='')}/answers", _id, json=body, headers=_key(idempotency_key))
+
+
 def change(id: str, *, stage: str | None = None, assignee: str | None = None) -> Call[WholeConversation]:
     """Open a conversation, close it, or give it to somebody."""
     given = {"stage": stage, "assignee": assignee}

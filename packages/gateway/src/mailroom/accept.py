@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mailroom.carrying import check_count, check_size, check_text, is_taken_apart
+from mailroom.conversations import ConversationId, Entry, EntryKind
 from mailroom.notices import facts_of
 from mailroom.objects import AliasDomain, Application, Directory, GraphRoute, OutgoingServer, SmarthostRoute, Suppression
 from mailroom.observe import events
@@ -49,6 +50,9 @@ class Wishes:
     tags: tuple[str, ...] = ()
     idempotency_key: str = ""
     digest: str = ""
+    conversation: ConversationId | None = None
+    """It stands there from the moment it is accepted, with these words."""
+    words: str = ""
 
 
 NO_WISHES = Wishes()
@@ -204,6 +208,7 @@ class Accept:
             idempotency_key=wishes.idempotency_key,
             digest=wishes.digest,
             tags=wishes.tags,
+            entry=_entry(wishes, number, now, submission.sender or plan.header_from, fields.get("message-id") or message_id),
         )
 
     def _delivery(self, recipient: str, plan: Plan, due_at: datetime) -> NewDelivery:
@@ -228,6 +233,14 @@ class Accept:
             f"from {submission.helo or 'unknown'} ([{submission.client}])\r\n\tby {self._house.hostname} (Mailroom)"
             f" with {protocol} id {show_id(number)};\r\n\t{_date(now.replace(microsecond=0))}"
         )
+
+
+def _entry(wishes: Wishes, number: MessageId, now: datetime, author: str, name: str) -> tuple[ConversationId, Entry] | None:
+    """What a conversation shows of the mail."""
+    if wishes.conversation is None:
+        return None
+    shown = Entry(kind=EntryKind.MAIL_OUT, at=now, author=author, text=wishes.words, message_id=number, header_message_id=name)
+    return wishes.conversation, shown
 
 
 _date = lru_cache(maxsize=2)(format_datetime)

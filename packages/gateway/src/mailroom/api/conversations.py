@@ -3,17 +3,20 @@ takes the answers to its mail, and no others."""
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from mailroom import conversations
 from mailroom.api.guard import MayReadConversations, MayWriteConversations
 from mailroom.api.mail import Text
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
+from mailroom.api.sending import Key, key_of
+from mailroom.api.shapes import Accepted
 from mailroom.conversations import ConversationId, EntryKind, Stage
 from mailroom.objects import Token
 from mailroom_core.model import read_id, show_id
@@ -76,6 +79,15 @@ class Note(BaseModel):
     text: Annotated[Text, StringConstraints(max_length=100_000), AfterValidator(_some)]
 
 
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    text: Annotated[Text, StringConstraints(max_length=100_000), AfterValidator(_some)]
+    html: Annotated[Text, StringConstraints(max_length=100_000)] = ""
+    sender: Annotated[Words, Field(alias="from")] = ""
+    """One of our aliases there, or the address that was written to; empty: that address."""
+
+
 class Change(BaseModel):
     """What is left out stays as it is."""
 
@@ -122,6 +134,15 @@ def note(token: MayWriteConversations, office: TheOffice, id: str, note: Note) -
     entry = conversations.Entry(kind=EntryKind.NOTE, at=office.clock(), author=token.name, text=note.text)
     office.store.conversations.note(found.id, entry)
     return one(token, office, id)
+
+
+@router.post("/conversations/{id}/answers", status_code=202)
+async def answer(token: MayWriteConversations, office: TheOffice, id: str, answer: Answer, idempotency_key: Key = "") -> Accepted:
+    """Answer the last mail that came in, by mail; the answer stands in the conversation."""
+    found, _ = await asyncio.to_thread(seen, office, token, id)
+    key = f"{found.id} {key_of(idempotency_key)}" if idempotency_key else ""
+    number = await office.correspondence.answer(found.id, text=answer.text, html=answer.html, sender=answer.sender, key=key)
+    return Accepted(id=show_id(number))
 
 
 @router.patch("/conversations/{id}")

@@ -19,7 +19,7 @@ from mailroom.api.guard import MayReadObjects, MayWriteInbound
 from mailroom.api.messages import Words
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
-from mailroom.api.sending import LONGEST, MIME, envelope_of, key_of
+from mailroom.api.sending import LONGEST, MIME, Key, envelope_of, key_of
 from mailroom.intake.judge import Came, explained, told
 from mailroom.intake.take import Fetched
 from mailroom.spool import SpoolFile
@@ -31,7 +31,6 @@ router = APIRouter(tags=["Mail that comes in"])
 _BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {MIME: {"schema": {"type": "string", "description": "The mail as it is (RFC 5322)"}}}}
 }
-_Key = Annotated[str, Header(max_length=200, description="The same key and mail again give the same answer, and no second mail")]
 
 
 class Taken(BaseModel):
@@ -85,7 +84,7 @@ async def take(
     request: Request,
     token: MayWriteInbound,
     office: TheOffice,
-    idempotency_key: _Key = "",
+    idempotency_key: Key = "",
     sender: Annotated[str | None, Query(max_length=LONGEST, description="The envelope sender; empty is the null one")] = None,
     recipient: Annotated[list[str] | None, Query(description="The envelope recipients; they alone decide where it goes")] = None,
     x_envelope_from: Annotated[str | None, Header(max_length=LONGEST)] = None,

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from mailroom.accept import Submission
+from mailroom.intake.correspond import Correspondence
 from mailroom.intake.take import Intake
 from mailroom.objects import Account, Directory
 from mailroom.ports import Blobs, Clock, Store
@@ -29,6 +30,7 @@ class Office:
     """Blocking: read the directory again if it has changed."""
     accept: Callable[[Submission], Awaitable[MessageId]]
     intake: Intake
+    correspondence: Correspondence
     notify: Callable[[], None]
     seal: Callable[[str, Mapping[str, str] | None], None]
     """Blocking: keep a secret under a name, or drop it."""

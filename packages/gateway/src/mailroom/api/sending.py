@@ -38,7 +38,7 @@ MIME = "message/rfc822"
 LONGEST = 320
 _ALONE = 64 * 1024
 """Bytes of JSON that are worth a thread."""
-_KEY = Annotated[str, Header(max_length=200, description="The same key and body again give the same id, and no second mail")]
+Key = Annotated[str, Header(max_length=200, description="The same key and body again give the same id, and no second mail")]
 _MIME = {MIME: {"schema": {"type": "string", "description": "The mail as it is (RFC 5322)"}}}
 _BODIES: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Mail"}}, **_MIME}}
@@ -90,7 +90,7 @@ async def send(
     request: Request,
     token: MaySend,
     office: TheOffice,
-    idempotency_key: _KEY = "",
+    idempotency_key: Key = "",
     sender: Annotated[str | None, Query(max_length=LONGEST, description="MIME only: the envelope sender; empty is the null one")] = None,
     recipient: Annotated[list[str] | None, Query(description="MIME only: the envelope recipients")] = None,
     x_envelope_from: Annotated[str | None, Header(max_length=LONGEST)] = None,

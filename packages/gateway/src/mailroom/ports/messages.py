@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mailroom.conversations import ConversationId, Entry
 from mailroom_core.model import DeliveryId, Kind, LaneName, MessageId, Remote, Reply, State
 
 
@@ -51,6 +52,8 @@ class NewMessage:
     tags: tuple[str, ...] = ()
     source: str = ""
     """The incoming server that it was fetched by; empty on the way out."""
+    entry: tuple[ConversationId, Entry] | None = None
+    """Where it stands from now on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

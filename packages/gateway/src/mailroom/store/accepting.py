@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mailroom.ports import Event, NewDelivery, NewMessage
+from mailroom.store.conversing import stand
 from mailroom.store.database import Tx
 from mailroom.store.nudges import nudge
 from mailroom.store.searching import WAITS
@@ -35,6 +36,9 @@ def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     tx.many(DELIVERIES, [_delivery_row(tx, m, d, paused[d.lane]) for m in fresh for d in m.deliveries])
     tx.many(WAITS, [(d.id,) for m in fresh for d in m.deliveries])
     tx.many(EVENTS, [row for message in fresh for row in event_rows(message.id, message.events)])
+    for message in fresh:
+        if message.entry is not None:
+            stand(tx, *message.entry)
     nudge(tx)
     return first
 

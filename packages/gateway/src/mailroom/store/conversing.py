@@ -80,6 +80,12 @@ class SqlConversations:
             return changed
 
 
+def stand(tx: Tx, conversation: ConversationId, entry: Entry) -> None:
+    """In the transaction that stores the mail; a conversation that is gone takes nothing."""
+    if tx.one(ONE, conversation) is not None:
+        _add(tx, conversation, entry)
+
+
 def _add(tx: Tx, conversation: ConversationId, entry: Entry) -> bool:
     """Whether it was not there before."""
     values = (entry.kind.value, micros(entry.at), entry.author, entry.text, entry.message_id, entry.header_message_id)

@@ -7,7 +7,7 @@ Taking a mail twice changes nothing, so a lost end of an attempt needs no lookin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from mailroom.conversations import ConversationId, Entry, EntryKind
@@ -17,7 +17,7 @@ from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import read_head_of
 from mailroom_core.mime.index import index
-from mailroom_core.mime.source import InMemory
+from mailroom_core.mime.source import InMemory, ReadAt
 from mailroom_core.mime.texts import texts
 from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, Sent, show_id
 
@@ -25,12 +25,17 @@ MOST_TEXT = 100_000
 """Characters of a mail that are kept with its entry; the mail itself has all of them."""
 
 
+Copied = Callable[[str, str, Message, ReadAt], Awaitable[None]]
+"""Sends a mail to those who follow: the destination, the address that was written to, the mail. Twice is once. Raises StoreError."""
+
+
 class InboxTransport:
     """One inbox."""
 
-    def __init__(self, destination: str, store: Store) -> None:
+    def __init__(self, destination: str, store: Store, copied: Copied) -> None:
         self._destination = destination
         self._store = store
+        self._copied = copied
 
     @property
     def way(self) -> str:
@@ -39,6 +44,7 @@ class InboxTransport:
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         try:
             conversation = await asyncio.to_thread(self._taken, job)
+            await self._copied(self._destination, next(iter(job.recipients.values()), ""), job.message, job.source)
         except StoreError as problem:
             return dict.fromkeys(job.recipients, Deferred(Reply(0, f"the inbox can't store it at present ({problem}); it is tried again")))
         reply = Reply(250, f"it stands in conversation {show_id(conversation)}", "2.0.0")

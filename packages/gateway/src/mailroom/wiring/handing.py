@@ -15,6 +15,8 @@ from mailroom.transports.http import Http, client
 from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.odoo import OdooTransport
 from mailroom.vault.vault import nothing
+from mailroom.wiring.door import make_accept
+from mailroom.wiring.intake import make_followers
 from mailroom.wiring.parts import Parts
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.flow import arun
@@ -36,12 +38,14 @@ class Destinations:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._patient: httpx2.AsyncClient | None = None
+        made, self._commit = make_accept(parts, lambda: None)
+        self._followers = make_followers(parts, made, parts.settings.data / "copies")
 
     def transport(self, destination: Destination) -> Transport:
         target = destination.target
         match target:
             case InboxTarget():
-                return InboxTransport(destination.name, self._parts.store)
+                return InboxTransport(destination.name, self._parts.store, self._followers)
             case OdooTarget():
                 self._patient = self._patient or client(patience=PATIENCE)
                 return OdooTransport(lambda: login_of(self._parts, destination.name, target), Http(self._patient), self._parts.store)
@@ -49,6 +53,7 @@ class Destinations:
                 assert_never(target)
 
     async def close(self) -> None:
+        await self._commit.close()
         if self._patient is not None:
             await self._patient.aclose()
 

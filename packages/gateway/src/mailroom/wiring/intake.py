@@ -6,10 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from mailroom.accept import Commit
+from mailroom.accept import Accept, Commit
 from mailroom.blobs.files import OpenFile
 from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
+from mailroom.intake.correspond import Correspondence
+from mailroom.intake.followers import Followers
 from mailroom.intake.judge import Judge
 from mailroom.intake.lookup import Lookup
 from mailroom.intake.replay import Replay
@@ -50,6 +52,17 @@ def make_intake(parts: Parts, commit: Commit) -> Intake:
         bounces=Bounces(parts.store, bounces.Settings()),
         lifetime=parts.settings.queue.lifetime,
     )
+
+
+def make_followers(parts: Parts, accept: Accept, spool: Path) -> Followers:
+    """With a folder for copies under way; what a killed process left there is made anew."""
+    spool.mkdir(mode=0o700, exist_ok=True)
+    return Followers(directory=parts.directory, accept=accept, spool=spool, mark=mark_of(parts))
+
+
+def make_correspondence(parts: Parts, accept: Accept, spool: Path) -> Correspondence:
+    followers = make_followers(parts, accept, spool)
+    return Correspondence(store=parts.store, blobs=parts.blobs, directory=parts.directory, accept=accept, followers=followers)
 
 
 def make_replay(parts: Parts) -> Replay:

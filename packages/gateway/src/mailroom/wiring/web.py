@@ -11,7 +11,7 @@ from mailroom.accept import Accept, Commit
 from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
 from mailroom.wiring.fetching import told_state
-from mailroom.wiring.intake import make_intake
+from mailroom.wiring.intake import make_correspondence, make_intake
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
@@ -54,6 +54,7 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             look=parts.directory.look,
             accept=made,
             intake=make_intake(parts, commit),
+            correspondence=make_correspondence(parts, made, spool),
             notify=wakeup.notify,
             seal=parts.vault.seal,
             webhooks=webhook_desk(parts),
