@@ -116,7 +116,7 @@ def credential(request: Request, house: TheHouse, who: Admin, form: Entered) -> 
 
 def _credential(request: Request, house: House, application: Application, who: Visitor) -> Response:
     password = house.objects.new_credential(application, by=who.by)
-    made = recipes(house.entrance, application.name, password)
+    made = recipes(house.entrance, application.name, password, application.senders)
     return page(request, "credential.html", name=application.name, password=password, entrance=house.entrance, recipes=made)
 
 

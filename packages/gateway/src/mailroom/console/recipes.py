@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 
 _TLS = {"starttls": "STARTTLS", "implicit": "TLS (SSL)", "none": "none"}
 
@@ -15,6 +16,8 @@ class Entrance:
     port: int
     tls: str
     """`starttls`, `implicit` or `none`."""
+    own_certificate: str = ""
+    """The file on this machine that a program has to trust; empty if the certificate is one that everybody trusts, or there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,17 @@ class Recipe:
     text: str
 
 
-def recipes(at: Entrance, user: str, password: str) -> tuple[Recipe, ...]:
-    odoo = {"starttls": "TLS (STARTTLS)", "implicit": "SSL/TLS", "none": "None"}[at.tls]
+def recipes(at: Entrance, user: str, password: str, senders: tuple[str, ...] = ()) -> tuple[Recipe, ...]:
+    """`senders` are what it may send as, addresses and domains; the first one is the example."""
+    sender = _example(senders)
+    checks = "encryption only" if at.own_certificate else "encryption and validation"
+    odoo = {"starttls": f"TLS (STARTTLS), {checks}", "implicit": f"SSL/TLS, {checks}", "none": "None"}[at.tls]
     common = f"Server: {at.host}\nPort: {at.port}\nEncryption: {_TLS[at.tls]}\nUser: {user}\nPassword: {password}"
     msmtp = {"starttls": "tls on\ntls_starttls on", "implicit": "tls on\ntls_starttls off", "none": "tls off"}[at.tls]
     secure = {"starttls": "tls", "implicit": "ssl", "none": ""}[at.tls]
+    swaks = {"starttls": " -tls", "implicit": " -tlsc", "none": ""}[at.tls]
+    trusted_by_php = f"\n$mail->SMTPOptions = ['ssl' => ['cafile' => '{_quoted(at.own_certificate)}']];" if at.own_certificate else ""
+    trusted_by_msmtp = f"\ntls_trust_file {at.own_certificate}" if at.own_certificate else ""
     return (
         Recipe(
             "Odoo",
@@ -41,14 +50,26 @@ def recipes(at: Entrance, user: str, password: str) -> tuple[Recipe, ...]:
             "PHP",
             "With PHPMailer, which most programs in PHP have inside",
             f"$mail->isSMTP();\n$mail->Host = '{at.host}';\n$mail->Port = {at.port};\n$mail->SMTPSecure = '{secure}';\n"
-            f"$mail->SMTPAuth = true;\n$mail->Username = '{_quoted(user)}';\n$mail->Password = '{password}';",
+            f"$mail->SMTPAuth = true;\n$mail->Username = '{_quoted(user)}';\n$mail->Password = '{password}';{trusted_by_php}",
         ),
         Recipe(
             "cron and other programs on a server",
             "As ~/.msmtprc (mode 0600) of the user that they run as, with the package msmtp-mta",
-            f"account default\nhost {at.host}\nport {at.port}\n{msmtp}\nauth on\nuser {user}\npassword {password}",
+            f"account default\nhost {at.host}\nport {at.port}\n{msmtp}{trusted_by_msmtp}\nauth on\nuser {user}\npassword {password}\n"
+            f"from {sender}\nset_from_header on",
+        ),
+        Recipe(
+            "Try it now",
+            "In a terminal, with the package swaks; put your own address in the place of you@elsewhere.example, and look into Messages",
+            f"swaks --server {at.host}:{at.port}{swaks} --auth-user {quote(user)} --auth-password {password} "
+            f"--from {sender} --to you@elsewhere.example",
         ),
     )
+
+
+def _example(senders: tuple[str, ...]) -> str:
+    first = next((sender for sender in senders if sender != "*"), "your-domain.example")
+    return first if "@" in first.strip("@") else f"mail@{first.lstrip('@')}"
 
 
 def _quoted(text: str) -> str:

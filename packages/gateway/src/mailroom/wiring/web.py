@@ -84,7 +84,8 @@ def _entrance(settings: Settings) -> Entrance:
 
     listener = settings.listener[0]
     host = hostname(settings) if listener.host in ("0.0.0.0", "::") else listener.host  # noqa: S104  # compared, not bound
-    return Entrance(host=host, port=listener.port, tls=listener.tls)
+    own = "" if settings.tls.certificate or listener.tls == "none" else str(settings.data.resolve() / "tls.crt")
+    return Entrance(host=host, port=listener.port, tls=listener.tls, own_certificate=own)
 
 
 def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
