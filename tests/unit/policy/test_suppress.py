@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailroom_core.model import Deferred, Failed, Held, Outcome, Reply, Sent, Unknown
-from mailroom_core.policy.suppress import DEAD, bounce_reason, reason
+from mailroom_core.policy.suppress import DEAD, reason
 
 
 @pytest.mark.parametrize("status", sorted(DEAD))
@@ -34,17 +34,3 @@ def test_a_provider_that_blames_the_address_without_a_status_suppresses() -> Non
 )
 def test_nothing_else_suppresses(outcome: Outcome) -> None:
     assert reason(outcome) == ""
-
-
-@pytest.mark.parametrize(
-    ("action", "status", "expected"),
-    [
-        ("failed", "5.1.1", "there is no such mailbox (a bounce said 5.1.1)"),
-        (" Failed ", " 5.2.1 ", "the mailbox is disabled (a bounce said 5.2.1)"),
-        ("delayed", "5.1.1", ""),
-        ("failed", "5.2.2", ""),
-        ("failed", "4.1.1", ""),
-    ],
-)
-def test_a_bounce_suppresses_by_the_same_rule(action: str, status: str, expected: str) -> None:
-    assert bounce_reason(action, status) == expected

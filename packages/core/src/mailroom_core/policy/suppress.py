@@ -25,11 +25,3 @@ def reason(outcome: Outcome) -> str:
     if known := DEAD.get(outcome.reply.enhanced):
         return f"{known} ({outcome.reply})"
     return f"the address was refused ({outcome.reply})" if outcome.bad_address else ""
-
-
-def bounce_reason(action: str, status: str) -> str:
-    """The same for a recipient of a delivery report: its `Action` and `Status` (RFC 3464 2.3.3 and 2.3.4)."""
-    if action.strip().lower() != "failed":
-        return ""
-    known = DEAD.get(status.strip())
-    return f"{known} (a bounce said {status.strip()})" if known else ""
