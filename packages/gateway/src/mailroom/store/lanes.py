@@ -39,7 +39,6 @@ END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution 
 THEIRS = """ AND EXISTS (SELECT 1 FROM lanes l WHERE l.name = attempts.lane AND l.epoch = attempts.epoch AND substr(l.owner, 1, ?) = ?)"""
 HOLD = """INSERT INTO lanes (name, held, held_at) VALUES (?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET held = excluded.held, held_at = COALESCE(lanes.held_at, excluded.held_at)"""
-HELD = "SELECT 1 FROM lanes WHERE name = ? AND held_at IS NOT NULL"
 HELD = "SELECT held FROM lanes WHERE name = ? AND held_at IS NOT NULL {update}"
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
