@@ -96,8 +96,6 @@ class Glance:
     tone: Tone
     notices: tuple[Notice, ...]
     ways: tuple[Way, ...]
-    first_steps: bool
-    """There is no outgoing server, or no application."""
 
 
 def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
@@ -108,8 +106,7 @@ def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
     mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_mail(house, now))
     notices = (*mail, *_webhooks(house, directory, now))
     title, text, tone = _headline(notices, ways)
-    first = any(notice.trouble in (Trouble.NO_SERVER, Trouble.NO_APPLICATION) for notice in notices)
-    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, first_steps=first)
+    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways)
 
 
 def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, str, Tone]:
