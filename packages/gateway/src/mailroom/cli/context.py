@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from mailroom.doctor.trial import Step
     from mailroom.settings import Settings
     from mailroom.wiring.parts import Parts
 
@@ -104,6 +105,18 @@ def show(
         console.print(_table(rows, names))
     for line in captured.get().splitlines():
         click.echo(line.rstrip())
+
+
+async def show_steps(trial: AsyncIterator[Step], *, as_json: bool) -> bool:
+    """The steps of a trial as they happen, a line or a JSON object each. Whether the last one went well."""
+    ok = False
+    async for step in trial:
+        ok = step.ok
+        if as_json:
+            click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
+        else:
+            click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
+    return ok
 
 
 def _table(rows: Sequence[Mapping[str, object]], names: Sequence[str], *, cut: frozenset[str] = frozenset()) -> Table:

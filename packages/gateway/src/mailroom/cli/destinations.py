@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, by, json_option
+from mailroom.cli.context import Context, by, json_option, show_steps
 from mailroom.cli.incoming import destination
 
 if TYPE_CHECKING:
@@ -57,22 +57,11 @@ def destination_key(context: Context, name: str) -> None:
 def destination_test(context: Context, name: str, as_json: bool) -> None:
     """Try a destination without handing mail over, and show each step. Ends with 1 if it would not take mail."""
     import asyncio
-    import json
 
     from mailroom.wiring.handing import destination_trial
 
-    async def steps() -> bool:
-        ok = False
-        async for step in destination_trial(parts, name):
-            ok = step.ok
-            if as_json:
-                click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
-            else:
-                click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
-        return ok
-
     with context.parts() as parts:
-        if not asyncio.run(steps()):
+        if not asyncio.run(show_steps(destination_trial(parts, name), as_json=as_json)):
             raise click.exceptions.Exit(1)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, by, json_option, show
+from mailroom.cli.context import Context, by, json_option, show, show_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -207,22 +207,11 @@ def _came(parts: Parts, name: str, since: datetime) -> int:
 def test(context: Context, name: str, as_json: bool) -> None:
     """Look into the mailbox of NAME and show each step; nothing is taken. Ends with 1 if mail could not be fetched there."""
     import asyncio
-    import json
 
     from mailroom.wiring.incoming import incoming_trial, warning
 
-    async def steps() -> bool:
-        ok = True
-        async for step in incoming_trial(parts, name):
-            ok = step.ok
-            if as_json:
-                click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
-            else:
-                click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
-        return ok
-
     with context.parts() as parts:
-        well = asyncio.run(steps())
+        well = asyncio.run(show_steps(incoming_trial(parts, name), as_json=as_json))
         server = parts.directory().incoming[name]
         click.echo(warning(server, address_of(parts, server)), err=True)
     if not well:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from mailroom.cli.configuration import add_server, ask_password, server
-from mailroom.cli.context import Context, json_option, show
+from mailroom.cli.context import Context, json_option, show, show_steps
 from mailroom_core.providers.presets import BY_KEY, PRESETS, Preset
 
 
@@ -122,22 +122,11 @@ def _warn(context: Context, service: Preset) -> None:
 def test(context: Context, name: str, recipient: str, sender: str, as_json: bool) -> None:
     """Send a real mail through the server NAME now, beside its queue, and show each step. Ends with 1 if it was not taken."""
     import asyncio
-    import json
 
     from mailroom.wiring.testing import server_trial
 
-    async def steps() -> bool:
-        ok = True
-        async for step in server_trial(parts, name, recipient=recipient, sender=sender):
-            ok = step.ok
-            if as_json:
-                click.echo(json.dumps({"step": step.name, "ok": step.ok, "said": step.said}))
-            else:
-                click.echo(f"{'ok    ' if step.ok else 'FAILED'}  {step.name:<9} {step.said}")
-        return ok
-
     with context.parts() as parts:
-        if not asyncio.run(steps()):
+        if not asyncio.run(show_steps(server_trial(parts, name, recipient=recipient, sender=sender), as_json=as_json)):
             raise click.exceptions.Exit(1)
 
 
