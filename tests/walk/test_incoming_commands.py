@@ -43,7 +43,8 @@ def test_what_was_added_is_listed(world: World) -> None:
     (alias,) = world.gateway.ask("alias", "list")
     assert (alias["address"], alias["destination"], alias["writers"]) == ("sales@contoso.example", "desk", "everyone")
     (destination,) = world.gateway.ask("destination", "list")
-    assert (destination["aliases"], destination["followers"]) == (["sales@contoso.example"], ["tom@contoso.example"])
+    assert (destination["kind"], destination["to"]) == ("inbox", ["tom@contoso.example"])
+    assert destination["aliases"] == ["sales@contoso.example"]
     (server,) = eventually(lambda: [each for each in world.gateway.ask("incoming", "list") if each["looked_at"]])
     assert (server["name"], server["mailbox"], server["after"], server["trouble"], server["told"]) == ("mary", MARY, "read", "", "no")
 
