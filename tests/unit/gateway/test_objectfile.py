@@ -20,6 +20,7 @@ from mailroom.objects import (
     Object,
     OnUnsure,
     OutgoingServer,
+    Provider,
     Security,
     SinkRoute,
     SmarthostRoute,
@@ -144,6 +145,7 @@ def test_a_google_account_sends_by_smtp_alone(tmp_path: Path) -> None:
     file.write_text('[account.g]\nprovider = "google"\n[server.g]\ngraph = { account = "g" }\n')
     with pytest.raises(ConfigError, match="give it a smarthost route"):
         read(file)
+    assert len(dangling([Account(name="g", provider=Provider.GOOGLE), OutgoingServer(name="g", route=GraphRoute(account="g"))])) == 1
     file.write_text('[account.g]\nprovider = "google"\n[server.g]\nsmarthost = { host = "smtp.gmail.com", account = "g" }\n')
     assert len(read(file)) == 2
 

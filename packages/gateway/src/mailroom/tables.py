@@ -238,9 +238,6 @@ def dangling(objects: Iterable[Object]) -> list[str]:
             known = accounts.get(account)
             if isinstance(item.route, GraphRoute) and known is not None and known.provider is Provider.GOOGLE:
                 found.append(f"server {item.name!r} can't go by Graph: the account {account!r} is Google's; give it a smarthost route")
-            known = accounts.get(account)
-            if isinstance(item.route, GraphRoute) and known is not None and known.provider is Provider.GOOGLE:
-                found.append(f"server {item.name!r} can't go by Graph: the account {account!r} is Google's; give it a smarthost route")
             if isinstance(item.route, GraphRoute) and not item.route.mailbox and _is_nobody(accounts.get(account)):
                 found.append(
                     f"server {item.name!r} has no mailbox to send from: the account {account!r} is app-only; "
