@@ -23,6 +23,7 @@ from mailroom.wiring import accounts as wired
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import Parts, open_parts, utc_now
 from mailroom.wiring.ways import servers_of
+from mailroom_core.errors import VaultError
 from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
@@ -193,6 +194,18 @@ def test_app_only_is_connected_at_once(office: Pages, microsoft: Running) -> Non
     assert "robot is connected" in text
     assert "app-only" in office.get("/accounts")
     assert "there is an account" in post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot"), 422)
+
+
+def test_a_disconnected_app_gets_no_token_not_even_for_a_lane_that_comes_later(office: Pages, parts: Parts, microsoft: Running) -> None:
+    post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application"))
+    assert asyncio.run(parts.vault.token("robot"))
+    assert parts.store.lanes() == []
+    post(office, "/accounts/disconnect", {"name": "robot"})
+    assert [name for name in parts.store.secrets() if name.endswith(":robot")] == []
+    with pytest.raises(VaultError, match="mailroom connect robot --secret") as refused:
+        asyncio.run(parts.vault.token("robot"))
+    assert not refused.value.transient
+    assert "mailroom connect robot --secret" in post(office, "/accounts/reconnect", {"name": "robot"}, 422)
 
 
 def test_google_is_connected_and_disconnecting_ends_its_permission(office: Pages, parts: Parts) -> None:

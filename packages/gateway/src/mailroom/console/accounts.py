@@ -178,7 +178,11 @@ async def reconnect(request: Request, house: TheHouse, me: Admin, name: Text = "
 async def disconnect(request: Request, house: TheHouse, me: Admin, name: Text = "") -> Response:
     """Its grant is forgotten, and its mail waits."""
     account = _known(house, name)
-    left = await house.accounts.disconnect(account.name, by=me.by)
+    try:
+        left = await house.accounts.disconnect(account.name, by=me.by)
+    except VaultError as problem:
+        text = str(problem)
+        return await run_in_threadpool(lambda: _list(request, house, status=422, error=text))
     told = f"{account.name} is disconnected; mail that would leave by it waits. {left}"
     return await run_in_threadpool(lambda: _list(request, house, told=told))
 

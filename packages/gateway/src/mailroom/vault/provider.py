@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -41,6 +42,13 @@ def app_of(account: Account, proof: Mapping[str, str], sign: Callable[[microsoft
     if pem := proof.get("certificate"):
         return replace(app, proof=Assertion(lambda: sign(app, pem)))
     return app
+
+
+def prove_itself(account: Account, app: App) -> None:
+    """An app that acts by itself has nothing else to show. Raises VaultError."""
+    if account.grant is GrantType.APPLICATION and isinstance(app, microsoft.App) and app.proof is None:
+        again = f"mailroom connect {shlex.quote(account.name)} --secret (or --certificate FILE)"
+        raise VaultError(f"the account {account.name!r} is not connected: it has neither a secret nor a certificate; run: {again}")
 
 
 def first_resource(account: Account) -> Resource:

@@ -23,7 +23,7 @@ from mailroom.observe import events
 from mailroom.ports import Clock, Store
 from mailroom.vault.certificates import sign_assertion
 from mailroom.vault.keys import Keys
-from mailroom.vault.provider import App, app_of, fresh_token, lacks
+from mailroom.vault.provider import App, app_of, fresh_token, lacks, prove_itself
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import AsyncHttp, Note, arun
 from mailroom_core.oauth.grants import Grant
@@ -104,11 +104,17 @@ class SealedVault:
                 self._tokens.pop((account, each), None)
             await asyncio.to_thread(self._keep, account, grant, resource, {})
 
-    def disconnected(self, account: str) -> None:
-        """Forget a grant; the app registration's proof stays, for the next sign-in. Blocking."""
-        self.seal(f"account:{account}", None)
-        for each in Resource:
-            self._tokens.pop((account, each), None)
+    async def disconnected(self, account: Account) -> None:
+        """Forget what gets a token, when nobody is refreshing the grant, who would store it again.
+
+        The proof of an app that acts by itself gets one, and goes; that of an app that acts for people stays, for the next sign-in.
+        """
+        async with self._alone(account.name):
+            if account.grant is GrantType.APPLICATION:
+                await asyncio.to_thread(self.seal, f"app:{account.name}", None)
+            await asyncio.to_thread(self.seal, f"account:{account.name}", None)
+            for each in Resource:
+                self._tokens.pop((account.name, each), None)
 
     def valid_until(self, account: str, resource: Resource = Resource.GRAPH) -> datetime | None:
         """When the kept access token ends; None if there is none. Blocking."""
@@ -181,6 +187,7 @@ class SealedVault:
         if missing := lacks(account, resource):
             raise VaultError(missing)
         app = await asyncio.to_thread(self.app, account)
+        prove_itself(account, app)
         grant = await arun(fresh_token(app, account, resource, kept.get("refresh_token", "")), self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))

@@ -110,6 +110,7 @@ class Accounts:
         account = self._parts.directory.account(name)
         kept = await asyncio.to_thread(self._parts.vault.open, f"account:{name}") or {}
         left = await self._end_at_provider(account, kept)
+        await self._parts.vault.disconnected(account)
         await asyncio.to_thread(self._forget, account, by)
         return left
 
@@ -167,10 +168,11 @@ class Accounts:
 
     def _forget(self, account: Account, by: str) -> None:
         store = self._parts.store
-        self._parts.vault.disconnected(account.name)
         store.apply([account], [], by=by)  # so that running gateways forget its tokens
         servers = {each.name for each in self._parts.directory().servers.values() if _uses(each, account.name)}
         again = f"connect it again under Accounts, or run: mailroom connect {account.name}"
+        if account.grant is GrantType.APPLICATION:
+            again = f"run: mailroom connect {account.name} --secret (or --certificate FILE)"
         reason = f"the account {account.name!r} was disconnected by {by}; {again}"
         for lane in store.lanes():
             if lane.name.startswith(f"graph:{account.name}:") or lane.name in {f"smarthost:{name}" for name in servers}:

@@ -21,7 +21,7 @@ from mailroom.objects import (
 from mailroom.ports import LaneStatus
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
-from mailroom.vault.provider import App, cloud_of, first_resource, fresh_token
+from mailroom.vault.provider import App, cloud_of, first_resource, fresh_token, prove_itself
 from mailroom.vault.vault import nothing
 from mailroom.wiring.parts import Parts
 from mailroom_core.errors import VaultError
@@ -61,6 +61,7 @@ class Connected:
 
 async def app_only(account: Account, app: App) -> Signed:
     """Raises VaultError."""
+    prove_itself(account, app)
     async with client() as http:
         grant = await arun(fresh_token(app, account, first_resource(account), ""), Http(http), nothing)
     if isinstance(grant, TokenProblem):
