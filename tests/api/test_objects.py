@@ -162,6 +162,9 @@ def test_an_account_that_moves_to_another_host_leaves_its_secrets_behind(api: Ap
         assert api["objects"].put("/accounts/moving", json={**table, "login_url": "https://evil.example"}).status_code == 200
         assert parts.vault.open("app:moving") is None
         assert parts.vault.open("account:moving") is None
+        parts.vault.seal("app:moving", {"secret": "s"})
+        assert api["objects"].delete("/accounts/moving").status_code == 204
+        assert parts.vault.open("app:moving") is None
     finally:
         parts.close()
         api["objects"].delete("/accounts/moving")

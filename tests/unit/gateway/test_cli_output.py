@@ -181,3 +181,56 @@ def test_apply_says_which_webhooks_have_no_secret_yet(tmp_path: Path) -> None:
     assert secret.startswith("whsec_")
     assert "no secret" not in run(tmp_path, "apply", str(file)).stderr
     assert secret not in run(tmp_path, "export").stdout
+
+
+OFFICE = '[account.office]\nclient_id = "x"\n'
+RELAY = '[server.relay]\nsmarthost = { host = "relay.example", user = "u" }\n'
+DESK = '[destination.desk]\nodoo = { url = "https://odoo.example", database = "d", user = "u" }\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "secrets"),
+    [
+        (OFFICE, OFFICE + 'login_url = "https://elsewhere.example"\n', ["account:office", "app:office"]),
+        (OFFICE, OFFICE + 'graph_url = "https://elsewhere.example"\n', ["account:office", "app:office"]),
+        (OFFICE, OFFICE + 'cloud = "china"\n', ["account:office", "app:office"]),
+        (OFFICE, OFFICE + 'provider = "google"\n', ["account:office", "app:office"]),
+        (OFFICE, OFFICE.replace('"x"', '"y"'), ["account:office", "app:office"]),
+        (OFFICE, "", ["account:office", "app:office"]),
+        (RELAY, RELAY.replace("relay.example", "elsewhere.example"), ["server:relay"]),
+        (RELAY, "", ["server:relay"]),
+        (DESK, DESK.replace("odoo.example", "elsewhere.example"), ["destination:desk"]),
+    ],
+)
+def test_apply_leaves_the_secrets_of_another_place_behind(tmp_path: Path, before: str, after: str, secrets: list[str]) -> None:
+    file = tmp_path / "objects.toml"
+    file.write_text(before)
+    run(tmp_path, "apply", str(file))
+    parts = open_parts(Settings(data=tmp_path))
+    try:
+        for name in secrets:
+            parts.vault.seal(name, {"secret": "s"})
+        run(tmp_path, "apply", str(file))
+        assert parts.store.secrets() == secrets
+        file.write_text(after)
+        run(tmp_path, "apply", str(file), "--dry-run")
+        assert parts.store.secrets() == secrets
+        said = run(tmp_path, "apply", str(file)).stderr
+        assert parts.store.secrets() == []
+        assert ("mailroom connect office" in said) is (before == OFFICE and after != "")
+    finally:
+        parts.close()
+
+
+def test_a_server_that_is_removed_takes_its_password_along(tmp_path: Path) -> None:
+    """Who comes under the same name with another host must not get it."""
+    file = tmp_path / "objects.toml"
+    file.write_text(RELAY)
+    run(tmp_path, "apply", str(file))
+    parts = open_parts(Settings(data=tmp_path))
+    try:
+        parts.vault.seal("server:relay", {"password": "p"})
+        run(tmp_path, "server", "remove", "relay")
+        assert parts.store.secrets() == []
+    finally:
+        parts.close()

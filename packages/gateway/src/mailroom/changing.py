@@ -9,7 +9,19 @@ from typing import Any
 
 from mailroom import tables
 from mailroom.holds import free_after_sign_in
-from mailroom.objects import Account, Application, Directory, Object, OutgoingServer, Scope, SmarthostRoute, Suppression, Token
+from mailroom.objects import (
+    Account,
+    Application,
+    Destination,
+    Directory,
+    Object,
+    OdooTarget,
+    OutgoingServer,
+    Scope,
+    SmarthostRoute,
+    Suppression,
+    Token,
+)
 from mailroom.ports import Store
 from mailroom.vault import credentials
 from mailroom_core.errors import ConfigError
@@ -28,9 +40,30 @@ KEPT = {
 """Kind of object, and where a `Directory` keeps it."""
 
 
+Seal = Callable[[str, Mapping[str, str] | None], None]
+"""Keeps a secret in the vault, or drops it."""
+
+
 def of_kind(directory: Directory, kind: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = getattr(directory, KEPT[kind])
     return found
+
+
+def all_of(directory: Directory) -> dict[tuple[str, str], Object]:
+    """By kind and name."""
+    return {(kind, name): item for kind in KEPT for name, item in of_kind(directory, kind).items()}
+
+
+def carry_out(
+    store: Store, seal: Seal, before: Mapping[tuple[str, str], Object], put: Sequence[Object], remove: Sequence[tuple[str, str]], *, by: str
+) -> list[str]:
+    """Make a change, and drop first what the vault keeps for places that are left; returns the names of those secrets. Blocking."""
+    after: dict[tuple[str, str], Object | None] = {**dict.fromkeys(remove), **_named(put)}
+    left = [secret for at, new in after.items() for secret in _left_behind(before.get(at), new, *at)]
+    for secret in left:
+        seal(secret, None)
+    store.apply(put, remove, by=by)
+    return left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +73,14 @@ class ObjectDesk:
     store: Store
     directory: Callable[[], Directory]
     look: Callable[[], bool]
-    seal: Callable[[str, Mapping[str, str] | None], None]
+    seal: Seal
     key: bytes
     """Of the stored hashes of tokens and credentials."""
 
     def all(self) -> dict[tuple[str, str], Object]:
         """As they are now."""
         self.look()
-        directory = self.directory()
-        return {(kind, name): item for kind in KEPT for name, item in of_kind(directory, kind).items()}
+        return all_of(self.directory())
 
     def put(self, kind: str, name: str, table: dict[str, Any], *, by: str, check: Callable[[Object], None] = lambda _: None) -> Object:
         """Add or replace one. What a program made (the hash of a credential) stays. Also raises pydantic's ValidationError."""
@@ -60,11 +92,6 @@ class ObjectDesk:
         check(made)
         if new := self._newly_dangling(others, {**others, (kind, name): made}):
             raise ConfigError(new[0])
-        if _elsewhere(old, made):
-            self.seal(f"server:{name}", None)
-        if _other_place(old, made):
-            for secret in (f"app:{name}", f"account:{name}"):
-                self.seal(secret, None)
         self._apply([made], [], by)
         return made
 
@@ -82,7 +109,7 @@ class ObjectDesk:
         return [each for each in tables.dangling(after.values()) if each not in known]
 
     def _apply(self, put: Sequence[Object], remove: Sequence[tuple[str, str]], by: str) -> None:
-        self.store.apply(put, remove, by=by)
+        carry_out(self.store, self.seal, all_of(self.directory()), put, remove, by=by)
         self.look()
 
     # -- secrets
@@ -147,17 +174,33 @@ def check_token(directory: Directory, name: str, scopes: Sequence[Scope], applic
         raise ConfigError("scopes: what comes in belongs to no application: make another token for it, without an application")
 
 
-def _elsewhere(old: Object | None, new: Object) -> bool:
-    """Whether a server would show its password to another host than the one that it was given for."""
-    if not isinstance(old, OutgoingServer) or not isinstance(new, OutgoingServer) or not isinstance(old.route, SmarthostRoute):
-        return False
-    place = (old.route.host, old.route.port, old.route.security, old.route.user)
-    return not isinstance(new.route, SmarthostRoute) or place != (new.route.host, new.route.port, new.route.security, new.route.user)
+def _named(objects: Sequence[Object]) -> dict[tuple[str, str], Object | None]:
+    """Those that may have secrets."""
+    kinds = {Account: "account", OutgoingServer: "server", Destination: "destination"}
+    return {(kinds[type(each)], each.name): each for each in objects if isinstance(each, Account | OutgoingServer | Destination)}
 
 
-def _other_place(old: Object | None, new: Object) -> bool:
-    """Whether an account would show its secret or its tokens to another host, or as another app, than those that it was connected with."""
-    if not isinstance(old, Account) or not isinstance(new, Account):
-        return False
-    places = [(each.provider, each.cloud, each.login_url, each.graph_url, each.client_id) for each in (old, new)]
-    return places[0] != places[1]
+def _left_behind(old: Object | None, new: Object | None, kind: str, name: str) -> tuple[str, ...]:
+    """The names of the secrets that would be shown to another place, or as another app or user, than they were given for."""
+    if new is not None and (old is None or _place(old) == _place(new)):
+        return ()
+    match kind:
+        case "account":
+            return (f"app:{name}", f"account:{name}")
+        case "server" | "destination":
+            return (f"{kind}:{name}",)
+        case _:
+            return ()
+
+
+def _place(item: Object) -> tuple[object, ...]:
+    """Where an object's secrets are shown, and as whom."""
+    match item:
+        case Account():
+            return (item.provider, item.cloud, item.login_url, item.graph_url, item.client_id)
+        case OutgoingServer(route=SmarthostRoute() as route):
+            return (route.host, route.port, route.security, route.user)
+        case Destination(target=OdooTarget() as target):
+            return (target.url, target.database, target.user)
+        case _:
+            return ()

@@ -289,11 +289,13 @@ def remove_server(context: Context, name: str) -> None:
 
 
 def _remove(context: Context, kind: str, name: str) -> None:
+    from mailroom.changing import all_of, carry_out
+
     with context.parts() as parts:
         known = parts.directory().servers if kind == "server" else parts.directory().applications
         if name not in known:
             raise click.ClickException(f"there is no {kind} {name!r}")
-        parts.store.apply([], [(kind, name)], by=by())
+        carry_out(parts.store, parts.vault.seal, all_of(parts.directory()), [], [(kind, name)], by=by())
     click.echo(f"{name} is gone.")
 
 
@@ -351,17 +353,21 @@ def remove_suppression(context: Context, address: str) -> None:
 def apply(context: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Make accounts, servers, alias domains and applications match a file."""
     from mailroom import objectfile
+    from mailroom.changing import all_of, carry_out
 
+    left: list[str] = []
     with context.parts() as parts:
         wanted = objectfile.read(file, parts.directory())
         changes, put, remove = objectfile.plan(parts.directory(), wanted)
         if changes and not dry_run:
-            parts.store.apply(put, remove, by=by())
+            left = carry_out(parts.store, parts.vault.seal, all_of(parts.directory()), put, remove, by=by())
         unsigned = [] if dry_run else _without_secret(parts)
     rows: list[dict[str, object]] = [{"what": c.what, "kind": c.kind, "name": c.name, "fields": c.fields} for c in changes]
     show(rows, as_json=as_json, empty="Nothing to change.")
     if changes and not as_json:
         click.echo("Nothing was changed (--dry-run)." if dry_run else f"{len(changes)} changed.")
+    for name in sorted({c.name for c in changes if c.what == "change" and f"account:{c.name}" in left and c.kind == "account"}):
+        click.echo(f"The account {name} is another place now; its secrets are gone. Run: mailroom connect {shlex.quote(name)}", err=True)
     for name in unsigned:
         click.echo(
             f"The webhook {name} has no secret yet, and is told nothing until: mailroom webhook rotate {shlex.quote(name)}", err=True
