@@ -36,6 +36,7 @@ from mailroom.objects import (
     SinkRoute,
     SmarthostRoute,
     Webhook,
+    WebhookTarget,
 )
 from mailroom.observe import events
 from mailroom.settings import ListenerSettings, Settings, load
@@ -134,6 +135,7 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "### `[destination.NAME]`": (Destination, "[destination.x]\n", "[destination.x.inbox]\n"),
     "#### `inbox = { ... }`": (InboxTarget, "[destination.x]\n[destination.x.inbox]\n", ""),
     "#### `odoo = { ... }`": (OdooTarget, "[destination.x]\n[destination.x.odoo]\n", ""),
+    "#### `webhook = { ... }`": (WebhookTarget, "[destination.x]\n[destination.x.webhook]\n", ""),
     '### `[alias."ADDRESS"]`': (Alias, "[destination.x.inbox]\n[alias.'a@b.example']\n", ""),
     "### `[incoming.NAME]`": (IncomingServer, "[account.x]\n[incoming.x]\n", "[incoming.x.graph]\naccount = 'x'\n"),
     '#### `graph = { account = "NAME" }`': (GraphInbox, "[account.x]\n[incoming.x]\n[incoming.x.graph]\n", ""),

@@ -217,7 +217,15 @@ class OdooTarget:
     """Takes what no alias of Odoo wants, such as `crm.lead`; empty: that waits in quarantine."""
 
 
-Target = InboxTarget | OdooTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTarget:
+    """A program that gets each mail as JSON. Its secret lies in the vault as `destination:<name>`."""
+
+    url: str
+    """`https://...`; `http://...` only within `webhooks.private_networks`."""
+
+
+Target = InboxTarget | OdooTarget | WebhookTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,7 +364,7 @@ ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRou
 CHOICES: dict[str, tuple[str, dict[str, type]]] = {
     "server": ("route", dict(ROUTES)),
     "incoming": ("source", {"graph": GraphInbox}),
-    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget}),
+    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget, "webhook": WebhookTarget}),
 }
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
 

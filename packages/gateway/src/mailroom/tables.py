@@ -34,6 +34,7 @@ from mailroom.objects import (
     SmarthostRoute,
     Webhook,
     WebhookEvent,
+    WebhookTarget,
     chosen,
     object_kind,
 )
@@ -135,11 +136,19 @@ def _mistakes(item: Any) -> Iterable[str]:
                     yield f"followers: {address!r} is no address"
         case OdooTarget():
             yield from _odoo(item)
+        case WebhookTarget():
+            yield from _callable(item)
         case _:
             pass
 
 
 def _webhook(item: Webhook) -> Iterable[str]:
+    yield from _callable(item)
+    if not item.events:
+        yield f"events: name at least one; there are {', '.join(event.value for event in WebhookEvent)}"
+
+
+def _callable(item: Webhook | WebhookTarget) -> Iterable[str]:
     try:
         url = urlsplit(item.url)
         port = url.port
@@ -150,8 +159,6 @@ def _webhook(item: Webhook) -> Iterable[str]:
         yield f"url: {item.url!r} is none that can be called; write https://host/path"
     if url.username is not None or url.password is not None or url.fragment:
         yield "url: has a user, a password or a fragment inside; the signature shows who calls, so leave them out"
-    if not item.events:
-        yield f"events: name at least one; there are {', '.join(event.value for event in WebhookEvent)}"
 
 
 def _odoo(item: OdooTarget) -> Iterable[str]:

@@ -16,6 +16,7 @@ from mailroom.api.problems import Problem
 from mailroom.notices import NoticeState
 from mailroom.objects import Webhook
 from mailroom.webhooks.bodies import AccountEvent, MailEvent, TestEvent
+from mailroom.webhooks.received import ReceivedEvent
 from mailroom.webhooks.signing import BOTH
 from mailroom_core.model import show_id
 
@@ -201,6 +202,11 @@ def describe(app: FastAPI) -> None:
     @app.webhooks.post("account")
     def account_event(event: AccountEvent) -> None:
         """An account can't go on without a person."""
+
+    @app.webhooks.post("received")
+    def received_event(event: ReceivedEvent) -> None:
+        """A mail that came in, to a destination that is a webhook. 2xx takes it; 400, 409, 413, 415 and 422 refuse this one mail, which
+        waits in quarantine; 410 stops all of them; everything else is tried again, with the same `webhook-id`."""
 
     @app.webhooks.post("test")
     def test_event(event: TestEvent) -> None:

@@ -21,12 +21,10 @@ def _known(parts: Parts, name: str) -> Destination:
     return found
 
 
-def _go_on(parts: Parts, item: Destination, what: str) -> str:
-    """The running gateway uses the new secret, and what was held for the old one goes on. Why it stays held, if it does."""
+def _go_on(parts: Parts, item: Destination) -> str:
+    """What was held for the old secret goes on. Why it stays held, if it does."""
     from mailroom.holds import free_after_sign_in
 
-    parts.store.apply([item], [], by=by())
-    parts.store.audit(by=by(), what=what, kind="destination", name=item.name)
     _, staying = free_after_sign_in(parts.store, lambda lane: lane == f"destination:{item.name}", by=by())
     return staying[0].held if staying else ""
 
@@ -38,7 +36,7 @@ def destination_key(context: Context, name: str) -> None:
     """The API key of an Odoo (or its user's password, by XML-RPC); asked for, or read from standard input. Held mail goes on."""
     from mailroom.cli.configuration import ask_password
     from mailroom.objects import OdooTarget
-    from mailroom.wiring.handing import secret_of
+    from mailroom.webhooks.desk import secret_of
 
     with context.parts() as parts:
         known = _known(parts, name)
@@ -46,8 +44,28 @@ def destination_key(context: Context, name: str) -> None:
             raise click.ClickException(f"the destination {name!r} has no key; only one that is an Odoo has")
         key = ask_password(known.target.user, known.target.url)
         parts.vault.seal(secret_of(name), {"key": key})
-        held = _go_on(parts, known, "new key")
+        parts.store.apply([known], [], by=by())  # so that the running gateway reads it
+        parts.store.audit(by=by(), what="new key", kind="destination", name=name)
+        held = _go_on(parts, known)
     click.echo(f"The key is kept; {held or 'mail that waited for it goes on'}. Try it with: mailroom destination test {name}")
+
+
+@destination.command("secret")
+@click.argument("name")
+@click.pass_obj
+def destination_secret(context: Context, name: str) -> None:
+    """A new secret for a destination that is a webhook, shown once. For a day, calls are signed with the one of before as well."""
+    from mailroom.objects import WebhookTarget
+    from mailroom.wiring.parts import webhook_desk
+
+    with context.parts() as parts:
+        known = _known(parts, name)
+        if not isinstance(known.target, WebhookTarget):
+            raise click.ClickException(f"the destination {name!r} has no secret; only one that is a webhook has")
+        made = webhook_desk(parts).rotate_of(known, by=by())
+        _go_on(parts, known)
+    click.echo(made)
+    click.echo("The secret is shown this once. Give it to the target, which checks the calls with it (standardwebhooks.com).", err=True)
 
 
 @destination.command("test")

@@ -5,7 +5,7 @@ A destination knows a mail by its Message-ID when it is handed over again, so on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from mailroom.ports import Job, Message, Store
@@ -29,6 +29,8 @@ class Handed:
     mail: Streamed
     recipients: tuple[str, ...]
     answers: Message | None
+    ids: Mapping[str, str]
+    """What the provider calls mails of ours -> our own Message-IDs."""
 
 
 def handed(job: Job, store: Store) -> Handed:
@@ -37,7 +39,7 @@ def handed(job: Job, store: Store) -> Handed:
     try:
         head = read_head_of(job.source)
     except MimeError:
-        return Handed(Head(), as_it_is(job.source), recipients, None)
+        return Handed(Head(), as_it_is(job.source), recipients, None, {})
     ours = store.sent_as(head.ids) if head.ids else {}
     answers = next((ours[name] for name in head.ids if name in ours), None)
     ids = {name: message.header_message_id for name, message in ours.items() if message.header_message_id}
@@ -48,7 +50,7 @@ def handed(job: Job, store: Store) -> Handed:
     if not head.message_id:
         head = replace(head, message_id=f"<{show_id(job.message.id)}@mailroom.invalid>")
         mail = _after(field("Message-ID", head.message_id), mail)
-    return Handed(head, mail, recipients, answers)
+    return Handed(head, mail, recipients, answers, ids)
 
 
 def as_it_is(source: ReadAt) -> Streamed:

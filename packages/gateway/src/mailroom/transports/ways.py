@@ -13,6 +13,7 @@ SMARTHOST = "smarthost"
 SINK = "sink"
 INBOX = "inbox"
 ODOO = "odoo"
+WEBHOOK = "webhook"
 REPLAY = "replay"
 """Out of quarantine."""
 

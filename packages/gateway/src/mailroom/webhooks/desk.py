@@ -10,12 +10,17 @@ from urllib.parse import urlsplit
 
 from mailroom import tables
 from mailroom.notices import Health, NoticeId, Notices, NoticeStory
-from mailroom.objects import Webhook
+from mailroom.objects import Destination, Webhook
 from mailroom.ports import Clock, Store
 from mailroom.transports.guarded import Caller, NotAllowed
 from mailroom.webhooks import calling, signing
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import read_id, show_id
+
+
+def secret_of(destination: str) -> str:
+    """The name of a destination's secret in the vault."""
+    return f"destination:{destination}"
 
 
 def condition(webhook: Webhook, health: Health) -> str:
@@ -64,6 +69,16 @@ class WebhookDesk:
         self.store.apply([webhook], [], by=by)
         self.store.audit(by=by, what="new secret", kind="webhook", name=webhook.name)
         return kept["secret"]
+
+    def rotate_of(self, destination: Destination, *, by: str) -> str:
+        """The same for a destination that is a webhook."""
+        name = secret_of(destination.name)
+        kept = self.unseal(name)
+        made = signing.rotated(kept if kept and "secret" in kept else None, self.clock())
+        self.seal(name, made)
+        self.store.apply([destination], [], by=by)
+        self.store.audit(by=by, what="new secret", kind="destination", name=destination.name)
+        return made["secret"]
 
     def has_secret(self, webhook: Webhook) -> bool:
         return self.unseal(signing.secret_of(webhook.name)) is not None

@@ -9,27 +9,28 @@ from typing import assert_never
 import httpx2
 
 from mailroom.doctor.trial import Step
-from mailroom.objects import Destination, InboxTarget, OdooApi, OdooTarget
+from mailroom.objects import Destination, InboxTarget, OdooApi, OdooTarget, Webhook, WebhookTarget
 from mailroom.ports import Transport
+from mailroom.transports.guarded import Caller, Policy
 from mailroom.transports.http import Http, client
 from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.odoo import OdooTransport
 from mailroom.vault.vault import nothing
+from mailroom.webhooks import calling
+from mailroom.webhooks.desk import secret_of
+from mailroom.webhooks.handing import WebhookTransport
+from mailroom.webhooks.links import Links
 from mailroom.wiring.door import make_accept
 from mailroom.wiring.intake import make_followers
-from mailroom.wiring.parts import Parts
+from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.flow import arun
+from mailroom_core.model import show_id
 from mailroom_core.providers.odoo import checking
 from mailroom_core.providers.odoo.login import Login
 
 PATIENCE = 240.0
 """Seconds that an Odoo may take for one mail. Who asks again while it still works on it would get two records."""
-
-
-def secret_of(destination: str) -> str:
-    """Its name in the vault."""
-    return f"destination:{destination}"
 
 
 class Destinations:
@@ -40,6 +41,7 @@ class Destinations:
         self._patient: httpx2.AsyncClient | None = None
         made, self._commit = make_accept(parts, lambda: None)
         self._followers = make_followers(parts, made, parts.settings.data / "copies")
+        self._caller: Caller | None = None
 
     def transport(self, destination: Destination) -> Transport:
         target = destination.target
@@ -49,6 +51,11 @@ class Destinations:
             case OdooTarget():
                 self._patient = self._patient or client(patience=PATIENCE)
                 return OdooTransport(lambda: login_of(self._parts, destination.name, target), Http(self._patient), self._parts.store)
+            case WebhookTarget(url=url):
+                self._caller = self._caller or caller(self._parts)
+                links = Links(credential_key(self._parts), self._parts.settings.public_url)
+                called = self._caller.target(url, connections=4)
+                return WebhookTransport(called, lambda: secret(self._parts, destination.name), self._parts.store, links, utc_now)
             case _:
                 assert_never(target)
 
@@ -56,6 +63,20 @@ class Destinations:
         await self._commit.close()
         if self._patient is not None:
             await self._patient.aclose()
+        if self._caller is not None:
+            self._caller.close()
+
+
+def caller(parts: Parts) -> Caller:
+    return Caller(Policy(parts.settings.webhooks.private_networks))
+
+
+async def secret(parts: Parts, name: str) -> dict[str, str]:
+    """What calls of a destination are signed with. Raises VaultError if there is none."""
+    kept = await asyncio.to_thread(parts.vault.open, secret_of(name))
+    if kept is None or "secret" not in kept:
+        raise VaultError(f"the destination {name!r} has no secret to sign with; run: mailroom destination secret {name}")
+    return kept
 
 
 async def login_of(parts: Parts, name: str, target: OdooTarget) -> Login:
@@ -83,6 +104,8 @@ def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
             raise ConfigError(f"{name!r} is the built-in inbox: there is nothing to try")
         case OdooTarget() as target:
             return _odoo(parts, name, target)
+        case WebhookTarget() as target:
+            return _webhook(parts, name, target)
         case _:
             assert_never(destination.target)
 
@@ -103,6 +126,19 @@ async def _odoo(parts: Parts, name: str, target: OdooTarget) -> AsyncIterator[St
         yield _step(found)
         if found.ok:
             yield _step(await arun(checking.rights(login, user), http, nothing))
+
+
+async def _webhook(parts: Parts, name: str, target: WebhookTarget) -> AsyncIterator[Step]:
+    """With an event of the type `test`."""
+    try:
+        signed = await secret(parts, name)
+    except VaultError as problem:
+        yield Step("secret", str(problem), ok=False)
+        return
+    calls = caller(parts)
+    called = await calling.test(calls, Webhook(name=name, url=target.url), signed, show_id(parts.ids()), utc_now)
+    calls.close()
+    yield Step("call", f"{called.tried.status or 'no answer'} {called.tried.answer}".strip(), 200 <= called.tried.status < 300)
 
 
 def _step(found: checking.Checked) -> Step:
