@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
@@ -23,6 +24,9 @@ from mailroom_core.model import MessageId, read_id
 
 router = APIRouter(tags=["Mail that comes in"])
 CHUNK = 256 * 1024
+Id = Annotated[str, Path(pattern=r"^[0-9a-zA-Z]{13}$")]
+PartName = Annotated[str, Path(pattern=r"^(raw|[0-9]{1,6})$")]
+Proof = Annotated[str, Path(pattern=r"^[0-9]{1,14}-[0-9a-f]{40}$")]
 
 
 @router.get(
@@ -30,7 +34,7 @@ CHUNK = 256 * 1024
     response_class=Response,
     responses={200: {"content": {"message/rfc822": {}, "application/octet-stream": {}}}},
 )
-def received_part(office: TheOffice, id: str, part: str, proof: str) -> Response:
+def received_part(office: TheOffice, id: Id, part: PartName, proof: Proof) -> Response:
     """A link out of a call of a webhook destination. It needs no token, and is good for a week."""
     message = _message(office, id, part, proof)
     if message.raw is None:
