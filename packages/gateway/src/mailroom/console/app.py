@@ -12,6 +12,7 @@ from mailroom.console import (
     accounts,
     applications,
     audit_log,
+    conversations,
     domains,
     errors,
     me,
@@ -55,6 +56,7 @@ class Area:
 AREAS: tuple[Area, ...] = (
     Area("Overview", "/", "speedometer2", overview.router),
     Area("Messages", "/messages", "envelope", messages.router),
+    Area("Conversations", "/conversations", "inbox", conversations.router),
     Area("Suppressions", "/suppressions", "shield-slash", suppressions.router),
     Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
     Area("Outgoing servers", "/servers", "send", servers.router, group="Settings"),
