@@ -54,10 +54,14 @@ def letter() -> bytes:
 
 
 def test_every_list_says_what_to_do_when_it_is_empty(pages: Pages) -> None:
-    assert "mailroom send" in pages.get("/messages")
+    empty = pages.get("/messages")
+    assert "mailroom send" in empty
+    assert "For all that match" not in empty
+    assert "Export as CSV" not in empty
     assert "No mail yet" in pages.get("/messages?text=x")
     put(pages)
     assert "Try a shorter part" in pages.get("/messages?text=nobody")
+    assert "For all that match" in pages.get("/messages")
     assert "This is the end" in pages.get("/messages?after=1")
 
 

@@ -183,7 +183,10 @@ def test_a_new_applications_password_is_shown_once_with_what_to_enter(pages: Pag
     ):
         assert words in text
     assert text.count(password) >= 5
-    assert password not in pages.get("/applications/of/it's%20erp") + pages.get("/audit")
+    later = pages.get("/applications/of/it's%20erp")
+    assert password not in later + pages.get("/audit")
+    assert "SMTP Server: mail.contoso.example" in later
+    assert "What to enter" not in pages.get("/applications/new")
 
 
 def test_a_changed_application_keeps_its_password_and_a_new_one_ends_it(pages: Pages) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from mailroom.console.kept import SHARE, Kept
 from mailroom.objects import Account, Application, GraphRoute, OutgoingServer, Role, SinkRoute, SmarthostRoute
-from mailroom.ports import Store
+from mailroom.ports import CameBack, Store
 from mailroom.vault.expiry import Expiry
-from mailroom_core.model import LaneName, State
+from mailroom_core.model import LaneName, Reply, State
 from tests.contract.store.makers import claim_one
 from tests.unit.console.conftest import Pages
 
@@ -91,12 +91,37 @@ def test_mail_that_nobody_delivers_is_noticed(office: Pages) -> None:
 
 
 def test_mail_that_needs_a_person_is_counted_by_state(office: Pages) -> None:
-    for state, words in ((State.FAILED, "1 mail failed in the last day"), (State.HELD, "1 mail held until a person decides")):
+    for state, words in (
+        (State.FAILED, "1 mail failed in the last day"),
+        (State.HELD, "1 mail held until a person decides"),
+    ):
         waiting(office, 1)
         send(office.store, office, state)
         assert words in now(office)
     office.clock.go_on(hours=25)
     assert "failed in the last day" not in now(office)
+
+
+def test_mail_that_came_back_needs_a_person(office: Pages) -> None:
+    mail = office.make.message("ann@customer.example", lane=LANE)
+    office.store.put([mail])
+    send(office.store, office, State.SENT)
+    assert "came back" not in now(office)
+    back = CameBack(
+        message_id=mail.id,
+        recipient="ann@customer.example",
+        at=office.clock(),
+        name="bounced",
+        text="there is no such mailbox",
+        reply=Reply(550, "User unknown", "5.1.1"),
+        reason="NO_SUCH_MAILBOX",
+        permanent=True,
+        hard=True,
+    )
+    office.store.came_back([back])
+    text = now(office)
+    assert "1 mail came back in the last day" in text
+    assert 'href="/messages?state=bounced"' in text
 
 
 def test_what_ends_by_itself_is_told_a_month_before(office: Pages) -> None:

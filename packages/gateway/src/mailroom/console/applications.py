@@ -46,7 +46,16 @@ def _form(
 ) -> Response:
     known = house.directory().applications.get(name)
     fields = _fields(house, new=not name)
-    return page(request, "application.html", status=status, name=name, application=known, fields=fields, given=given, wrong=wrong or {})
+    told = recipes(house.entrance, name, "PASSWORD", known.senders) if known else ()
+    shown: dict[str, Any] = {
+        "application": known,
+        "fields": fields,
+        "given": given,
+        "wrong": wrong or {},
+        "entrance": house.entrance,
+        "recipes": told,
+    }
+    return page(request, "application.html", status=status, name=name, **shown)
 
 
 def _known(house: House, name: str) -> Application:

@@ -46,6 +46,7 @@ class Trouble(Enum):
     UNSURE = "unsure"
     HELD = "held"
     FAILED = "failed"
+    BOUNCED = "bounced"
     WEBHOOK = "webhook"
 
 
@@ -197,6 +198,9 @@ def _mail(house: House, now: datetime) -> Iterator[Notice]:
     if failed := store.how_many(State.FAILED, accepted=now - LIFETIMES, changed=now - DAY, limit=MANY):
         text = "They were refused for good, or their time was over. Send them again when the cause is gone, or take them off this list."
         yield Notice(trouble=Trouble.FAILED, tone=Tone.WARN, title=f"{counted(failed)} failed in the last day", text=text)
+    if bounced := store.how_many(State.BOUNCED, accepted=now - LIFETIMES, changed=now - DAY, limit=MANY):
+        text = "The other side took them, and reported later that they did not arrive. Each says why: often the address is wrong."
+        yield Notice(trouble=Trouble.BOUNCED, tone=Tone.WARN, title=f"{counted(bounced)} came back in the last day", text=text)
 
 
 def counted(mails: int) -> str:
@@ -226,7 +230,7 @@ def _way(house: House, servers: list[OutgoingServer], lane: LaneStatus, now: dat
     return Way(
         lane=lane.name,
         title=title_of(lane.name),
-        by=", ".join(_kind(each) for each in servers[:3]) or "No outgoing server uses this way any more",
+        by=", ".join(dict.fromkeys(_kind(each) for each in servers[:3])) or "No outgoing server uses this way any more",
         health=health,
         tone=tone,
         waiting=lane.waiting,

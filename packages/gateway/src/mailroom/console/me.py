@@ -57,7 +57,7 @@ def change_password(request: Request, door: TheDoor, me: Me, present: Text = "",
     guest = guest_of(request)
     try:
         if password != again:
-            raise ConfigError("the two new passwords differ; type the same one twice")
+            raise ConfigError("The two new passwords differ; type the same one twice")
         door.reception.check_password(me.present.user, present, guest)
         user = door.staff.change_password(me.present.user, password)
     except (ConfigError, SignInRefused) as problem:

@@ -44,6 +44,7 @@ def show(request: Request, house: TheHouse, search: TheSearch) -> HTMLResponse:
         "messages.html",
         search=search,
         listed=_listed(request, house, search),
+        any=bool(house.store.find(Query(), limit=1)[0]),
         applications=sorted(directory.applications),
         accounts=sorted(directory.accounts),
         State=State,

@@ -199,5 +199,5 @@ def choose_password(request: Request, door: TheDoor, token: str, password: Text 
 
 def _same(password: str, again: str) -> str:
     if password != again:
-        raise ConfigError("the two passwords differ; type the same one twice")
+        raise ConfigError("The two passwords differ; type the same one twice")
     return password

@@ -29,7 +29,7 @@ STATES: dict[State, Word] = {
     State.FAILED: Word("Failed", "bad", "It was not delivered, and is not tried again by itself."),
     State.BOUNCED: Word("Bounced", "bad", "It was handed over, and came back."),
     State.CANCELLED: Word("Cancelled", "quiet", "A person stopped it before it was sent."),
-    State.IGNORED: Word("Dealt with", "quiet", "A person has taken it off the list."),
+    State.IGNORED: Word("Dealt with", "quiet", "Nothing more is to be done: a person has taken it off the list, or it needed nobody."),
 }
 
 
