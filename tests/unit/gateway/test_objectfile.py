@@ -172,3 +172,13 @@ def test_a_server_promises_no_large_mail_that_its_account_may_not_send(read_writ
     found = dangling([office, OutgoingServer(name="out", route=GraphRoute(account="office"), max_size=max_size)])
     assert bool(found) is mistaken
     assert not mistaken or "mailroom connect office --read-write" in found[0]
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "//elsewhere.example", "https://", "http://[", "https://a:0"])
+@pytest.mark.parametrize("field", ["login_url", "graph_url"])
+def test_an_account_is_at_an_address_that_can_be_called(tmp_path: Path, field: str, url: str) -> None:
+    """A browser would follow the link on the page of the sign-in."""
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[account.office]\n{field} = "{url}"\n')
+    with pytest.raises(ConfigError, match=f"{field}: .* is none that can be called"):
+        read(path)

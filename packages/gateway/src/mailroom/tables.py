@@ -101,6 +101,8 @@ def _mistakes(item: Any) -> Iterable[str]:
             if isinstance(each, int) and not -_MOST < each < _MOST:
                 yield f"{field.name}: {each} is too large a number"
     match item:
+        case Account():
+            yield from _account(item)
         case Application():
             yield from _application(item)
         case OutgoingServer():
@@ -140,6 +142,18 @@ def _mistakes(item: Any) -> Iterable[str]:
             yield from _callable(item)
         case _:
             pass
+
+
+def _account(item: Account) -> Iterable[str]:
+    """A browser is sent to these addresses, and secrets are."""
+    for name, value in (("login_url", item.login_url), ("graph_url", item.graph_url)):
+        try:
+            url = urlsplit(value)
+            fits = url.scheme in ("https", "http") and bool(url.hostname) and url.port != 0
+        except ValueError:
+            fits = False
+        if value and not (fits and value.isascii()):
+            yield f"{name}: {value!r} is none that can be called; write https://host, or leave it out"
 
 
 def _webhook(item: Webhook) -> Iterable[str]:
