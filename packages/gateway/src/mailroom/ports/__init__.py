@@ -22,6 +22,7 @@ from mailroom.ports.attempts import (
     Usage,
     Work,
 )
+from mailroom.ports.budgets import Budgets, Slice
 from mailroom.ports.fetching import Watch, Watched
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
@@ -36,6 +37,7 @@ __all__ = [
     "Action",
     "Attempt",
     "Blobs",
+    "Budgets",
     "CameBack",
     "Clock",
     "Delivery",
@@ -57,6 +59,7 @@ __all__ = [
     "Remember",
     "Resolution",
     "Settled",
+    "Slice",
     "Store",
     "Story",
     "Transport",

@@ -11,6 +11,7 @@ from mailroom.audit import Change, Wanted
 from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
+from mailroom.ports.budgets import Budgets
 from mailroom.ports.fetching import Watch
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Event, Message, NewDelivery, NewMessage
@@ -29,6 +30,10 @@ class Store(Protocol):
     @property
     def watch(self) -> Watch:
         """When each incoming server is looked at."""
+
+    @property
+    def budgets(self) -> Budgets:
+        """Limits that lanes share."""
 
     @property
     def conversations(self) -> Conversations:

@@ -293,3 +293,10 @@ BOUNCES = (
     "CREATE INDEX bounces_address ON bounces (address, at)",
     "CREATE INDEX bounces_at ON bounces (at)",
 )
+
+BUDGETS = (
+    # Slices of limits that lanes share. The amounts of one name that count at a time are never more than its limit.
+    "CREATE TABLE budgets (id {serial}, name TEXT NOT NULL, until BIGINT NOT NULL, amount BIGINT NOT NULL)",
+    "CREATE INDEX budgets_name ON budgets (name, until)",
+    "CREATE INDEX budgets_until ON budgets (until)",
+)

@@ -46,6 +46,7 @@ from mailroom.store import (
     searching,
     telling,
 )
+from mailroom.store.budgeting import SqlBudgets
 from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
 from mailroom.store.people import SqlUsers
@@ -67,6 +68,7 @@ class SqlStore:
         self._on_close = on_close
         self.users = SqlUsers(database)
         self.watch = SqlWatch(database)
+        self.budgets = SqlBudgets(database)
         self.conversations = SqlConversations(database)
 
     # -- way in
