@@ -219,10 +219,6 @@ def _set_up_link(gateway: Gateway) -> str:
 
 
 def _keep_running(console: Console, emulator: Emulator, gateway: Gateway, password: str) -> None:
-    # Noted and not raised: an exception that comes in the midst of anything may get lost there.
-    asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: asked.append(number))
     console.print("\nIt keeps running, on this machine only; Ctrl+C ends it.\n", soft_wrap=True)
     console.print(f"  The console {_set_up_link(gateway)}", soft_wrap=True)
     console.print("              Choose an address and a password there; the link works once.", soft_wrap=True)
@@ -235,11 +231,8 @@ def _keep_running(console: Console, emulator: Emulator, gateway: Gateway, passwo
     console.print(
         f"  The tenant  {emulator.url}/_emulator/outside   {emulator.url}/_emulator/accounts/{MARY}/folders/sentitems", soft_wrap=True
     )
-    while gateway.process.poll() is None and emulator.process.poll() is None and not asked:
-        time.sleep(0.2)
-    time.sleep(0.2)  # the children hear Ctrl+C as well, and may be the first to end
-    if asked:
-        raise KeyboardInterrupt
+    while gateway.process.poll() is None and emulator.process.poll() is None:
+        time.sleep(0.5)
     console.print("[red]A process has ended by itself; that should not happen.[/]")
 
 

@@ -182,3 +182,10 @@ def test_an_account_is_at_an_address_that_can_be_called(tmp_path: Path, field: s
     path.write_text(f'[account.office]\n{field} = "{url}"\n')
     with pytest.raises(ConfigError, match=f"{field}: .* is none that can be called"):
         read(path)
+
+
+def test_a_tenant_has_no_limit_below_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text('[account.office]\nclient_id = "x"\nexternal_recipients_per_day = -1\n')
+    with pytest.raises(ConfigError, match="external_recipients_per_day can't be negative"):
+        read(path)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from mailroom.cli import main
 from mailroom.objects import Account, GraphRoute, OutgoingServer, SmarthostRoute
 from mailroom.ports import Lane
 from mailroom.settings import Settings
@@ -50,3 +54,27 @@ async def test_mail_that_waits_for_the_route_of_before_never_leaves_by_the_new_o
     change(parts, BY_SMARTHOST)
     assert isinstance(ways(OUT, "out").transport, Smarthost)
     await ways.close()
+
+
+@pytest.mark.anyio
+async def test_lanes_of_a_tenant_share_what_is_left_of_its_limit_and_give_it_back_at_the_end(parts: Parts) -> None:
+    one, two = (Account(name=name, tenant="t", mailbox=f"{name}@example.com", external_recipients_per_day=200) for name in ("one", "two"))
+    by_smtp = OutgoingServer(name="smtp", route=SmarthostRoute(host="127.0.0.1", account="two"))
+    by_graph = OutgoingServer(name="graph", route=GraphRoute(account="one"))
+    change(parts, one, two, by_graph, by_smtp, BY_SMARTHOST)
+    ways = Ways(parts)
+    budget = ways(Lane(LaneName("graph:one:one@example.com"), 1), "graph").budget
+    assert budget is not None
+    assert ways(Lane(LaneName("smarthost:smtp"), 1), "smtp").budget is budget
+    assert ways(OUT, "out").budget is None
+    assert await budget.afford(3, timedelta(minutes=5)) == timedelta()
+    budget.spend(3)
+    assert parts.store.budgets.taken("tenant:t") == 10
+    change(parts, replace(one, external_recipients_per_day=100))
+    parts.directory.look()
+    ways(Lane(LaneName("graph:one:one@example.com"), 1), "graph")
+    assert budget.rule.limit == 100
+    await ways.close()
+    assert parts.store.budgets.taken("tenant:t") == 3
+    said = CliRunner().invoke(main, ["--data", str(parts.settings.data), "status"], catch_exceptions=False).output
+    assert "External recipients of tenant:t: 3 of 100 a day are taken." in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from mailroom.budget import Budget, Rule
 from mailroom.lanes import LanePace
 from mailroom.ports import Action, Job, NewMessage, Query, Remember, Store
 from mailroom.queue.attempt import Desk
@@ -23,6 +25,7 @@ from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import (
     Deferred,
     DeliveryId,
+    Failed,
     Held,
     Kind,
     LaneName,
@@ -33,7 +36,7 @@ from mailroom_core.model import (
     Unknown,
 )
 from mailroom_core.policy.pace import Limits, Unit, Window
-from tests.contract.store.makers import Maker
+from tests.contract.store.makers import START, FakeClock, Maker
 from tests.contract.store.memory_blobs import MemoryBlobs
 
 pytestmark = pytest.mark.anyio
@@ -355,3 +358,101 @@ async def test_a_request_to_stop_lets_what_is_under_way_end(tmp_path: Path) -> N
     await asyncio.wait_for(task, 10)
     assert house.states() == [State.SENT]
     house.store.close()
+
+
+ONE, TWO = LaneName("graph:one:a@example.com"), LaneName("graph:two:b@example.com")
+
+
+class Shared(House):
+    """Two lanes of one tenant, and time that stands still until it is told to go on."""
+
+    def __init__(self, folder: Path, transport: Fake, *, limit: int) -> None:
+        super().__init__(folder, transport)
+        self.clock = FakeClock()
+        self.store.close()
+        self.store = open_store(folder / "db", clock=self.clock)
+        self.maker = Maker(self.clock)
+        budget = Budget(self.store.budgets, Rule("tenant:a", limit, frozenset({"example.com"})), self.clock, self.steady)
+        self.way = Way(transport, LanePace(self.clock, mails=Limits((), 4), steady=self.steady), budget)
+
+    def steady(self) -> float:
+        return (self.clock() - START).total_seconds()
+
+    def worker(self, name: str = "me") -> Worker:
+        worker = super().worker(name)
+        worker.desk = replace(worker.desk, clock=self.clock)
+        return worker
+
+    def give(self, *recipients: str, lane: LaneName = ONE) -> NewMessage:
+        made = self.maker.message(*recipients, lane=lane, subject=recipients[0])
+        self.store.put([made])
+        self.wakeup.notify()
+        return made
+
+
+@pytest.fixture
+def deferred(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What was said of lanes that wait."""
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr("mailroom.observe.events.lane_deferred", lambda *said: told.append(said))
+    return told
+
+
+async def test_lanes_of_one_tenant_never_pass_its_limit_together_and_go_on_a_day_later(
+    tmp_path: Path, deferred: list[tuple[str, ...]]
+) -> None:
+    house = Shared(tmp_path, Fake(), limit=5)
+    async with house.running():
+        for number in range(4):
+            house.give(f"one{number}@else.example", lane=ONE)
+            house.give(f"two{number}@else.example", lane=TWO)
+        await house.until(lambda: len(house.transport.sent) == 5)
+        await house.until(lambda: bool(deferred))
+        assert house.store.budgets.taken("tenant:a") == 5
+        await house.until(lambda: sorted(state.value for state in house.states()) == ["queued"] * 3 + ["sent"] * 5)
+        house.clock.go_on(hours=26)
+        await house.until(lambda: set(house.states()) == {State.SENT})
+    assert len(house.transport.sent) == 8
+    lanes = [lane for lane, _, _ in deferred]
+    assert len(lanes) == len(set(lanes)), "each lane says it once"
+    assert "5 external recipients a day of tenant:a" in deferred[0][2]
+
+
+async def test_a_mail_to_ourselves_leaves_though_the_limit_of_external_recipients_is_used_up(tmp_path: Path) -> None:
+    house = Shared(tmp_path, Fake(), limit=1)
+    house.store.budgets.take("tenant:a", 1, 1, timedelta(days=2))
+    async with house.running():
+        house.give("anna@else.example", lane=TWO)
+        house.give("bob@example.com")
+        await house.until(lambda: house.transport.sent == ["bob@example.com"])
+
+
+async def test_a_mail_with_more_external_recipients_than_a_day_allows_is_held_alone(tmp_path: Path) -> None:
+    house = Shared(tmp_path, Fake(), limit=1)
+    async with house.running():
+        house.give("anna@else.example", "bob@else.example")
+        house.give("carl@else.example")
+        await house.until(lambda: sorted(state.value for state in house.states()) == ["held", "held", "sent"])
+
+
+async def test_what_the_provider_refuses_takes_nothing_of_the_limit(tmp_path: Path) -> None:
+    house = Shared(tmp_path, Fake(lambda job: Failed(Reply(550, "no such user"))), limit=1)
+    async with house.running():
+        house.give("anna@else.example")
+        await house.until(lambda: house.states() == [State.FAILED])
+        house.transport.act = lambda job: YES
+        house.give("bob@else.example")
+        await house.until(lambda: State.SENT in house.states())
+
+
+async def test_a_look_waits_for_the_limit_because_it_may_send_again(tmp_path: Path, deferred: list[tuple[str, ...]]) -> None:
+    house = Shared(tmp_path, Fake(lambda job: Unknown("no answer", looked=False), lambda job: YES), limit=1)
+    async with house.running():
+        house.give("anna@else.example")
+        await house.until(lambda: house.states() == [State.UNSURE])
+        house.clock.go_on(minutes=1)
+        await house.until(lambda: bool(deferred))
+        assert house.transport.looked == []
+        house.clock.go_on(hours=26)
+        await house.until(lambda: house.states() == [State.SENT])
+    assert len(house.transport.looked) == 1

@@ -50,6 +50,8 @@ class Account:
     """Ask for the .Shared permissions as well (work and school accounts only)."""
     smtp: bool = False
     """Ask for SMTP.Send as well, for a smarthost that signs in with this account."""
+    external_recipients_per_day: int = 0
+    """Recipients outside our own domains that all accounts of the tenant may have in any 24 hours; 0 is no limit of ours."""
 
 
 class OnUnsure(Enum):

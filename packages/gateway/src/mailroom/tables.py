@@ -103,6 +103,8 @@ def _mistakes(item: Any) -> Iterable[str]:
     match item:
         case Account():
             yield from _account(item)
+            if item.external_recipients_per_day < 0:
+                yield "external_recipients_per_day can't be negative; 0 is no limit of ours"
         case Application():
             yield from _application(item)
         case OutgoingServer():

@@ -110,11 +110,16 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
     click.echo(f"{counted(len(wanted), 'lane goes', 'lanes go')} on.")
 
 
+def _used_up(limit: int, taken: int) -> str:
+    return "; mail to others waits until some are free" if taken >= limit else ""
+
+
 @click.command()
 @json_option
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
     """Is mail leaving? Lanes, what waits in them, what needs a person."""
+    from mailroom.budget import rules_of
     from mailroom.cli import incoming, routing
     from mailroom.lanes import done_at
     from mailroom.vault.expiry import expiries
@@ -131,6 +136,7 @@ def status(context: Context, as_json: bool) -> None:
             rows.append({"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "done": done, "held": lane.held})
         unread = list(incoming.troubles(parts))
         waiting = sum(len(parts.store.find(query, limit=1000)[0]) for query in routing.waiting(parts))
+        limits = [(rule, parts.store.budgets.taken(rule.name)) for rule in rules_of(parts.directory())]
         ending = [each.told(utc_now()) for each in expiries(parts.directory(), parts.vault.open) if each.is_soon(utc_now())]
     if not as_json:
         click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
@@ -140,6 +146,8 @@ def status(context: Context, as_json: bool) -> None:
             click.echo(line)
         if waiting:
             click.echo(f"In quarantine: {waiting if waiting < 1000 else 'at least 1000'}; see mailroom quarantine list")
+        for rule, taken in limits:
+            click.echo(f"External recipients of {rule.name}: {taken} of {rule.limit} a day are taken{_used_up(rule.limit, taken)}.")
         for line in ending:
             click.echo(f"The {line}")
     show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")

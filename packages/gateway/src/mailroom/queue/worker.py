@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from time import monotonic
 
+from mailroom.budget import Budget, Spent
 from mailroom.lanes import LanePace
 from mailroom.observe import events
 from mailroom.ports import Action, Lane, Query, Settled, Transport, Wakeup, Watched, Work
 from mailroom.queue.attempt import Desk, deliver, look
 from mailroom_core.errors import MailroomError, StoreError
-from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outcome
+from mailroom_core.model import Deferred, Held, Kind, LaneName, MessageId, Outcome, Sent, Unknown
 
 LEASE = timedelta(seconds=30)
 POLL = timedelta(seconds=1)
@@ -47,8 +48,11 @@ class Way:
 
     transport: Transport
     pace: LanePace
+    budget: Budget | None = None
+    """A limit that it shares with other lanes."""
 
 
+Try = Coroutine[None, None, Settled | None]
 Ways = Callable[[Lane, str], Way]
 """The way of a lane and one of its servers. Raises ConfigError if that server is gone."""
 
@@ -175,6 +179,16 @@ def _account_of(lane: LaneName) -> str:
     return lane.split(":")[1] if ":" in lane else lane
 
 
+def _external(budget: Budget, work: Work, *, look: bool = False) -> int:
+    """A look takes no more than there is: its mail began under another limit."""
+    external = budget.rule.external(delivery.recipient for delivery in work.deliveries)
+    return min(external, budget.rule.limit) if look else external
+
+
+def _may_have_left(outcome: Outcome) -> bool:
+    return isinstance(outcome, Sent) or (isinstance(outcome, Unknown) and not outcome.waits)
+
+
 class LaneRunner:
     """Runs one lane while we own it: first what is unresolved, then what is due, at the lane's pace."""
 
@@ -189,6 +203,7 @@ class LaneRunner:
         self._fetch_at = self._look_at = self._watch_at = monotonic()
         self._rested_at = dict.fromkeys(Kind, self._fetch_at)
         self._paces: set[LanePace] = set()
+        self._tell_at = monotonic()
         self._under_way: dict[MessageId, asyncio.Task[None]] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._waiting: dict[Kind, dict[MessageId, Work]] = {Kind.TRANSACTIONAL: {}, Kind.BULK: {}}
@@ -261,7 +276,10 @@ class LaneRunner:
         for attempt, work in await asyncio.to_thread(self._desk.store.unresolved, self.lane, limit=LOOKS_AT_ONCE):
             if work.message.id not in known:
                 way = self._ways(self.lane, work.deliveries[0].server)
-                self._go(work, way, look(self._desk, self.lane, way.transport, attempt, work), recipients=0)
+                if way.budget and await self._wait_for(way.budget, work, look=True):
+                    continue
+                spent = way.budget.spend(_external(way.budget, work, look=True)) if way.budget else None
+                self._go(work, way, look(self._desk, self.lane, way.transport, attempt, work), recipients=0, spent=spent)
 
     async def _fetch(self) -> None:
         """Read what is due of each kind that there may be more of, when little of it is left: bulk mail that waits hides no other."""
@@ -291,31 +309,44 @@ class LaneRunner:
                 message_id, work = next(iter(queue.items()))
                 way = self._ways(self.lane, work.deliveries[0].server)
                 try:
-                    pause = way.pace.pause(len(work.deliveries))
+                    pause = (way.budget and await self._wait_for(way.budget, work)) or way.pace.pause(len(work.deliveries))
                 except ValueError as problem:  # it is larger than a whole window: it could never start
                     del queue[message_id]
                     await self._hold(work, str(problem))
                     continue
-                if pause:
+                if pause or self._stopped:
                     return pause
                 del queue[message_id]
-                self._go(work, way, deliver(self._desk, self.lane, way.transport, work), recipients=len(work.deliveries))
+                spent = way.budget.spend(_external(way.budget, work)) if way.budget else None
+                self._go(work, way, deliver(self._desk, self.lane, way.transport, work), recipients=len(work.deliveries), spent=spent)
         return POLL
+
+    async def _wait_for(self, budget: Budget, work: Work, *, look: bool = False) -> timedelta:
+        """How long a limit that lanes share lets a mail wait. Raises ValueError if it never could start."""
+        pause = await budget.afford(_external(budget, work, look=look), self._desk.limit_for(work.message))
+        if pause and monotonic() >= self._tell_at:
+            self._tell_at = monotonic() + max(pause, LANE_PAUSE).total_seconds()
+            rule = budget.rule
+            why = f"the limit of {rule.limit} external recipients a day of {rule.name} (external_recipients_per_day) is used up for now"
+            events.lane_deferred(self.lane.name, (self._desk.clock() + pause).isoformat(), f"{why}; it is asked again then")
+        return pause
 
     async def _hold(self, work: Work, why: str) -> None:
         events.mail_held(work.message.id, why)
         await asyncio.to_thread(self._desk.store.act, Query(message_id=work.message.id, lane=self.lane.name), Action.HOLD, by=why)
 
-    def _go(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], *, recipients: int) -> None:
+    def _go(self, work: Work, way: Way, attempt: Try, *, recipients: int, spent: Spent | None = None) -> None:
         self._paces.add(way.pace)
         if recipients:
             way.pace.start(recipients)
-        self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt, recipients))
+        self._under_way[work.message.id] = asyncio.create_task(self._one(work, way, attempt, recipients, spent))
 
-    async def _one(self, work: Work, way: Way, attempt: Coroutine[None, None, Settled | None], recipients: int) -> None:
+    async def _one(self, work: Work, way: Way, attempt: Try, recipients: int, spent: Spent | None) -> None:
         ended = False
         try:
             settled = await attempt
+            if spent and (settled is None or not any(map(_may_have_left, settled.outcomes))):
+                spent.undo()
             if settled is None:
                 self._more.add(work.message.kind)  # somebody else acted, or the lease is gone, and then nothing is due for us
             else:

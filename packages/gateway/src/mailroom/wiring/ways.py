@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from typing import assert_never
 
 from mailroom import accept
+from mailroom.budget import Budget, rule_of
 from mailroom.incoming import Source
 from mailroom.lanes import LanePace, pace_of, past_of
 from mailroom.objects import Account, Directory, GrantType, GraphRoute, IncomingServer, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.observe import events
 from mailroom.ports import Lane, Transport
 from mailroom.queue.worker import Way
 from mailroom.sources.graph import GraphSource
@@ -22,7 +24,7 @@ from mailroom.vault.provider import cloud_of
 from mailroom.wiring.handing import Destinations
 from mailroom.wiring.intake import make_replay
 from mailroom.wiring.parts import Parts, hostname, utc_now
-from mailroom_core.errors import ConfigError, VaultError
+from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import LaneName
 from mailroom_core.oauth.scopes import Resource
 from mailroom_core.policy.addresses import domain_of, normalize
@@ -56,6 +58,7 @@ class Ways:
         self._paces: dict[LaneName, tuple[int, LanePace]] = {}
         self._smarthosts: dict[str, Smarthost] = {}
         self._notifications: dict[str, LanePace] = {}
+        self._budgets: dict[str, Budget] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def __call__(self, lane: Lane, server_name: str) -> Way:
@@ -78,7 +81,7 @@ class Ways:
             why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
             raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
         pace = self._pace(server, lane)
-        return Way(self._transport(server, lane.name, pace), pace)
+        return Way(self._transport(server, lane.name, pace), pace, self._budget(server, directory))
 
     def source(self, lane: Lane, server: IncomingServer) -> Source:
         """The mailbox of an incoming server, at the pace of its lane. Blocking. Raises ConfigError."""
@@ -126,6 +129,16 @@ class Ways:
             pace = pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
             self._paces[lane.name] = (lane.epoch, pace)
         return pace
+
+    def _budget(self, server: OutgoingServer, directory: Directory) -> Budget | None:
+        """All lanes of a tenant share what this process holds of its limit."""
+        account = None if isinstance(server.route, SinkRoute) else directory.accounts.get(server.route.account)
+        rule = rule_of(directory, account) if account else None
+        if rule is None:
+            return None
+        budget = self._budgets.setdefault(rule.name, Budget(self._parts.store.budgets, rule, utc_now))
+        budget.change(rule)
+        return budget
 
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
@@ -200,5 +213,9 @@ class Ways:
     async def close(self) -> None:
         self._forget()
         await asyncio.gather(*self._closing)
+        try:
+            await asyncio.gather(*(budget.close() for budget in self._budgets.values()))
+        except StoreError as problem:  # what is not given back stays taken, for a day
+            events.store_trouble(str(problem))
         await self._destinations.close()
         await self._client.aclose()
