@@ -16,7 +16,7 @@ from mailroom.console import messages
 from mailroom.console.search_form import search_of
 from mailroom.objects import Role
 from mailroom.ports import Event, NewMessage
-from mailroom_core.model import Reply, State, show_id
+from mailroom_core.model import LaneName, Reply, State, show_id
 from tests.contract.store.makers import claim_one, states_of
 from tests.unit.console.conftest import Pages
 
@@ -288,3 +288,14 @@ def test_a_broken_mail_is_shown_as_far_as_it_goes(pages: Pages, raw: bytes) -> N
     pages.get(f"{path(mail)}/mail")
     pages.get(f"{path(mail)}/mail?view=source")
     assert pages.client.get(f"{path(mail)}/html").status_code in (200, 422)
+
+
+def test_mail_that_came_in_is_told_in_its_own_words(pages: Pages) -> None:
+    made = replace(pages.make.message("sales@contoso.example", subject="A question"), source="mary")
+    delivery = replace(made.deliveries[0], state=State.HELD, lane=LaneName("destination:"), server="")
+    message = replace(made, deliveries=(delivery,))
+    pages.store.put([message])
+    listed = pages.get("/messages")
+    assert "In quarantine" in listed
+    assert "came in by mary" in listed
+    assert "No rule or destination wanted it" in pages.get(path(message))

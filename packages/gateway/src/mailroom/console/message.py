@@ -15,7 +15,7 @@ from mailroom.console import rendering
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.console.words import BY_SLUG, DEEDS, STATES, possible, timeline
+from mailroom.console.words import BY_SLUG, DEEDS, possible, timeline, word_of
 from mailroom.objects import Role
 from mailroom.ports import Action, Query, Story
 from mailroom_core.errors import MimeError
@@ -37,7 +37,7 @@ def show(request: Request, house: TheHouse, id: str, did: str = "", n: int = 0) 
     deed = BY_SLUG.get(did)
     live, version = _live(request, house, story)
     done = f"{n} {'recipient' if n == 1 else 'recipients'}: {deed.done}." if deed and 0 < n < 100_000 else ""
-    return page(request, "message.html", story=story, live=live, version=version, done=done, STATES=STATES)
+    return page(request, "message.html", story=story, live=live, version=version, done=done)
 
 
 @router.get("/{id}/live")
@@ -59,7 +59,7 @@ def _live(request: Request, house: House, story: Story) -> tuple[str, str]:
         moments=timeline(story),
         deeds={delivery.id: possible(delivery, now) for delivery in story.deliveries},
         DEEDS=DEEDS,
-        STATES=STATES,
+        word_of=word_of,
         FINAL=FINAL,
     )
     return text, hashlib.sha256(text.encode()).hexdigest()[:16]

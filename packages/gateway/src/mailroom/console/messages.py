@@ -19,7 +19,7 @@ from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.search_form import Search, search, search_of
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.console.words import BY_SLUG, DEEDS, STATES, Deed
+from mailroom.console.words import BY_SLUG, DEEDS, STATES, Deed, word_of
 from mailroom.objects import Role
 from mailroom.ports import Found, Query
 from mailroom_core.model import State, show_id
@@ -66,7 +66,7 @@ def _listed(request: Request, house: House, search: Search) -> str:
     found, older = house.store.find(search.query, limit=PAGE, after=search.after)
     version = f"{hash(tuple((each.delivery.id, each.delivery.state, each.delivery.updated_at) for each in found)):x}".strip("-")
     known = bool(found or older) or (search.narrowed and bool(house.store.find(Query(), limit=1)[0]))
-    return fragment(request, "messages_list.html", search=search, found=found, older=older, version=version, known=known, STATES=STATES)
+    return fragment(request, "messages_list.html", search=search, found=found, older=older, version=version, known=known, word_of=word_of)
 
 
 @router.get("/messages/export.csv")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mailroom.notices import reply_of
-from mailroom.ports import Action, Attempt, Delivery, Event, Resolution, Story
+from mailroom.ports import Action, Attempt, Delivery, Event, Message, Resolution, Story
 from mailroom_core.model import DeliveryId, State
 
 
@@ -31,6 +31,22 @@ STATES: dict[State, Word] = {
     State.CANCELLED: Word("Cancelled", "quiet", "A person stopped it before it was sent."),
     State.IGNORED: Word("Dealt with", "quiet", "Nothing more is to be done: a person has taken it off the list, or it needed nobody."),
 }
+
+
+CAME_IN: dict[State, Word] = {
+    State.QUEUED: Word("Waiting", "busy", "It is handed to its destination as soon as its turn comes."),
+    State.SENDING: Word("On its way", "busy", "Its destination is taking it right now."),
+    State.UNSURE: Word("Unsure", "warn", "The destination's answer got lost; it is offered again."),
+    State.HELD: Word("In quarantine", "warn", "No rule or destination wanted it; it waits until a person decides."),
+    State.SENT: Word("Delivered", "good", "Its destination has it."),
+    State.IGNORED: Word("Kept", "quiet", "Nothing has to happen with it."),
+}
+"""Of mail that came in, where the words are others."""
+
+
+def word_of(message: Message, state: State) -> Word:
+    """What a state means for this mail."""
+    return CAME_IN.get(state, STATES[state]) if message.source else STATES[state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +118,7 @@ class Moment:
 _TITLES = {
     "accepted": ("Accepted", "quiet"),
     "sent": ("Handed over", "good"),
+    "routed": ("Came in", "quiet"),
     "deferred": ("Put off", "warn"),
     "failed": ("Failed", "bad"),
     "held": ("Held", "warn"),
@@ -137,19 +154,19 @@ def _events(story: Story) -> Iterator[Moment]:
         yield Moment(
             at=event.at,
             title=title,
-            text=_said(event),
+            text=_said(event, story.message),
             tone=tone,
             recipient=_name(names, event.delivery_id, len(story.deliveries)),
-            raw=({"Event": event.text} if event.text != _said(event) else {}) | _named(event.data),
+            raw=({"Event": event.text} if event.text != _said(event, story.message) else {}) | _named(event.data),
             answered=event.name == "sent" or "reply" in event.data,
         )
 
 
-def _said(event: Event) -> str:
+def _said(event: Event, message: Message) -> str:
     """What to read first; what the other side answered word by word is one click away."""
     if event.name == "sent":
         lost = event.text.partition("This way out could not carry: ")[2]
-        return STATES[State.SENT].meaning + (f" It could not carry: {lost}." if lost else "")
+        return word_of(message, State.SENT).meaning + (f" It could not carry: {lost}." if lost else "")
     reply = reply_of(event.data)
     return event.text.replace(str(reply), reply.text) if reply is not None and reply.text else event.text
 
