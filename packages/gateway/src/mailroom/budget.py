@@ -9,7 +9,8 @@ slices from which something leaves within any 24 hours count together when the l
 returns to its slice, what is left of a slice returns to the store, and what a crash leaves of it stays taken. A look may send a draft
 again, so it spends like the first try.
 
-It is as exact as the clocks of the machines agree, by MARGIN. Test mails that a person sends through a server don't count.
+It counts from when the limit is set, and is as exact as the clocks of the machines agree, by MARGIN. Test mails that
+a person sends through a server don't count.
 Source: help.opensense.com and support.knowbe4.com on TERRL (2025): 500 * licences^0.7 + 9500 in any 24 hours, 5,000 on trial.
 """
 
