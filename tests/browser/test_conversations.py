@@ -8,7 +8,8 @@ from tests.browser.chromium import PHONE, sideways, violations
 from tests.browser.scene import ADMIN, Scene, invoice
 from tests.walk.world import unique
 
-CUSTOMER = "anna@customer.example"
+CUSTOMER = "clara@customer.example"
+"""Nobody else's in this tenant, so that no other test has had her suppressed."""
 INBOX = """
 [destination.desk]
 inbox = {}
