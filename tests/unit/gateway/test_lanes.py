@@ -248,6 +248,7 @@ def test_what_left_in_the_last_day_is_read_from_the_store_and_never_counts_too_l
     (bucket,) = past_of(store, LANE, clock())
     assert bucket[1][Unit.RECIPIENTS] == 40
     assert NOW < bucket[0] <= NOW + timedelta(hours=1)
+    assert past_of(store, LANE, clock(), scale=10) == [], "a day that passes ten times faster is over by then"
     clock.pass_(days=1)
     assert past_of(store, LANE, clock()) == []
     clock.now = NOW - timedelta(hours=2)

@@ -189,10 +189,13 @@ def used(store: Store, server: OutgoingServer, lane: LaneName, now: datetime) ->
     return [(window, _left(store.usage(lane, now - window.span)).get(window.unit, 0)) for window in windows]
 
 
-def past_of(store: Store, lane: LaneName, now: datetime) -> list[tuple[datetime, Cost]]:
-    """What left through the lane in the last day, in buckets that count at their end, oldest first. Blocking."""
-    edges = [now - timedelta(hours=hours) for hours in range(24, 0, -1)]
-    edges += [now - timedelta(minutes=minutes) for minutes in range(10, 0, -1)]
+def past_of(store: Store, lane: LaneName, now: datetime, *, scale: float = 1.0) -> list[tuple[datetime, Cost]]:
+    """What left through the lane in the last day, in buckets that count at their end, oldest first. Blocking.
+
+    Where a day passes `scale` times faster, its buckets are as much shorter.
+    """
+    edges = [now - timedelta(hours=hours) / scale for hours in range(24, 0, -1)]
+    edges += [now - timedelta(minutes=minutes) / scale for minutes in range(10, 0, -1)]
     # What seems to be still to come has left, too: the clock was set back since then.
     buckets = zip([*edges[1:], now], store.usage_history(lane, [*edges, now + DAY]), strict=True)
     return [(end, _left(usage)) for end, usage in buckets if usage.attempts]

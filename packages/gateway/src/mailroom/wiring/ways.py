@@ -125,8 +125,9 @@ class Ways:
         """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""
         epoch, pace = self._paces.get(lane.name, (0, None))
         if pace is None or epoch != lane.epoch:
-            past = past_of(self._parts.store, lane.name, utc_now())
-            pace = pace_of(server, utc_now, past, scale=self._parts.settings.queue.time_scale)
+            scale = self._parts.settings.queue.time_scale
+            past = past_of(self._parts.store, lane.name, utc_now(), scale=scale)
+            pace = pace_of(server, utc_now, past, scale=scale)
             self._paces[lane.name] = (lane.epoch, pace)
         return pace
 
