@@ -2,7 +2,7 @@
 # The Debian packages that tests and benchmarks use. As root they are installed, with the starting of services blocked; without
 # root, or where that fails, the tests that need one are skipped by name.
 set -u
-wanted=(curl postfix swaks libnet-ssleay-perl msmtp postgresql strace libfaketime nginx-light chromium)
+wanted=(curl postfix swaks libnet-ssleay-perl msmtp postgresql strace libfaketime nginx-light chromium knot)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
