@@ -158,10 +158,17 @@ def hand_over(
     sender: str | None,
     recipients: Sequence[str],
     idempotency_key: str = "",
+    refuse: bool = False,
+    destination: str = "",
 ) -> Call[Taken]:
-    """Hand over a mail (RFC 5322) that has come for the gateway elsewhere. `sender` None is the null sender."""
+    """Hand over a mail (RFC 5322) that has come for the gateway elsewhere. `sender` None is the null sender.
+
+    With `refuse`, what nobody takes is a Problem, and its sender is yours to tell. `destination` takes what no alias wants.
+    """
     headers = {"Content-Type": "message/rfc822", "X-Envelope-From": sender or "<>", "X-Envelope-To": ", ".join(recipients)}
-    return Call("POST", "/inbound", lambda _, body: read(Taken, body), content=content, headers={**headers, **_key(idempotency_key)})
+    query = {**({"refuse": "true"} if refuse else {}), **({"destination": destination} if destination else {})}
+    headers |= _key(idempotency_key)
+    return Call("POST", "/inbound", lambda _, body: read(Taken, body), content=content, headers=headers, query=query)
 
 
 def conversations(*, stage: str = "", destination: str = "", limit: int = 50, cursor: str = "") -> Call[Conversations]:

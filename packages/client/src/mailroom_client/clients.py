@@ -34,7 +34,8 @@ def _read(call: Call[T], answer: httpx2.Response) -> T:
     errors = "".join(f"; {each.get('where')}: {each.get('what')}" for each in told.get("errors", ()))
     wait = answer.headers.get("retry-after", "")
     text = told.get("detail", f"{answer.request.url} answered {answer.status_code}, and not as a Mailroom gateway does; check the address")
-    raise Problem(answer.status_code, f"{text}{errors}", retry_after=float(wait) if wait.isdecimal() else None)
+    retry_after = float(wait) if wait.isdecimal() else None
+    raise Problem(answer.status_code, f"{text}{errors}", retry_after=retry_after, enhanced=told.get("enhanced", ""))
 
 
 def _unreachable(url: object, problem: Exception) -> Problem:

@@ -13,9 +13,11 @@ T = TypeVar("T")
 class Problem(Exception):
     """The gateway refused, or can't be reached (`status` 0). The text says what to do."""
 
-    def __init__(self, status: int, text: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, status: int, text: str, *, retry_after: float | None = None, enhanced: str = "") -> None:
         super().__init__(text)
         self.status = status
+        self.enhanced = enhanced
+        """The status code of RFC 3463, where a mail was refused."""
         self.retry_after = retry_after
         """Seconds, if the gateway gave them."""
 

@@ -89,12 +89,17 @@ async def take(
     recipient: Annotated[list[str] | None, Query(description="The envelope recipients; they alone decide where it goes")] = None,
     x_envelope_from: Annotated[str | None, Header(max_length=LONGEST)] = None,
     x_envelope_to: Annotated[str | None, Header(description="Addresses with commas in between")] = None,
+    refuse: Annotated[bool, Query(description="Say no to what nobody here takes; your server then tells its sender, not we")] = False,
+    destination: Annotated[Words, Query(description="Takes what no alias wants")] = "",
 ) -> Taken:
     """Hand over a mail that has come for us elsewhere, as MIME with its envelope."""
     envelope = Envelope(*envelope_of(x_envelope_from if sender is None else sender, recipient or (x_envelope_to or "").split(",")))
     if len(envelope.recipients) > office.max_recipients:
         raise Problem(422, f"The mail has {len(envelope.recipients)} recipients; {office.max_recipients} are allowed: split it")
-    key, came = key_of(idempotency_key), Came(by=f"http:{token.name}", envelope=envelope)
+    if destination and destination not in office.directory().destinations:
+        raise Problem(422, f"There is no destination {destination!r}; see: mailroom destination list")
+    key = key_of(idempotency_key)
+    came = Came(by=f"http:{token.name}", envelope=envelope, fallback=destination, in_session=refuse)
     async with _mail(request, office, _trace(envelope)) as (file, digest):
         whole = hashlib.sha256(repr((digest, envelope)).encode()).hexdigest()
         fetched = Fetched(came=came, key=came.by, remote_id=key, file=file, digest=whole if key else "")

@@ -18,9 +18,10 @@ import click
 
 _FLAGS_WITH_VALUE = "B:b:C:F:f:h:L:N:O:o:p:R:r:V:X:"
 _FLAGS = "GimntUv"
-_MOST_HEAD = 256 * 1024
-_PIECE = 64 * 1024
+MOST_HEAD = 256 * 1024
+PIECE = 64 * 1024
 _DOTS = (b".\n", b".\r\n")
+_TOKEN = "mailroom token add sendmail --scope messages:send --application NAME"  # noqa: S105  # how to make one
 
 
 @dataclass(slots=True)
@@ -70,7 +71,7 @@ def _send(url: str, token_file: Path, domain: str, arguments: tuple[str, ...], s
     from mailroom_client import Mailroom, Problem, send_mime
 
     letter = parse(arguments)
-    token = _token(token_file)
+    token = read_token(token_file, _TOKEN)
     whole = _Whole(letter, _domain(domain), stream)
     if not whole.recipients:
         raise Wrong(os.EX_USAGE, "there is no recipient; name one, or say -t and have a To field in the mail")
@@ -107,7 +108,8 @@ def parse(arguments: tuple[str, ...]) -> Letter:
     return letter
 
 
-def _token(path: Path) -> str:
+def read_token(path: Path, how: str) -> str:
+    """`how` is the command that makes one. Raises Wrong."""
     try:
         return path.read_text("ascii").strip()
     except PermissionError:
@@ -115,7 +117,7 @@ def _token(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as problem:
         raise Wrong(
             os.EX_CONFIG,
-            f"{path} has no token ({problem}); make one: mailroom token add sendmail --scope messages:send --application NAME",
+            f"{path} has no token ({problem}); make one: {how}",
         ) from None
 
 
@@ -159,7 +161,7 @@ class _Whole:
             return
         yield self._first_of_body
         if self._letter.ignore_dots:
-            while piece := self._stream.read(_PIECE):
+            while piece := self._stream.read(PIECE):
                 yield piece
             return
         for line in self._stream:
@@ -174,7 +176,7 @@ class _Whole:
         size = 0
         for line in self._stream:
             size += len(line)
-            if size > _MOST_HEAD:
+            if size > MOST_HEAD:
                 raise Wrong(os.EX_DATAERR, "the mail has no empty line behind its head; put one before the body")
             bare = line.rstrip(b"\r\n")
             if not bare:

@@ -37,6 +37,8 @@ class Came:
     """The provider's id of it."""
     envelope: Envelope | None = None
     """If somebody handed it over with one; then only its recipients count."""
+    in_session: bool = False
+    """Who hands it over waits for our word and tells its sender: it is refused instead of answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Judge:
             head = _with_envelope(head, came.envelope)
         report = _report(source, head)
         fallback = Target(came.fallback) if came.fallback else None
-        arrival = Arrival(envelope=came.envelope, fallback=fallback, conversation=came.conversation)
+        arrival = Arrival(envelope=came.envelope, in_session=came.in_session, fallback=fallback, conversation=came.conversation)
         directory = self.directory()
         tables = tables_of(directory)
         facts = self.lookup(head, arrival, tables, directory, now)

@@ -22,6 +22,7 @@ from mailroom.intake.bounces import Bounces
 from mailroom.intake.judge import Came, Judge, Judged
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
+from mailroom_core.errors import Refused
 from mailroom_core.inbound import Head, Report
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy.decision import Decision, Route, Verdict
@@ -79,7 +80,10 @@ class Intake:
         return Known.THERE if first[1] == NOT_CONVERTED else Known.SAFE
 
     async def __call__(self, fetched: Fetched) -> tuple[MessageId, Decision | None]:
-        """Its id and what becomes of it; None: it was stored before. Raises StoreError, StoreFull, and then nothing was stored."""
+        """Its id and what becomes of it; None: it was stored before.
+
+        Raises StoreError, StoreFull, and in a session Refused: then nothing was stored.
+        """
         message, decision, after = await asyncio.to_thread(self._message, fetched)
         duplicates = await self.commit(message)
         number = duplicates.get(message.id, message.id)
@@ -101,6 +105,9 @@ class Intake:
             with closing(self.opened(fetched.file)) as source:
                 judged, size = self.judge(source, fetched.came, now), source.size
         head, report, decision = judged.head, judged.report, judged.decision
+        if decision.verdict is Verdict.REFUSED:
+            (said,) = decision.answers
+            raise Refused(said.code, said.enhanced, said.text, why=decision.why)
         if report is not None and decision.verdict is Verdict.BOUNCE:
             decision, after = self._came_back(decision, report, head, now)
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
