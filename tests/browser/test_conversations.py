@@ -42,6 +42,7 @@ def test_an_answer_is_read_noted_assigned_and_closed(scene: Scene, page: Page) -
     page.get_by_label("Assigned to").select_option(ADMIN)
     page.get_by_role("button", name="Assign").click()
     expect(page.get_by_label("Assigned to")).to_have_value(ADMIN)
+    _answered(scene, page, subject)
     _fits(page, page.url)
     _fits(page, f"{scene.gateway.web}/conversations")
 
@@ -54,6 +55,19 @@ def test_an_answer_is_read_noted_assigned_and_closed(scene: Scene, page: Page) -
     page.get_by_role("link", name=subject).click()
     page.get_by_role("link", name="The mail itself").last.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(subject)
+
+
+def _answered(scene: Scene, page: Page, subject: str) -> None:
+    """With a file, and the customer has it; then the mail itself, in the thread."""
+    page.get_by_label("Text").fill("We send you a new one.")
+    page.get_by_label("Files").set_input_files({"name": "label.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 label"})
+    page.get_by_role("button", name="Send", exact=True).click()
+    thread = page.locator("#thread")
+    expect(thread.get_by_text("We send you a new one.")).to_be_visible()
+    expect(thread.get_by_text("Handed over", exact=True).last).to_be_visible(timeout=60_000)  # the thread is live
+    assert "label.pdf" in scene.copies(f"Re: {subject}")[0].decode()
+    thread.get_by_text("Show the mail").last.click()
+    expect(thread.get_by_role("link", name="label.pdf")).to_be_visible()
 
 
 def _fits(page: Page, url: str) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from argon2 import PasswordHasher
 
+from mailroom.accept import Accept, House, write
 from mailroom.changing import ObjectDesk
 from mailroom.console.door import Door
 from mailroom.console.recipes import Entrance
-from mailroom.ports import Store
+from mailroom.console.way_in import WayIn
+from mailroom.intake.correspond import Correspondence
+from mailroom.intake.followers import Followers
+from mailroom.ports import Blobs, NewMessage, Store
 from mailroom.signin.admission import Admission, Rules
 from mailroom.signin.keys import Keyed
 from mailroom.signin.passwords import Passwords
@@ -22,6 +27,7 @@ from mailroom.signin.staff import Staff
 from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
+from mailroom_core.model import MessageId
 from tests.contract.store.makers import FakeClock, Maker
 
 
@@ -68,6 +74,27 @@ def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
 
 def objects_of(store: Store) -> ObjectDesk:
     return ObjectDesk(store=store, directory=store.directory, look=lambda: True, seal=lambda name, secret: None, key=b"k" * 32)
+
+
+def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> WayIn:
+    """What is answered is stored, and waits for its outgoing server."""
+    folder.mkdir(exist_ok=True)
+
+    async def commit(message: NewMessage) -> Mapping[MessageId, MessageId]:
+        return write(store, [message])
+
+    accept = Accept(
+        blobs=blobs,
+        directory=store.directory,
+        ids=Maker(clock, 2).ids,
+        clock=clock,
+        commit=commit,
+        notify=lambda: None,
+        house=House(hostname="gateway.example", lifetime=timedelta(days=5)),
+    )
+    followers = Followers(directory=store.directory, accept=accept, spool=folder, mark="ours")
+    answering = Correspondence(store=store, blobs=blobs, directory=store.directory, accept=accept, followers=followers)
+    return WayIn(correspondence=answering)
 
 
 ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")

@@ -23,7 +23,7 @@ from mailroom.store.sql import SqlStore
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from tests.contract.store.makers import FakeClock
-from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of, way_in_of
 
 MARY, PAUL, PASSWORD = "mary@example.com", "paul@example.com", "four horses in a kitchen"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -65,6 +65,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         webhooks=desk_of(store, clock),
         objects=objects_of(store),
         entrance=ENTRANCE,
+        way_in=way_in_of(store, FileBlobs(tmp_path / "blobs"), clock, tmp_path / "spool"),
         accounts=Accounts(open_parts(Settings(data=tmp_path / "accounts"))),
         clock=clock,
     )

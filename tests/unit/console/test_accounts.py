@@ -28,7 +28,7 @@ from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
 from tests.unit.console.conftest import Pages
-from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of, way_in_of
 
 MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
 BACK = "http://testserver/signin/callback"
@@ -64,6 +64,7 @@ def office(parts: Parts) -> Pages:
         webhooks=desk_of(store, clock),  # type: ignore[arg-type]  # the real store is one of the right kind
         objects=objects_of(store),
         entrance=ENTRANCE,
+        way_in=way_in_of(store, parts.blobs, clock, parts.settings.data / "spool"),
         accounts=Accounts(parts),
         clock=utc_now,
     )

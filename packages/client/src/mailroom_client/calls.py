@@ -188,9 +188,9 @@ def note(id: str, text: str) -> Call[WholeConversation]:
     return Call("POST", f"/conversations/{quote(id, safe='')}/notes", _whole, json={"text": text})
 
 
-def answer(id: str, text: str, *, html: str = "", sender: str = "", idempotency_key: str = "") -> Call[str]:
+def answer(id: str, text: str, *, html: str = "", sender: str = "", cc: Sequence[str] = (), idempotency_key: str = "") -> Call[str]:
     """Answer the last mail of a conversation, as `sender` or the address that was written to; the id of the mail."""
-    body = {"text": text, "html": html, "from": sender}
+    body = {"text": text, "html": html, "from": sender, "cc": ", ".join(cc)}
     return Call("POST", f"/conversations/{quote(id, safe='')}/answers", _id, json=body, headers=_key(idempotency_key))
 
 

@@ -18,6 +18,7 @@ from mailroom.api.problems import Problem
 from mailroom.api.sending import Key, key_of
 from mailroom.api.shapes import Accepted
 from mailroom.conversations import ConversationId, EntryKind, Stage
+from mailroom.intake.letter import Letter
 from mailroom.objects import Token
 from mailroom_core.model import read_id, show_id
 
@@ -86,6 +87,8 @@ class Answer(BaseModel):
     html: Annotated[Text, StringConstraints(max_length=100_000)] = ""
     sender: Annotated[Words, Field(alias="from")] = ""
     """One of our aliases there, or the address that was written to; empty: that address."""
+    cc: Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    """Who else gets it: addresses with commas in between."""
 
 
 class Change(BaseModel):
@@ -141,7 +144,8 @@ async def answer(token: MayWriteConversations, office: TheOffice, id: str, answe
     """Answer the last mail that came in, by mail; the answer stands in the conversation."""
     found, _ = await asyncio.to_thread(seen, office, token, id)
     key = f"{found.id} {key_of(idempotency_key)}" if idempotency_key else ""
-    number = await office.correspondence.answer(found.id, text=answer.text, html=answer.html, sender=answer.sender, key=key)
+    letter = Letter(text=answer.text, html=answer.html, sender=answer.sender, cc=answer.cc, key=key)
+    number = await office.correspondence.answer(found.id, letter)
     return Accepted(id=show_id(number))
 
 

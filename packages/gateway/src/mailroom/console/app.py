@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -35,7 +36,10 @@ from mailroom.console.visitor import protected
 from mailroom.objects import Role
 
 MAX_BODY = 1024 * 1024
-"""Bytes of any form."""
+"""Bytes of any form without files."""
+MAX_FILES = 21 * 1024 * 1024
+"""Bytes of a form with files; they lie in a file while it is read."""
+WITH_FILES = re.compile(r"/conversations/[^/]+/answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +107,14 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, limit = 0, MAX_FILES if WITH_FILES.fullmatch(scope["path"]) else MAX_BODY
 
         async def limited() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
-                raise errors.too_large(MAX_BODY)
+            if received > limit:
+                raise errors.too_large(limit)
             return message
 
         async def completed(message: Message) -> None:

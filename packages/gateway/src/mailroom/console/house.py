@@ -12,6 +12,7 @@ from starlette.requests import Request
 from mailroom.changing import ObjectDesk
 from mailroom.console.accounts_desk import AccountsDesk
 from mailroom.console.recipes import Entrance
+from mailroom.console.way_in import WayIn
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
 from mailroom.vault.expiry import Expiry
@@ -37,6 +38,7 @@ class House:
     objects: ObjectDesk
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
+    way_in: WayIn
     clock: Clock
     ends: Callable[[], Sequence[Expiry]] = tuple
     """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
+from fastapi import Query as Parameter
 from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
@@ -29,6 +30,8 @@ PIECE = 256 * 1024
 SOURCE = 200_000
 """Bytes of the source that a page shows."""
 VIEWS = ("html", "text", "source")
+Place = Annotated[str, Parameter(pattern=r"^mail[0-9A-Za-z-]{0,40}$")]
+"""The element of the page that shows the mail."""
 
 
 @router.get("/{id}")
@@ -101,12 +104,12 @@ def _act(house: House, query: Query, action: Action, who: Visitor) -> int:
 
 
 @router.get("/{id}/mail")
-def mail(request: Request, house: TheHouse, id: str, view: str = "") -> HTMLResponse:
+def mail(request: Request, house: TheHouse, id: str, view: str = "", place: Place = "mail") -> HTMLResponse:
     """The part of the page that shows the mail, loaded after the rest: a large one takes a moment."""
     story = _story(house, id)
     with _opened(house, story) as source:
         if source is None:
-            return HTMLResponse(fragment(request, "message_mail.html", story=story, gone=True, shown=None, view="", source="", views=()))
+            return HTMLResponse(fragment(request, "message_mail.html", story=story, gone=True))
         try:
             shown = rendering.shown(source, index(source))
         except MimeError as problem:
@@ -114,8 +117,8 @@ def mail(request: Request, house: TheHouse, id: str, view: str = "") -> HTMLResp
         views = [each for each in VIEWS if each == "source" or (shown.html if each == "html" else shown.text)]
         chosen = view if view in views else views[0]
         text = source.read_at(0, SOURCE).decode("utf-8", "replace") if chosen == "source" else ""
-    values = {"story": story, "gone": False, "shown": shown, "view": chosen, "views": views, "source": text, "SOURCE": SOURCE}
-    return HTMLResponse(fragment(request, "message_mail.html", **values))
+    values = {"story": story, "shown": shown, "view": chosen, "views": views, "source": text, "SOURCE": SOURCE}
+    return HTMLResponse(fragment(request, "message_mail.html", gone=False, place=place, **values))
 
 
 @router.get("/{id}/html")

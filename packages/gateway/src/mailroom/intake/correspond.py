@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from email.message import EmailMessage
-from email.policy import SMTP
 
 from mailroom.accept import IN_ROW, Submission, Wishes
 from mailroom.conversations import Conversation, ConversationId, Entry, EntryKind
 from mailroom.intake.followers import Followers
+from mailroom.intake.letter import Letter, Plan, copied_to, written
 from mailroom.intake.lookup import tables_of
 from mailroom.objects import Application, Directory, InboxTarget
 from mailroom.observe import events
 from mailroom.ports import Blobs, Message, OpenBlob, Store
+from mailroom.spool import SpoolFile
 from mailroom_core.errors import ConfigError, MimeError, StoreError
 from mailroom_core.inbound import Head
-from mailroom_core.mime.headers import field, format_address, text_field
 from mailroom_core.mime.incoming import read_head_of
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import MessageId
@@ -27,19 +26,19 @@ from mailroom_core.policy.addresses import domain_of, is_deliverable, normalize
 CONVERSATIONS = "conversations"
 """The application of answers."""
 MOST_REFERENCES = 20
-_POLICY = SMTP.clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """To whom an answer goes, as whom, and what it names."""
+class Draft:
+    """What an answer would be, before anybody has written one."""
 
-    sender: str
-    to: tuple[tuple[str, str], ...]
-    subject: str
-    in_reply_to: str
-    references: tuple[str, ...]
-    destination: str
+    senders: tuple[str, ...]
+    """As whom one may answer; the first is taken if nobody says otherwise."""
+    to: tuple[tuple[str, str], ...] = ()
+    cc: tuple[tuple[str, str], ...] = ()
+    """Who else was written to, as far as they are not ours."""
+    problem: str = ""
+    """Why nobody can answer here, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,50 +51,67 @@ class Correspondence:
     accept: Callable[[Submission], Awaitable[MessageId]]
     followers: Followers
 
-    async def answer(self, number: ConversationId, *, text: str, html: str = "", sender: str = "", key: str = "") -> MessageId:
+    async def answer(self, number: ConversationId, letter: Letter) -> MessageId:
         """Raises ConfigError for what can't be, Refused, StoreError."""
-        plan = await asyncio.to_thread(self._plan, number, sender)
-        raw = await asyncio.to_thread(_written, plan, text, html)
-        if len(raw) > IN_ROW:
-            raise ConfigError(f"the answer has {len(raw)} bytes, and {IN_ROW} are allowed; write less, or send it as a mail")
-        submission = Submission(
-            application=Application(name=CONVERSATIONS, senders=(plan.sender,), alias_domain=domain_of(plan.sender)),
-            sender=plan.sender,
-            recipients=tuple(dict.fromkeys(address for _, address in plan.to)),
-            raw=raw,
-            spool=None,
-            size=len(raw),
-            client="127.0.0.1",
-            helo="inbox",
-            tls="",
-            authenticated=CONVERSATIONS,
-            protocol="HTTP",
-            wishes=Wishes(idempotency_key=key, conversation=number, words=text),
-        )
-        accepted = await self.accept(submission)
-        message = await asyncio.to_thread(self.store.read, accepted)
-        if message is not None and message.raw is not None:
-            try:
-                await self.followers(plan.destination, plan.sender, message, InMemory(message.raw))
-            except StoreError as problem:  # the answer itself is accepted, and must not be sent again
-                events.report_left_out(accepted, str(problem))
+        plan = await asyncio.to_thread(self._plan, number, letter)
+        with SpoolFile(self.followers.spool) as spool:
+            raw, size = await _gathered(written(plan, letter), spool)
+            accepted = await self.accept(
+                Submission(
+                    application=Application(name=CONVERSATIONS, senders=(plan.sender,), alias_domain=domain_of(plan.sender)),
+                    sender=plan.sender,
+                    recipients=plan.recipients,
+                    raw=raw,
+                    spool=spool.path if raw is None else None,
+                    size=size,
+                    client="127.0.0.1",
+                    helo="inbox",
+                    tls="",
+                    authenticated=CONVERSATIONS,
+                    protocol="HTTP",
+                    wishes=Wishes(idempotency_key=letter.key, conversation=number, words=letter.text),
+                )
+            )
+        await self._copied(accepted, plan)
         return accepted
 
-    def senders(self, number: ConversationId) -> list[str]:
-        """As whom one may answer; the first is taken if nobody says otherwise. Blocking."""
-        whole = self.store.conversations.one(number)
-        return list(dict.fromkeys(self._senders(*whole))) if whole else []
+    async def _copied(self, accepted: MessageId, plan: Plan) -> None:
+        """To those who follow. What goes wrong here is told in the log: the answer is accepted, and must not be sent again."""
+        message = await asyncio.to_thread(self.store.read, accepted)
+        if message is None or (message.raw is None and not message.blob):
+            return
+        try:
+            with closing(await asyncio.to_thread(self._opened, message)) as source:
+                await self.followers(plan.destination, plan.sender, message, source)
+        except (StoreError, OSError) as problem:
+            events.report_left_out(accepted, str(problem))
 
-    def _plan(self, number: ConversationId, wanted: str) -> _Plan:
+    def draft(self, number: ConversationId) -> Draft:
+        """To whom an answer would go, and as whom. Blocking."""
+        whole = self.store.conversations.one(number)
+        if whole is None:
+            return Draft(senders=(), problem="There is no such conversation")
+        senders = tuple(dict.fromkeys(self._senders(*whole)))
+        try:
+            plan = self._plan(number, Letter(text=""))
+        except ConfigError as problem:
+            return Draft(senders=senders, problem=str(problem).removeprefix("from: ").removeprefix("to: "))
+        return Draft(senders=senders, to=plan.to, cc=self._others(whole, plan))
+
+    def _others(self, whole: tuple[Conversation, list[Entry]], plan: Plan) -> tuple[tuple[str, str], ...]:
+        """Those whom the last mail was sent to beside us."""
+        directory, last = self.directory(), self._last(*whole)
+        head = self._head(last) if last else Head()
+        known = {normalize(each) for each in (*plan.recipients, *self._following(plan.destination))}
+        found = {normalize(address): (name, address) for name, address in (*head.to, *head.cc) if is_deliverable(address)}
+        return tuple(each for key, each in found.items() if key not in known and not _is_ours(directory, key))
+
+    def _plan(self, number: ConversationId, letter: Letter) -> Plan:
         whole = self.store.conversations.one(number)
         if whole is None:
             raise ConfigError("there is no such conversation")
         conversation, entries = whole
-        own = {normalize(each): each for each in reversed(list(self._senders(conversation, entries)))}
-        sender = own.get(normalize(wanted)) if wanted else next(iter(self._senders(conversation, entries)), None)
-        if sender is None:
-            known = ", ".join(sorted(own.values())) or f"nobody yet: mailroom alias add ADDRESS --destination {conversation.destination}"
-            raise ConfigError(f"from: one can't answer here as {wanted or 'anybody'}; there are {known}")
+        sender = self._sender(conversation, entries, letter.sender)
         last = self._last(conversation, entries)
         head = self._head(last) if last else Head()
         to = tuple(each for each in head.reply_to or head.from_ if is_deliverable(each[1]))
@@ -105,14 +121,24 @@ class Correspondence:
         named = head.references or tuple(each.header_message_id for each in entries if each.header_message_id)
         last_id = last.header_message_id if last else ""
         ids = tuple(dict.fromkeys(each for each in (*named, last_id) if each and each != last_id))
-        return _Plan(
+        return Plan(
             sender=sender,
             to=to,
+            cc=copied_to(letter.cc),
             subject=_answering(conversation.subject),
             in_reply_to=last_id,
             references=(*ids[-MOST_REFERENCES:], *((last_id,) if last_id else ())),
             destination=conversation.destination,
         )
+
+    def _sender(self, conversation: Conversation, entries: list[Entry], wanted: str) -> str:
+        """Raises ConfigError if nobody of ours may answer as that."""
+        own = {normalize(each): each for each in reversed(list(self._senders(conversation, entries)))}
+        found = own.get(normalize(wanted)) if wanted else next(iter(self._senders(conversation, entries)), None)
+        if found is None:
+            known = ", ".join(sorted(own.values())) or f"nobody yet: mailroom alias add ADDRESS --destination {conversation.destination}"
+            raise ConfigError(f"from: one can't answer here as {wanted or 'anybody'}; there are {known}")
+        return found
 
     def _senders(self, conversation: Conversation, entries: list[Entry]) -> Iterator[str]:
         """The address that was written to, whom we have written as, the aliases that lead there: those of them that are ours."""
@@ -129,10 +155,13 @@ class Correspondence:
 
     def _last(self, conversation: Conversation, entries: list[Entry]) -> Entry | None:
         """The last mail that came in, from somebody outside if there is one."""
-        known = self.directory().destinations.get(conversation.destination)
-        following = {normalize(each) for each in known.target.followers} if known and isinstance(known.target, InboxTarget) else set()
+        following = {normalize(each) for each in self._following(conversation.destination)}
         came = [each for each in reversed(entries) if each.kind is EntryKind.MAIL_IN and each.author]
         return next((each for each in came if normalize(each.author) not in following), next(iter(came), None))
+
+    def _following(self, destination: str) -> tuple[str, ...]:
+        known = self.directory().destinations.get(destination)
+        return known.target.followers if known and isinstance(known.target, InboxTarget) else ()
 
     def _head(self, entry: Entry) -> Head:
         """Of its mail; an empty one if its bytes are gone."""
@@ -166,20 +195,14 @@ def _answering(subject: str) -> str:
     return subject if subject[:3].lower() == "re:" else f"Re: {subject}".rstrip()
 
 
-def _written(plan: _Plan, text: str, html: str) -> bytes:
-    """Without Date and Message-ID: `accept` adds them. Raises ConfigError."""
-    body = EmailMessage(policy=_POLICY)
-    body.set_content(text.rstrip("\n") + "\n")
-    if html:
-        body.add_alternative(html, subtype="html")
-    try:
-        head = [
-            field("From", format_address("", plan.sender)),
-            field("To", ", ".join(format_address(name, address) for name, address in plan.to)),
-            text_field("Subject", plan.subject),
-        ]
-    except (MimeError, ValueError) as problem:
-        raise ConfigError(f"no mail can be made of this: {problem}") from None
-    if plan.in_reply_to:
-        head += [field("In-Reply-To", plan.in_reply_to), field("References", " ".join(plan.references))]
-    return b"".join(head) + body.as_bytes()
+async def _gathered(pieces: Iterator[bytes], spool: SpoolFile) -> tuple[bytes | None, int]:
+    """The bytes, or None if they are so many that they are in the file; and how many. Raises ConfigError, Refused."""
+    raw, size = b"", 0
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        size += len(piece)
+        if size <= IN_ROW:
+            raw += piece
+            continue
+        await spool.append(raw + piece)
+        raw = b""
+    return (raw, size) if size <= IN_ROW else (None, size)

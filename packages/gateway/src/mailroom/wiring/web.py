@@ -28,7 +28,7 @@ FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 def web_app(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
     api = _api(parts, made, commit, wakeup, spool, stopping)
-    console = _console(parts, wakeup)
+    console = _console(parts, wakeup, made, spool)
 
     async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -88,8 +88,8 @@ def _entrance(settings: Settings) -> Entrance:
     return Entrance(host=host, port=listener.port, tls=listener.tls, own_certificate=own)
 
 
-def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
-    from mailroom.console import app, house
+def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
+    from mailroom.console import app, house, way_in
     from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.signin import make_door
 
@@ -106,6 +106,7 @@ def _console(parts: Parts, wakeup: Wakeup) -> ASGIApp:
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
             entrance=_entrance(parts.settings),
+            way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool)),
             clock=utc_now,
         ),
         make_door(parts),
