@@ -13,7 +13,8 @@ from pathlib import Path
 from mailroom.accept import Submission
 from mailroom.listen.door import Client
 from mailroom.listen.listener import Limits, Listener, TlsMode
-from mailroom.listen.submission import Running, serve
+from mailroom.listen.serving import Running
+from mailroom.listen.submission import serve
 from mailroom.listen.tls import Certificates
 from mailroom.objects import Application
 from mailroom_core.errors import Refused

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from mailroom.listen.listener import Limits
-from mailroom.listen.rules import Rules
 from mailroom.listen.service import Service
 from mailroom.listen.session import SubmissionSession
 from tests.contract.listen.fakes import PLAIN, FakeDoor, listening, until
@@ -21,7 +20,7 @@ from tests.contract.listen.test_submission import ENVELOPE, LOOPS, Client, Run
 
 NO_READER = {"_stream_reader_wr", "_strong_reader"}
 """Of asyncio's protocol; ours is `Inbound`."""
-SHARED = {"_service", "_limits", "_listener", "loop", "_loop", "event_handler", "_handle_hooks", "_authenticator"}
+SHARED = {"_door", "_service", "_limits", "_listener", "loop", "_loop", "event_handler", "_handle_hooks", "_authenticator"}
 """The same for all sessions of a listener."""
 PLAIN_VALUES = (str, bytes, int, float, bool, type(None))
 
@@ -49,9 +48,9 @@ def _methods(session: SubmissionSession) -> dict[str, MethodType]:
 def test_another_session_is_what_the_constructor_would_make_and_shares_nothing_that_changes(run: Run, tmp_path: Path) -> None:
     async def walk() -> None:
         limits = Limits()
-        service = Service(door=FakeDoor(), limits=limits, spool=tmp_path, hostname="mx", ident="x", certificates=None, clock=lambda: 0.0)
-        rules, loop = Rules(service), asyncio.get_running_loop()
-        pattern, made = (SubmissionSession(service, rules, PLAIN, loop) for _ in range(2))
+        service = Service(limits=limits, spool=tmp_path, hostname="mx", ident="x", certificates=None, clock=lambda: 0.0)
+        door, loop = FakeDoor(), asyncio.get_running_loop()
+        pattern, made = (SubmissionSession(service, door, PLAIN, loop) for _ in range(2))
         other = pattern.another()
         assert vars(other).keys() == vars(made).keys()
         for name, value in vars(made).items():

@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mailroom.listen.listener import Limits
-from mailroom.listen.rules import Rules
 from mailroom.listen.service import Service
 from mailroom.listen.session import SubmissionSession
 from mailroom.observe import events
@@ -61,9 +60,9 @@ async def talk(door: FakeDoor, chunks: list[bytes], spool: Path) -> bytes:
     """What the server wrote until the end of what the client sent."""
     loop = asyncio.get_running_loop()
     limits = Limits(linger=timedelta(0), login_delay=timedelta(0), max_errors=1000, clear_text_login_on_loopback=True)
-    service = Service(door=door, limits=limits, spool=spool, hostname="m", ident="x", certificates=None, clock=lambda: 0.0)
+    service = Service(limits=limits, spool=spool, hostname="m", ident="x", certificates=None, clock=lambda: 0.0)
     wire = Wire(loop)
-    session = wire.session = SubmissionSession(service, Rules(service), PLAIN, loop)
+    session = wire.session = SubmissionSession(service, door, PLAIN, loop)
     session.connection_made(wire)
     for chunk in chunks:
         if wire.closing:

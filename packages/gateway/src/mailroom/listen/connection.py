@@ -21,7 +21,6 @@ from mailroom.listen.inbound import LINE_LIMIT, Inbound
 from mailroom.listen.listener import Listener
 from mailroom.listen.receive import Smuggling
 from mailroom.listen.replies import on_the_wire
-from mailroom.listen.rules import Rules
 from mailroom.listen.service import Service, shutting_down
 from mailroom.observe import events
 from mailroom_core.errors import Refused
@@ -46,7 +45,10 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
     command_size_limit = LINE_LIMIT
     command_size_limits = _LineLimits()
 
-    def __init__(self, service: Service, rules: Rules, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, service: Service, rules: object, listener: Listener, loop: asyncio.AbstractEventLoop, authenticator: Any = None
+    ) -> None:
+        """`rules` are the hooks of aiosmtpd."""
         self._service = service
         self._limits = service.limits
         self._listener = listener
@@ -68,7 +70,7 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
             data_size_limit=None,  # each application has its own
             enable_SMTPUTF8=True,  # not offered, but so such an address gets a proper answer
             auth_require_tls=False,  # the session asks for more
-            authenticator=rules.authenticate,
+            authenticator=authenticator,
             loop=loop,
         )
 
@@ -265,10 +267,13 @@ class Connection(SMTP):  # type: ignore[misc]  # aiosmtpd has no types
             self._writer.write(b"".join(self._replies))
         self._replies.clear()
 
+    def _name(self) -> str:
+        """As whom the client is told of in the log."""
+        raise NotImplementedError
+
     async def handle_exception(self, error: Exception) -> str:
         """The reply to what a command raised; aiosmtpd's `except Exception` is the session's one."""
-        application = self.session.application
-        name = application.name if application else ""
+        name = self._name()
         match error:
             case Smuggling():
                 events.smuggling_refused(self._peer, name, error.flaw.value)

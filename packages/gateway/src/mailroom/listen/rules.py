@@ -8,7 +8,7 @@ from typing import Any
 
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 
-from mailroom.listen.door import Client
+from mailroom.listen.door import Client, Door
 from mailroom.listen.path import NULL
 from mailroom.listen.receive import too_large
 from mailroom.listen.service import Service, shutting_down
@@ -39,8 +39,9 @@ class Visit(Session):  # type: ignore[misc]  # aiosmtpd has no types
 class Rules:
     """The handler of aiosmtpd: raises Refused, or answers what the client reads."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, door: Door) -> None:
         self._service = service
+        self._door = door
 
     def __dir__(self) -> list[str]:
         return ["handle_MAIL", "handle_RCPT"]  # aiosmtpd looks through it for every connection
@@ -53,11 +54,11 @@ class Rules:
             raise Refused(421, "4.7.0", "Enough messages on this connection; open another one")
         if envelope.smtp_utf8:
             raise Refused(555, "5.6.7", "SMTPUTF8 is not offered")
-        limit = self._service.door.max_size(application)
+        limit = self._door.max_size(application)
         if _announced_size(options) > limit:
             raise too_large(limit)
         sender = None if address == NULL else address
-        self._service.door.check_sender(application, sender)
+        self._door.check_sender(application, sender)
         envelope.mail_from = address
         visit.crowded = False
         return "250 2.1.0 Sender OK"
@@ -81,7 +82,7 @@ class Rules:
         """
         self._service.logins.check(visit.client)
         user, secret = (part.decode("utf-8", "replace") for part in login)
-        application = self._service.door.by_credential(user, secret)
+        application = self._door.by_credential(user, secret)
         if application is None:
             visit.wrong_user = user
             return AuthResult(success=False, handled=True)

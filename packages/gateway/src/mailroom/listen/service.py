@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from mailroom.listen.door import Client, Door
+from mailroom.listen.door import Client
 from mailroom.listen.guard import Logins, Sessions
 from mailroom.listen.listener import Limits, Listener
 from mailroom.listen.tls import Certificates
@@ -30,7 +30,6 @@ def shutting_down() -> Refused:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    door: Door
     limits: Limits
     spool: Path
     """A directory for what is too large for memory."""

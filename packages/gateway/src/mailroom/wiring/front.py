@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mailroom.api.web import Web
 from mailroom.batching import GroupCommit
 from mailroom.listen.listener import Limits, Listener, TlsMode
-from mailroom.listen.submission import Running
+from mailroom.listen.serving import Running
 from mailroom.listen.submission import serve as serve_smtp
 from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.ports import NewMessage, Wakeup
