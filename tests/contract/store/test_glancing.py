@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from mailroom.ports import Store
+from mailroom.ports import Query, Store
 from mailroom_core.model import State
 from tests.contract.store.makers import START, FakeClock, Maker, claim_one
 
@@ -15,6 +15,14 @@ def test_what_is_in_a_state_is_counted_up_to_a_limit(store: Store, make: Maker) 
     assert store.how_many(State.FAILED, limit=100) == 5
     assert store.how_many(State.FAILED, limit=3) == 3
     assert store.how_many(State.HELD, limit=3) == 0
+
+
+def test_what_came_in_is_counted_and_found_by_itself(store: Store, make: Maker) -> None:
+    came = [make.message(lane=lane, state=State.HELD) for lane in ("destination:", "destination:desk")]
+    store.put([*came, make.message(state=State.HELD), make.message(lane="destination:desk")])
+    assert store.how_many(State.HELD, came_in=True, limit=9) == 2
+    found, _ = store.find(Query(states=frozenset({State.HELD}), came_in=True), limit=9)
+    assert [each.message.id for each in found] == [mail.id for mail in reversed(came)]
 
 
 def test_what_changed_lately_is_counted_by_itself(store: Store, make: Maker, clock: FakeClock) -> None:

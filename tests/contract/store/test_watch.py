@@ -38,6 +38,20 @@ def test_after_a_look_the_next_one_is_due_later_and_the_lane_is_not_claimed_befo
     assert (again.cursor, again.looked_at, again.trouble) == ("cursor 1", seen.due_at, "it was slow")
 
 
+def test_since_when_it_fails_is_remembered_until_a_look_ends_well(store: Store, clock: FakeClock) -> None:
+    store.watch.over({"sales": LANE})
+    since = []
+    for trouble in ("", "the grant is gone", "the mailbox is gone", ""):
+        clock.go_on(minutes=5)
+        lane = claim(store)
+        (seen,) = store.watch.due(lane)
+        store.watch.looked(lane, seen, next_at=clock() + LATER, trouble=trouble)
+        (there,) = store.watch.all()
+        since.append(there.failing_since)
+        store.release("me", [lane])
+    assert since == [None, clock() - 2 * LATER, clock() - 2 * LATER, None]
+
+
 def test_a_wish_during_a_look_is_not_lost(store: Store, clock: FakeClock) -> None:
     store.watch.over({"sales": LANE})
     lane = claim(store)

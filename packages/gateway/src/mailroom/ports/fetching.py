@@ -27,6 +27,8 @@ class Watched:
     subscription: str = ""
     """The provider's name for our wish to be told of new mail; empty if there is none."""
     subscribed_until: datetime | None = None
+    failing_since: datetime | None = None
+    """The first look that did not end well, since the last one that did."""
 
 
 class Watch(Protocol):

@@ -32,6 +32,8 @@ class Query:
     states: frozenset[State] = frozenset()
     lane: str = ""
     account: str = ""
+    came_in: bool = False
+    """Only what has come in, on its way to a destination or in quarantine."""
     application: str = ""
     text: str = ""
     """Part of a recipient, sender or subject, letter case does not count, or the whole Message-ID."""

@@ -131,8 +131,13 @@ class Store(Protocol):
     def counts(self) -> dict[State, int]:
         """Looks at everything: for commands, not for what is asked again and again."""
 
-    def how_many(self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, limit: int) -> int:
-        """Deliveries in a state, at most `limit`; with both times only those accepted and last changed since then."""
+    def how_many(
+        self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, came_in: bool = False, limit: int
+    ) -> int:
+        """Deliveries in a state, at most `limit`; with both times only those accepted and last changed since then.
+
+        Without times, `came_in` counts only what has come in.
+        """
 
     def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
         """What has become of the mail that was accepted between each two neighbours of `edges`, oldest first."""

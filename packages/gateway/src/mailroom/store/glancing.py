@@ -12,13 +12,15 @@ from mailroom.store.values import micros
 from mailroom_core.model import State
 
 IN_STATE = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = ? LIMIT ?) AS found"
+CAME_IN = "substr(d.lane, 1, 12) = 'destination:'"
+CAME_IN_STATE = f"SELECT count(*) FROM (SELECT 1 FROM deliveries d WHERE d.state = ? AND {CAME_IN} LIMIT ?) AS found"  # noqa: S608  # a text
 CHANGED = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = ? AND id >= ? AND updated_at >= ? LIMIT ?) AS found"
 
 
-def how_many(tx: Tx, state: State, accepted: datetime | None, changed: datetime | None, limit: int) -> int:
+def how_many(tx: Tx, state: State, accepted: datetime | None, changed: datetime | None, came_in: bool, limit: int) -> int:
     """See `Store.how_many`."""
     if accepted is None or changed is None:
-        row = tx.one(IN_STATE, state.value, limit)
+        row = tx.one(CAME_IN_STATE if came_in else IN_STATE, state.value, limit)
     else:
         row = tx.one(CHANGED, state.value, first_id(accepted), micros(changed), limit)
     return int(row[0]) if row else 0

@@ -11,6 +11,7 @@ from mailroom.ids import first_id
 from mailroom.ports import Found, Message, Query, Story
 from mailroom.store.database import Row, Tx
 from mailroom.store.due import MESSAGES
+from mailroom.store.glancing import CAME_IN
 from mailroom.store.searching import candidates, fold, wanted
 from mailroom.store.values import ATTEMPT, DELIVERY, EVENT, MESSAGE, attempt_of, delivery_of, event_of, message_of, micros
 from mailroom_core.model import MessageId, State
@@ -61,6 +62,8 @@ def selection(query: Query) -> tuple[str, list[object]]:
         add(f"d.state IN ({', '.join('?' * len(query.states))})", *sorted(state.value for state in query.states))
     if query.lane:
         add("d.lane = ?", query.lane)
+    if query.came_in:
+        add(CAME_IN)
     if query.application:
         add("m.application = ?", query.application)
     if query.account:

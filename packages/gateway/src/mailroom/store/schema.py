@@ -300,3 +300,6 @@ BUDGETS = (
     "CREATE INDEX budgets_name ON budgets (name, until)",
     "CREATE INDEX budgets_until ON budgets (until)",
 )
+
+FAILING = ("ALTER TABLE sources ADD COLUMN failing_since BIGINT",)
+"""Since when an incoming server can't be read."""

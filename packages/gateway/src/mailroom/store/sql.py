@@ -156,9 +156,11 @@ class SqlStore:
         with self._read() as tx:
             return looking.counts(tx)
 
-    def how_many(self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, limit: int) -> int:
+    def how_many(
+        self, state: State, *, accepted: datetime | None = None, changed: datetime | None = None, came_in: bool = False, limit: int
+    ) -> int:
         with self._read() as tx:
-            return glancing.how_many(tx, state, accepted, changed, limit)
+            return glancing.how_many(tx, state, accepted, changed, came_in, limit)
 
     def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
         with self._read() as tx:

@@ -13,17 +13,18 @@ from mailroom.store.nudges import nudge
 from mailroom.store.values import micros, moment
 from mailroom_core.model import LaneName
 
-COLUMNS = "name, lane, due_at, cursor, looked_at, trouble, subscription, subscribed_until"
+COLUMNS = "name, lane, due_at, cursor, looked_at, trouble, subscription, subscribed_until, failing_since"
 ALL = f"SELECT {COLUMNS} FROM sources ORDER BY name"  # noqa: S608  # columns
 DUE = f"SELECT {COLUMNS} FROM sources WHERE lane = ? AND due_at <= ? ORDER BY name"  # noqa: S608  # columns
 PUT = """INSERT INTO sources (name, lane, due_at) VALUES (?, ?, ?) ON CONFLICT (name)
-    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = '', subscription = '', subscribed_until = NULL"""
+    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = '', failing_since = NULL,
+        subscription = '', subscribed_until = NULL"""
 REMOVE = "DELETE FROM sources WHERE name = ?"
 # A look that is under way has another due time then, and leaves it alone when it ends.
 NOW = "UPDATE sources SET due_at = CASE WHEN due_at > ? THEN ? ELSE due_at + 1 END WHERE name = ?"
 KEEP = "UPDATE sources SET cursor = ? WHERE name = ? AND lane = ?"
 SUBSCRIBED = "UPDATE sources SET subscription = ?, subscribed_until = ? WHERE name = ? AND lane = ?"
-LOOKED = """UPDATE sources SET looked_at = ?, trouble = ?, due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END
+LOOKED = """UPDATE sources SET looked_at = ?, trouble = ?, failing_since = {since}, due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END
     WHERE name = ? AND lane = ?"""
 OWNED = "SELECT 1 FROM lanes WHERE name = ? AND epoch = ?"
 
@@ -74,7 +75,8 @@ class SqlWatch:
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         with self._write() as tx:
             if _owned(tx, lane):
-                tx.run(LOOKED, tx.now, trouble, micros(seen.due_at), micros(next_at), seen.name, lane.name)
+                since = f"COALESCE(failing_since, {tx.now})" if trouble else "NULL"
+                tx.run(LOOKED.format(since=since), tx.now, trouble, micros(seen.due_at), micros(next_at), seen.name, lane.name)
 
 
 def _owned(tx: Tx, lane: Lane) -> bool:
@@ -82,7 +84,7 @@ def _owned(tx: Tx, lane: Lane) -> bool:
 
 
 def _watched(row: Row) -> Watched:
-    name, lane, due_at, cursor, looked_at, trouble, subscription, until = row
+    name, lane, due_at, cursor, looked_at, trouble, subscription, until, failing = row
     return Watched(
         name=name,
         lane=LaneName(lane),
@@ -92,4 +94,5 @@ def _watched(row: Row) -> Watched:
         trouble=trouble,
         subscription=subscription,
         subscribed_until=None if until is None else moment(until),
+        failing_since=None if failing is None else moment(failing),
     )
