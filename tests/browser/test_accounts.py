@@ -13,7 +13,15 @@ from tests.browser.chromium import PHONE, sideways, violations
 from tests.browser.scene import Scene
 from tests.walk.world import TOM
 
-PATHS = ("/accounts", "/accounts/connect/microsoft", "/accounts/connect/google", "/presets", "/presets/ses", "/presets/smtp")
+PATHS = (
+    "/accounts",
+    "/accounts/connect/microsoft",
+    "/accounts/connect/google",
+    "/accounts/of/office",
+    "/presets",
+    "/presets/ses",
+    "/presets/smtp",
+)
 
 
 @pytest.fixture
@@ -62,6 +70,40 @@ def test_a_mailbox_is_connected_at_microsoft_tested_and_disconnected(scene: Scen
     panel.get_by_role("button", name="Disconnect it").click()
     expect(person.get_by_role("status").first).to_contain_text("sales is disconnected")
     expect(panel).to_contain_text("not connected")
+
+
+def test_an_app_proves_itself_by_a_certificate_whose_key_never_leaves(scene: Scene, person: Page) -> None:
+    person.goto(f"{scene.gateway.web}/accounts/connect/microsoft")
+    entered = {"Name": "robot", "Mailbox": TOM, "Application (client) ID": CONFIDENTIAL_CLIENT, "Directory (tenant) ID": TENANT}
+    for label, value in entered.items():
+        person.get_by_label(label, exact=True).fill(value)
+    person.get_by_label(re.compile("^App-only")).check()
+    person.get_by_label(re.compile("^A certificate that Mailroom makes")).check()
+    expect(person.get_by_label("Client secret", exact=True)).to_be_hidden()
+    person.get_by_role("button", name="Make a key and a certificate").click()
+    assert violations(person) == []
+    with person.expect_download() as download:
+        person.get_by_role("link", name="Download the certificate").click()
+    scene.emulator.ask("POST", f"/apps/{CONFIDENTIAL_CLIENT}/certificates", content=download.value.path().read_bytes())
+    person.get_by_text("For an emulator").click()
+    person.get_by_label("Address of the login").fill(scene.emulator.url)
+    person.get_by_label("Address of Graph").fill(scene.emulator.url)
+    person.get_by_role("button", name="Connect", exact=True).click()
+    expect(person.get_by_role("heading", name="robot is connected")).to_be_visible()
+    _comes_back_with_a_secret(scene, person)
+
+
+def _comes_back_with_a_secret(scene: Scene, person: Page) -> None:
+    person.goto(f"{scene.gateway.web}/accounts/of/robot")
+    expect(person.get_by_role("region", name="As it is")).to_contain_text("Thumbprint")
+    person.locator("summary", has_text="Disconnect").click()
+    person.get_by_role("button", name="Disconnect it").click()
+    person.get_by_role("link", name="Connect again robot").click()
+    assert violations(person) == []
+    person.get_by_label("A client secret", exact=True).check()
+    person.get_by_label("Client secret", exact=True).fill(CONFIDENTIAL_SECRET)
+    person.get_by_role("button", name="Connect it again").click()
+    expect(person.get_by_role("heading", name="robot is connected")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", PATHS)

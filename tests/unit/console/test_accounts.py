@@ -15,20 +15,22 @@ import httpx2
 import pytest
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from mailroom.audit import Wanted
 from mailroom.console.app import make_console
 from mailroom.console.house import House
 from mailroom.objects import SmarthostRoute
 from mailroom.settings import Settings
+from mailroom.vault.certificates import make_certificate, shown
 from mailroom.wiring import accounts as wired
 from mailroom.wiring.accounts import Accounts
-from mailroom.wiring.parts import Parts, open_parts, utc_now
+from mailroom.wiring.parts import Parts, object_desk, open_parts, utc_now
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
 from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
 from tests.unit.console.conftest import Pages
-from tests.unit.console.desks import ENTRANCE, desk_of, door_of, objects_of, way_in_of
+from tests.unit.console.desks import ENTRANCE, desk_of, door_of, way_in_of
 
 MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
 BACK = "http://testserver/signin/callback"
@@ -62,7 +64,7 @@ def office(parts: Parts) -> Pages:
         servers_of=lambda lane: servers_of(parts.directory(), lane),
         notify=lambda: None,
         webhooks=desk_of(store, clock),  # type: ignore[arg-type]  # the real store is one of the right kind
-        objects=objects_of(store),
+        objects=object_desk(parts),
         entrance=ENTRANCE,
         way_in=way_in_of(store, parts.blobs, clock, parts.settings.data / "spool"),
         accounts=Accounts(parts),
@@ -207,6 +209,92 @@ def test_a_disconnected_app_gets_no_token_not_even_for_a_lane_that_comes_later(o
         asyncio.run(parts.vault.token("robot"))
     assert not refused.value.transient
     assert "mailroom connect robot --secret" in post(office, "/accounts/reconnect", {"name": "robot"}, 422)
+
+
+def made_here(office: Pages, microsoft: Running, name: str) -> str:
+    """Made in the console, and uploaded at Microsoft by its administrator; its fingerprint."""
+    text = post(office, "/accounts/certificates/make", {"name": name})
+    path = re.findall(r'href="(/accounts/certificates/([0-9a-f]{64})[.]crt)"', text)[0]
+    public = office.get(path[0])
+    assert public.startswith("-----BEGIN CERTIFICATE-----")
+    assert "PRIVATE" not in public + text
+    uploaded = f"{microsoft.url}/_emulator/apps/{CONFIDENTIAL_CLIENT}/certificates"
+    httpx2.post(uploaded, content=public.encode(), trust_env=False).raise_for_status()
+    return str(path[1])
+
+
+def test_an_app_is_connected_with_a_certificate_that_was_made_here(office: Pages, parts: Parts, microsoft: Running) -> None:
+    sha256 = made_here(office, microsoft, "robot")
+    assert sha256 in office.get("/accounts/connect/microsoft"), "it waits until the upload is done, also for days"
+    form = microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application", secret="", proof="made", made=sha256)
+    assert "robot is connected" in post(office, "/accounts/connect/microsoft", form)
+    assert [name for name in parts.store.secrets() if name.startswith("certificate:")] == []
+    shown = office.get("/accounts/of/robot")
+    assert sha256 in shown
+    assert "valid until" in shown
+    assert asyncio.run(parts.vault.token("robot", refused="x"))
+    assert [change.what for change in parts.store.audited(Wanted(), limit=50)[0]].count("new certificate") == 1
+
+
+def test_a_disconnected_app_comes_back_with_a_new_secret_or_certificate(office: Pages, parts: Parts, microsoft: Running) -> None:
+    post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application"))
+    post(office, "/accounts/disconnect", {"name": "robot"})
+    again = {"name": "robot", "changed": "true", "mailbox": TOM, "client_id": CONFIDENTIAL_CLIENT, "tenant": TENANT}
+    assert "enter its value" in post(office, "/accounts/reconnect", {**again, "proof": "secret"}, 422)
+    assert "AADSTS7000215" in post(office, "/accounts/reconnect", {**again, "proof": "secret", "secret": "wrong"}, 422)
+    assert parts.vault.open("app:robot") is None
+    fresh = {**again, "proof": "secret", "secret": CONFIDENTIAL_SECRET, "secret_expires": "2027-05-01"}
+    assert "robot is connected" in post(office, "/accounts/reconnect", fresh)
+    assert "01 May" in office.get("/accounts/of/robot") or "2027-05-01" in office.get("/accounts/of/robot")
+    sha256 = made_here(office, microsoft, "robot")
+    assert "robot is connected" in post(office, "/accounts/reconnect", {**again, "proof": "made", "made": sha256})
+    kept = parts.vault.open("app:robot")
+    assert kept is not None
+    assert list(kept) == ["certificate"]
+    assert "robot is connected" in post(office, "/accounts/reconnect", {**again, "proof": "keep"})
+    other = {**again, "client_id": "aaaaaaaa-0000-0000-0000-000000000009", "proof": "keep"}
+    assert "its own secret" in post(office, "/accounts/reconnect", other, 422)
+
+
+def test_a_certificate_of_ones_own_is_read_from_its_file(office: Pages, parts: Parts, microsoft: Running) -> None:
+    pem = make_certificate("own", now=utc_now())
+    found = shown(pem)
+    assert found is not None
+    uploaded = f"{microsoft.url}/_emulator/apps/{CONFIDENTIAL_CLIENT}/certificates"
+    httpx2.post(uploaded, content=found.public, trust_env=False).raise_for_status()
+    form = microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application", secret="", proof="file")
+
+    def sent(raw: bytes, status: int) -> str:
+        answer = office.client.post("/accounts/connect/microsoft", data=form, files={"file": ("app.pem", raw)})
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    assert "choose the file" in sent(b"", 422)
+    assert "too large" in sent(b"x" * 70_000, 422)
+    assert "its key is missing" in sent(found.public, 422)
+    assert "robot is connected" in sent(pem.encode(), 200)
+    assert parts.vault.open("app:robot") == {"certificate": pem}
+
+
+def test_a_certificate_that_nobody_uses_can_be_forgotten(office: Pages, parts: Parts) -> None:
+    post(office, "/accounts/certificates/make", {"name": "robot"})
+    (kept,) = (name for name in parts.store.secrets() if name.startswith("certificate:"))
+    post(office, "/accounts/certificates/drop", {"sha256": kept.removeprefix("certificate:")})
+    assert kept not in parts.store.secrets()
+    office.get(f"/accounts/certificates/{kept.removeprefix('certificate:')}.crt", 404)
+
+
+def test_the_limit_of_the_tenant_is_set_and_an_account_is_removed(office: Pages, parts: Parts, microsoft: Running) -> None:
+    post(office, "/accounts/connect/microsoft", microsoft_form(microsoft, name="robot", mailbox=TOM, grant="application"))
+    assert "digits alone" in post(office, "/accounts/limit", {"name": "robot", "external_recipients_per_day": "many"}, 422)
+    post(office, "/accounts/limit", {"name": "robot", "external_recipients_per_day": "9500"}, 303)
+    assert parts.directory().accounts["robot"].external_recipients_per_day == 9500
+    assert parts.vault.open("app:robot"), "its secret stays"
+    assert "still needed" in post(office, "/accounts/remove", {"name": "robot"}, 409)
+    parts.store.apply([], [("server", "robot")], by="test")
+    post(office, "/accounts/remove", {"name": "robot"}, 303)
+    assert "There is no account" in office.get("/accounts/of/robot", 404)
+    assert [name for name in parts.store.secrets() if name.endswith(":robot")] == []
 
 
 def test_google_is_connected_and_disconnecting_ends_its_permission(office: Pages, parts: Parts) -> None:

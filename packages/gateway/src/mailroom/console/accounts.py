@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import date
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from mailroom import tables
-from mailroom.console.accounts_desk import CALLBACK, Done
+from mailroom.console import proving
+from mailroom.console.accounts_desk import CALLBACK, Done, Shown
 from mailroom.console.door import Door, session_of
+from mailroom.console.forms import Entered
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
+from mailroom.console.proving import proof_given
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.doctor.trial import Step
 from mailroom.objects import Account, GrantType, Provider, Role
@@ -66,11 +68,11 @@ def _list(request: Request, house: House, *, status: int = 200, error: str = "",
 
 
 @router.get("/accounts/connect/{provider}")
-def form(request: Request, provider: Provider) -> Response:
-    return _form(request, provider)
+def form(request: Request, house: TheHouse, provider: Provider) -> Response:
+    return _form(request, house, provider)
 
 
-def _form(request: Request, provider: Provider, *, status: int = 200, error: str = "", **given: Any) -> HTMLResponse:
+def _form(request: Request, house: House, provider: Provider, *, status: int = 200, error: str = "", **given: Any) -> HTMLResponse:
     """Blocking. What was entered stays, except secrets."""
     values: dict[str, Any] = {
         "name": "",
@@ -78,11 +80,16 @@ def _form(request: Request, provider: Provider, *, status: int = 200, error: str
         "client_id": "",
         "tenant": "",
         "grant": "delegated",
+        "proof": "secret",
+        "send_only": False,
+        "smtp": False,
+        "personal": False,
         "login_url": "",
         "graph_url": "",
     } | given
     known: dict[str, Any] = {"provider": provider, "redirect_uri": redirect_uri(request), "typical": typical(provider)}
-    return page(request, "account_connect.html", status=status, error=error, given=values, **known)
+    prepared = house.accounts.proofs.prepared()
+    return page(request, "account_connect.html", status=status, error=error, given=values, prepared=prepared, **known)
 
 
 @router.post("/accounts/connect/{provider}")
@@ -91,13 +98,13 @@ async def connect(
     house: TheHouse,
     provider: Provider,
     me: Admin,
+    entered: Entered,
     name: Text = "",
     mailbox: Text = "",
     client_id: Text = "",
     tenant: Text = "",
     grant: Annotated[GrantType, Form()] = GrantType.DELEGATED,
-    secret: Text = "",
-    secret_expires: Text = "",
+    proof: Text = "",
     send_only: Flag = False,
     smtp: Flag = False,
     personal: Flag = False,
@@ -105,7 +112,8 @@ async def connect(
     graph_url: Text = "",
 ) -> Response:
     """Checks what was entered; a person's sign-in goes on at the provider, app-only is done at once."""
-    given = {"name": name, "mailbox": mailbox, "client_id": client_id, "tenant": tenant, "grant": grant.value}
+    given: dict[str, Any] = {"name": name, "mailbox": mailbox, "client_id": client_id, "tenant": tenant, "grant": grant.value}
+    given |= {"proof": proof or "secret", "send_only": send_only, "smtp": smtp, "personal": personal}
     table = {
         "provider": provider.value,
         "grant": grant.value if provider is Provider.MICROSOFT else GrantType.DELEGATED.value,
@@ -125,21 +133,11 @@ async def connect(
             raise ConfigError(f"there is an account {account.name!r} already; sign in again from the list, or take another name")
         if not account.client_id:
             raise ConfigError("client ID: copy it from the page where you registered the app")
-        return await _begin(request, house, account, _proof(secret, secret_expires), me)
+        return await _begin(request, house, account, await proof_given(entered, house), me)
     except (ConfigError, VaultError) as problem:
         urls = {"login_url": login_url, "graph_url": graph_url}
         why = str(problem)
-        return await run_in_threadpool(lambda: _form(request, provider, status=422, error=why, **given, **urls))
-
-
-def _proof(secret: str, expires: str) -> dict[str, str]:
-    if not secret:
-        return {}
-    try:
-        until = date.fromisoformat(expires).isoformat() if expires else ""
-    except ValueError:
-        raise ConfigError(f"end of the secret: {expires[:20]!r} is no date; write for example 2027-05-01") from None
-    return {"secret": secret.strip(), **({"expires_on": until} if until else {})}
+        return await run_in_threadpool(lambda: _form(request, house, provider, status=422, error=why, **given, **urls))
 
 
 async def _begin(request: Request, house: House, account: Account, proof: dict[str, str] | None, me: Visitor) -> Response:
@@ -147,6 +145,11 @@ async def _begin(request: Request, house: House, account: Account, proof: dict[s
         return await _done(request, await house.accounts.app_only(account, proof, by=me.by))
     url = await house.accounts.begin(account, proof, session=session_of(request), redirect_uri=redirect_uri(request))
     return await run_in_threadpool(lambda: page(request, "account_continue.html", account=account, url=url, Provider=Provider))
+
+
+def address_of(name: str) -> str:
+    """Its page."""
+    return f"/accounts/of/{quote(name)}"
 
 
 async def _done(request: Request, done: Done) -> Response:
@@ -163,15 +166,100 @@ async def callback(request: Request, house: TheHouse, me: Admin) -> Response:
         return await run_in_threadpool(lambda: page(request, "account_problem.html", status=422, text=text))
 
 
+@router.get("/accounts/of/{name:path}")
+def one(request: Request, house: TheHouse, name: str) -> Response:
+    return _one(request, house, _known(house, name))
+
+
+def _one(request: Request, house: House, account: Account, *, status: int = 200, error: str = "", **entered: Any) -> HTMLResponse:
+    """Blocking."""
+    shown = next((each for each in house.accounts.shown() if each.account.name == account.name), None)
+    if shown is None:
+        raise HTTPException(404, f"There is no account {account.name!r} any more")
+    given = {
+        "mailbox": account.mailbox,
+        "client_id": account.client_id,
+        "tenant": account.tenant,
+        "send_only": not account.read_write,
+        "smtp": account.smtp,
+        "proof": _usual_proof(shown),
+        "external_recipients_per_day": account.external_recipients_per_day or "",
+    } | entered
+    known: dict[str, Any] = {"row": shown, "given": given, "prepared": house.accounts.proofs.prepared(), "now": house.clock()}
+    return page(request, "account.html", status=status, error=error, redirect_uri=redirect_uri(request), **known)
+
+
+def _usual_proof(shown: Shown) -> str:
+    if shown.proof is not None:
+        return "keep"
+    return "made" if shown.account.grant is GrantType.APPLICATION else "none"
+
+
 @router.post("/accounts/reconnect")
-async def reconnect(request: Request, house: TheHouse, me: Admin, name: Text = "") -> Response:
-    """The same account signs in again, with what is known of it."""
+async def reconnect(
+    request: Request,
+    house: TheHouse,
+    me: Admin,
+    entered: Entered,
+    name: Text = "",
+    changed: Flag = False,
+    mailbox: Text = "",
+    client_id: Text = "",
+    tenant: Text = "",
+    proof: Text = "",
+    send_only: Flag = False,
+    smtp: Flag = False,
+) -> Response:
+    """The same account signs in again: with what is known of it, or (`changed`) with what its page had."""
+    account = _known(house, name)
+    if not changed:
+        return await _again(request, house, account, None, me)
+    given = {"mailbox": mailbox, "client_id": client_id, "tenant": tenant, "send_only": send_only, "smtp": smtp, "proof": proof}
+    table = {"mailbox": mailbox.strip(), "client_id": client_id.strip(), "tenant": tenant.strip()}
+    try:
+        fresh = tables.read("account", name, {**tables.write(account), **table, "read_write": not send_only, "smtp": smtp})
+        assert isinstance(fresh, Account)
+        shows = await proof_given(entered, house)
+        if shows is None and fresh.client_id != account.client_id:
+            raise ConfigError("another client ID is another app registration: enter its own secret or certificate, too")
+        return await _begin(request, house, fresh, shows, me)
+    except (ConfigError, VaultError) as problem:
+        why = str(problem)
+        return await run_in_threadpool(lambda: _one(request, house, account, status=422, error=why, **given))
+
+
+async def _again(request: Request, house: House, account: Account, proof: dict[str, str] | None, me: Visitor) -> Response:
+    try:
+        return await _begin(request, house, account, proof, me)
+    except VaultError as problem:
+        why = str(problem)
+        return await run_in_threadpool(lambda: _one(request, house, account, status=422, error=why))
+
+
+@router.post("/accounts/limit")
+def limit(request: Request, house: TheHouse, me: Admin, name: Text = "", external_recipients_per_day: Text = "") -> Response:
+    """What all accounts of the tenant may send outside in a day; nobody signs in again for it."""
     account = _known(house, name)
     try:
-        return await _begin(request, house, account, None, me)
-    except VaultError as problem:
-        text = str(problem)
-        return await run_in_threadpool(lambda: page(request, "account_problem.html", status=422, text=text))
+        number = int(external_recipients_per_day.strip() or 0)
+    except ValueError:
+        number = -1
+    if number < 0:
+        error = "External recipients a day: write digits alone, for example 9500; nothing is no limit of ours"
+        return _one(request, house, account, status=422, error=error, external_recipients_per_day=external_recipients_per_day[:20])
+    house.objects.put("account", name, {**tables.write(account), "external_recipients_per_day": number}, by=me.by)
+    return RedirectResponse(address_of(name), 303)
+
+
+@router.post("/accounts/remove")
+def remove(request: Request, house: TheHouse, me: Admin, name: Text = "") -> Response:
+    """With all that is kept of it; not while a server uses it."""
+    account = _known(house, name)
+    try:
+        house.objects.remove("account", account.name, by=me.by)
+    except ConfigError as problem:
+        return _one(request, house, account, status=409, error=str(problem))
+    return RedirectResponse("/accounts", 303)
 
 
 @router.post("/accounts/disconnect")
@@ -215,3 +303,6 @@ def _known(house: House, name: str) -> Account:
     if found is None:
         raise HTTPException(404, f"There is no account {name[:120]!r}; it may have been removed")
     return found
+
+
+router.include_router(proving.router)

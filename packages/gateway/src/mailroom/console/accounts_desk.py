@@ -9,10 +9,31 @@ from typing import Protocol
 
 from mailroom.doctor.trial import Step
 from mailroom.objects import Account, OutgoingServer
+from mailroom.vault.certificates import Certificate
 from mailroom.vault.expiry import Expiry
 
 CALLBACK = "/signin/callback"
 """Where providers send the browser back to, below our own address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How an app registration proves itself."""
+
+    certificate: Certificate | None
+    """None if it is a secret."""
+    until: datetime | None
+    """None if nobody said when the secret ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A certificate that was made here, and belongs to no account yet."""
+
+    name: str
+    """Of the account that it was made for, as it was entered."""
+    made_at: datetime
+    certificate: Certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +52,8 @@ class Shown:
     """Why lanes of it wait for a person."""
     waiting: int
     servers: list[str]
+    proof: Proof | None
+    """None without one: a public client, or an app that was disconnected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +67,30 @@ class Done:
     freed: int
 
 
+class ProofDesk(Protocol):
+    """Blocking. Raises VaultError."""
+
+    def of(self, account: str) -> Proof | None:
+        """What proves its app registration; None if there is nothing."""
+
+    def make(self, name: str, *, by: str) -> Prepared:
+        """A new key and certificate, kept until an account is connected with it."""
+
+    def prepared(self) -> list[Prepared]:
+        """Those that belong to no account yet, the newest first."""
+
+    def take(self, sha256: str) -> str:
+        """One of them with its key, as PEM; it stays until an account is connected with it."""
+
+    def drop(self, sha256: str, *, by: str) -> None:
+        """Forget one of them."""
+
+
 class AccountsDesk(Protocol):
+    @property
+    def proofs(self) -> ProofDesk:
+        """Secrets and certificates."""
+
     def shown(self) -> list[Shown]:
         """All accounts by name. Blocking. Raises VaultError."""
 

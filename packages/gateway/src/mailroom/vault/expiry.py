@@ -55,12 +55,14 @@ def expiries(directory: Directory, opened: Open) -> list[Expiry]:
 def of_account(account: Account, proof: Mapping[str, str], kept: Mapping[str, str]) -> list[Expiry]:
     """`proof` is the app registration's, `kept` the grant."""
     connect = f"mailroom connect {quote(account.name)}"
-    found = list(_certificate(account.name, proof.get("certificate", ""), f"Upload a new one, then run: {connect} --certificate FILE"))
+    found = list(
+        _certificate(account.name, proof.get("certificate", ""), f"Make a new one under Accounts, or run: {connect} --certificate FILE")
+    )
     if on := proof.get("expires_on"):
-        advice = f"Make a new one, then run: {connect} --secret --secret-expires DATE"
+        advice = f"Make a new one, and enter it under Accounts, or run: {connect} --secret --secret-expires DATE"
         found.append(Expiry(account.name, "client secret", datetime.fromisoformat(on).replace(tzinfo=UTC), advice))
     if account.grant is GrantType.DELEGATED and (end := _end_of_grant(account, kept)):
-        found.append(Expiry(account.name, "sign-in", end, f"Send with it, or sign in again: {connect}"))
+        found.append(Expiry(account.name, "sign-in", end, f"Send with it, or sign in again under Accounts, or run: {connect}"))
     return found
 
 

@@ -25,6 +25,7 @@ from mailroom.vault.provider import App, first_resource
 from mailroom.vault.vault import nothing
 from mailroom.wiring import connecting
 from mailroom.wiring.parts import Parts, utc_now
+from mailroom.wiring.proofs import Proofs
 from mailroom.wiring.testing import server_trial
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import arun
@@ -44,6 +45,7 @@ class Accounts:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self.proofs = Proofs(parts)
 
     def shown(self) -> list[Shown]:
         self._parts.directory.look()
@@ -65,6 +67,7 @@ class Accounts:
                     held=[lane.held for lane in own if lane.held],
                     waiting=sum(lane.waiting for lane in own),
                     servers=servers,
+                    proof=self.proofs.of(name),
                 )
             )
         return found
@@ -130,6 +133,7 @@ class Accounts:
 
     async def _done(self, account: Account, signed: connecting.Signed, proof: Mapping[str, str] | None, by: str) -> Done:
         done = await connecting.connected(self._parts, account, signed, proof, by=by, with_server=True)
+        await asyncio.to_thread(self.proofs.used, proof)
         await asyncio.to_thread(self._parts.directory.look)
         return Done(account=done.account, told=done.told, server=done.server.name if done.server else "", freed=done.freed)
 
@@ -172,7 +176,7 @@ class Accounts:
         servers = {each.name for each in self._parts.directory().servers.values() if _uses(each, account.name)}
         again = f"connect it again under Accounts, or run: mailroom connect {account.name}"
         if account.grant is GrantType.APPLICATION:
-            again = f"run: mailroom connect {account.name} --secret (or --certificate FILE)"
+            again = f"connect it again under Accounts, or run: mailroom connect {account.name} --secret (or --certificate FILE)"
         reason = f"the account {account.name!r} was disconnected by {by}; {again}"
         for lane in store.lanes():
             if lane.name.startswith(f"graph:{account.name}:") or lane.name in {f"smarthost:{name}" for name in servers}:
