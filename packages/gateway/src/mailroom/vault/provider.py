@@ -48,9 +48,8 @@ def prove_itself(account: Account, app: App) -> None:
     """An app that acts by itself has nothing else to show. Raises VaultError."""
     if account.grant is GrantType.APPLICATION and isinstance(app, microsoft.App) and app.proof is None:
         again = f"mailroom connect {shlex.quote(account.name)} --secret (or --certificate FILE)"
-        raise VaultError(
-            f"the account {account.name!r} is not connected: it has neither a secret nor a certificate; enter one under Accounts, or run: {again}"
-        )
+        what = f"the account {account.name!r} is not connected: it has neither a secret nor a certificate"
+        raise VaultError(f"{what}; enter one under Accounts, or run: {again}")
 
 
 def first_resource(account: Account) -> Resource:
