@@ -125,6 +125,7 @@ class WebSettings(_Section):
     port: int = Field(default=8020, ge=0, le=65535)
     trusted_proxies: Networks = ()
     """What these say of the client's address and of TLS (X-Forwarded-For, X-Forwarded-Proto) is believed."""
+    max_connections: int = Field(default=300, ge=1)
 
 
 def role_table(value: object) -> object:

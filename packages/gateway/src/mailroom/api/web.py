@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from mailroom.observe import events
 from mailroom_core.errors import ConfigError
@@ -26,8 +27,9 @@ PATIENCE = 10
 class Web:
     """A running web server."""
 
-    def __init__(self, make: Callable[[], ASGIApp], host: str, port: int, *, proxies: Sequence[str] = ()) -> None:
-        """`make` runs in a thread; what `proxies` (networks) say of a client is believed. Raises ConfigError if the port can't be had."""
+    def __init__(self, make: Callable[[], ASGIApp], host: str, port: int, *, proxies: Sequence[str] = (), **limits: float) -> None:
+        """`make` runs in a thread; what `proxies` (networks) say of a client is believed; `limits` are those of `wire.Limits`. Raises
+        ConfigError if the port can't be had."""
         try:
             self._socket = socket.create_server((host, port), backlog=1024)
         except OSError as problem:
@@ -35,6 +37,7 @@ class Web:
             raise ConfigError(text) from problem
         self._make = make
         self._proxies = list(proxies)
+        self._limits = limits
         self._server: uvicorn.Server | None = None
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(_tell)
@@ -45,7 +48,7 @@ class Web:
         return f"http://{host}:{port}"
 
     async def _run(self) -> None:
-        self._server = await asyncio.to_thread(_server, self._make, self._proxies)
+        self._server = await asyncio.to_thread(_server, self._make, self._proxies, self._limits)
         await self._server.serve([self._socket])
 
     async def stop(self) -> None:
@@ -62,9 +65,11 @@ def _tell(ended: asyncio.Task[None]) -> None:
         events.web_broke(repr(problem))
 
 
-def _server(make: Callable[[], ASGIApp], proxies: list[str]) -> uvicorn.Server:
+def _server(make: Callable[[], ASGIApp], proxies: list[str], limits: Mapping[str, Any]) -> uvicorn.Server:
     """Blocking, and slow: the imports are."""
     import uvicorn
+
+    from mailroom.api.wire import Connection, Crowd, Limits
 
     class Server(uvicorn.Server):
         """Signals are the gateway's own business."""
@@ -75,6 +80,8 @@ def _server(make: Callable[[], ASGIApp], proxies: list[str]) -> uvicorn.Server:
 
     config = uvicorn.Config(
         make(),
+        http=partial(Connection, Limits(**limits), Crowd()),  # type: ignore[arg-type]  # it makes one, as the class would
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -65,7 +65,8 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
         ),
     )
     make_web = partial(web_app, parts, made, commit, wakeup, spool, stopping)
-    web = Web(make_web, settings.web.host, settings.web.port, proxies=settings.web.trusted_proxies)
+    given = settings.web
+    web = Web(make_web, given.host, given.port, proxies=given.trusted_proxies, connections=given.max_connections)
     return Front(smtp, web, commit)
 
 
