@@ -89,8 +89,8 @@ def test_a_destination_may_take_what_no_alias_wants(api: Api, tmp_path: Path) ->
     ("recipient", "stdin", "token", "url", "code", "told"),
     [
         (SALES, mail("x"), "inbound", "http://127.0.0.1:9", os.EX_TEMPFAIL, b"see that it runs"),
-        (SALES, mail("x"), "mrt_wrong", "", os.EX_NOPERM, b"not known"),
-        (SALES, mail("x"), "reader", "", os.EX_NOPERM, b"inbound:write"),
+        (SALES, mail("x"), "mrt_wrong", "", os.EX_TEMPFAIL, b"not known"),
+        (SALES, mail("x"), "reader", "", os.EX_TEMPFAIL, b"inbound:write"),
         ("nobody@desk.example", mail("x"), "inbound", "", os.EX_NOUSER, b"5.1.1 There is no such address"),
         ("catchall@desk.example", mail("x"), "inbound", "", os.EX_UNAVAILABLE, b"5.7.1 This address is only for answers"),
         ("a@b@c", mail("x"), "inbound", "", os.EX_DATAERR, b"no address"),

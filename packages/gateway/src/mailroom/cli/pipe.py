@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mailroom_client import Problem
 
 _TOKEN = "mailroom token add pipe --scope inbound:write"  # noqa: S105  # how to make one
+_SETTING_UP = os.EX_CONFIG, os.EX_NOPERM
+"""A token that is missing, can't be read or has expired is for the administrator to mend; no mail goes back for it."""
 _NOBODY = "mailer-daemon"
 """The null sender, as mail servers say it in arguments and variables."""
 
@@ -56,7 +58,7 @@ def pipe(
         _hand_over(url, token_file, domain, sender, (*named, *recipients), destination)
     except Wrong as wrong:
         click.echo(f"mailroom pipe: {wrong}", err=True)
-        sys.exit(wrong.code)
+        sys.exit(os.EX_TEMPFAIL if wrong.code in _SETTING_UP else wrong.code)
 
 
 def _hand_over(url: str, token_file: Path, domain: str, sender: str | None, named: Sequence[str], destination: str) -> None:
@@ -87,8 +89,6 @@ def exit_code(problem: Problem) -> int:
             return os.EX_TEMPFAIL
         case _, "5.1.1":
             return os.EX_NOUSER
-        case 401 | 403, "":
-            return os.EX_NOPERM
         case 409 | 413 | 422, "" | "5.3.4":
             return os.EX_DATAERR
         case _, "":
