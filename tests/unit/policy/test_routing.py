@@ -101,6 +101,13 @@ def test_a_mail_that_has_passed_too_many_servers_is_a_loop() -> None:
     assert decide("To: sales@example.com", *["Received: by x"] * 50).verdict is Verdict.ALIAS
 
 
+def test_a_mail_that_has_passed_too_many_servers_is_refused_while_its_client_waits() -> None:
+    arrival = Arrival(envelope=Envelope("bob@shop.example", ("sales@example.com",)), in_session=True)
+    decision = decide(*(["Received: by x.example; Fri, 20 Nov 2026 12:00:00 +0000"] * 51), arrival=arrival)
+    assert (decision.verdict, rule(decision), decision.answers[0].kind) == (Verdict.REFUSED, "hops", AnswerKind.ROUND_IN_CIRCLES)
+
+
+
 def test_our_own_mark_is_a_loop() -> None:
     marked = ("To: sales@example.com", "X-Mailroom-Loop: house-1")
     assert rule(decide(*marked, settings=Settings(mark="house-1"))) == "mark"
@@ -491,3 +498,42 @@ def test_a_mail_without_a_subject_is_answered_too() -> None:
 
 def test_a_decision_among_ten_thousand_aliases_takes_less_than_a_millisecond() -> None:
     assert decision_seconds(aliases=10_000, decisions=300) < 0.001
+
+
+def test_what_would_be_handed_over_waits_for_a_person_where_the_sender_is_in_doubt() -> None:
+    doubt = "example.org wants it refused (DMARC)"
+    decision = decide("To: sales@example.com", arrival=Arrival(doubt=doubt))
+    assert (decision.verdict, decision.routes, rule(decision)) == (Verdict.QUARANTINED, (), "aliases")
+    assert decision.why.startswith(f"{doubt}; else: it was sent to sales@example.com")
+    arrival = Arrival(envelope=Envelope(None, ("nobody@example.com",)), in_session=True, doubt=doubt)
+    assert decide(arrival=arrival).verdict is Verdict.REFUSED, "what is refused anyway is refused"
+
+
+def test_every_domain_has_a_postmaster_whose_mail_waits_for_a_person() -> None:
+    arrival = Arrival(envelope=Envelope(None, ("Postmaster@example.org",)), in_session=True)
+    decision = decide(arrival=arrival)
+    assert (decision.verdict, rule(decision)) == (Verdict.QUARANTINED, "unknown")
+    assert "no alias takes it" in decision.why
+    elsewhere = Arrival(envelope=Envelope(None, ("postmaster@shop.example",)), in_session=True)
+    assert decide(arrival=elsewhere).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("address", "takes"),
+    [
+        ("SALES@example.com", True),
+        ("sales@else.example", True),
+        ("bounce@example.com", True),
+        ("bounce+06xqfhxnc2400-abcdefgh@example.com", True),
+        ("catchall@example.com", True),
+        ("notifications@example.com", True),
+        ("postmaster@example.org", True),
+        ("postmaster@else.example", False),
+        ("unreachable@example.com", False),
+        ("nobody@example.com", False),
+        ("sales%example.com@else.example", False),
+        ("sales", False),
+    ],
+)
+def test_an_address_exists_here_or_not(address: str, takes: bool) -> None:
+    assert TABLES.takes(address) is takes

@@ -118,6 +118,15 @@ class Tables:
         own = (self.bounces, self.catchalls, self.notifications, self._by_address)
         return any(normal in each for each in own) or self.bounce_domain([normal]) is not None
 
+    def is_postmaster(self, address: str) -> bool:
+        """Every domain that takes mail has one (RFC 5321 4.5.1)."""
+        local, _, domain = normalize(address).rpartition("@")
+        return local == "postmaster" and domain in self.domains
+
+    def takes(self, address: str) -> bool:
+        """Whether there is such an address here at all, whoever may write to it."""
+        return self.is_ours(address) or self.is_postmaster(address) or bool(self.matching([normalize(address)]))
+
     def _local(self, address: str) -> Sequence[Alias]:
         local, at, domain = address.rpartition("@")
         if not at or (self._local_domains is not None and domain not in self._local_domains):

@@ -40,6 +40,8 @@ class Arrival:
     """Of the incoming server."""
     conversation: str = ""
     """The provider's id of the conversation."""
+    doubt: str = ""
+    """Why its sender is not believed: a person looks at what would be handed over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,16 +93,17 @@ class _Router:
         return self._end("unknown", self._unknown())
 
     def _end(self, rule: str, decision: Decision) -> Decision:
-        decision = self._with_limit(decision)
+        decision = self._with_doubt(self._with_limit(decision))
         return replace(decision, steps=(*self.steps, Step(rule, decision.why, decided=True)))
 
     # Loops
 
     def _hops(self) -> Decision | str:
         if self.mail.hops > self.settings.most_hops:
-            return Decision(
-                verdict=Verdict.LOOP, why=f"it has passed {self.mail.hops} servers, at most {self.settings.most_hops} are usual"
-            )
+            why = f"it has passed {self.mail.hops} servers, at most {self.settings.most_hops} are usual"
+            if self.arrival.in_session:
+                return self._answered(AnswerKind.ROUND_IN_CIRCLES, why, "")
+            return Decision(verdict=Verdict.LOOP, why=why)
         return f"it has passed {self.mail.hops} servers"
 
     def _mark(self) -> Decision | str:
@@ -116,6 +117,11 @@ class _Router:
             if (known is not None and known.answer) or any(tag in each for tag in ANSWER_TAGS):
                 return Decision(verdict=Verdict.LOOP, why=f"it answers an automatic answer ({each})")
         return "it answers no automatic answer of ours"
+
+    def _with_doubt(self, decision: Decision) -> Decision:
+        if not self.arrival.doubt or not decision.routes:
+            return decision
+        return Decision(verdict=Verdict.QUARANTINED, why=f"{self.arrival.doubt}; else: {decision.why}")
 
     def _with_limit(self, decision: Decision) -> Decision:
         """One route over the limit stops the whole mail."""
@@ -280,6 +286,8 @@ class _Router:
         own = next((address for address in to if address in self.tables.notifications), None)
         if own:
             return Decision(verdict=Verdict.QUARANTINED, why=f"it was written to {own}, which only sends, and answers nothing that we know")
+        if postmaster := next(filter(self.tables.is_postmaster, to), None):
+            return Decision(verdict=Verdict.QUARANTINED, why=f"it was written to {postmaster}, which must exist, and no alias takes it")
         shown = ", ".join(to[:3]) or "nobody"
         return self._answered(AnswerKind.UNKNOWN, f"it is for {shown}: no alias, no reply, no fallback", "")
 
