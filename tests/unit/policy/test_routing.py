@@ -107,7 +107,6 @@ def test_a_mail_that_has_passed_too_many_servers_is_refused_while_its_client_wai
     assert (decision.verdict, rule(decision), decision.answers[0].kind) == (Verdict.REFUSED, "hops", AnswerKind.ROUND_IN_CIRCLES)
 
 
-
 def test_our_own_mark_is_a_loop() -> None:
     marked = ("To: sales@example.com", "X-Mailroom-Loop: house-1")
     assert rule(decide(*marked, settings=Settings(mark="house-1"))) == "mark"
