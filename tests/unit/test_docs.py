@@ -27,6 +27,7 @@ from mailroom.objects import (
     AliasDomain,
     Application,
     Destination,
+    ForwardTarget,
     GraphInbox,
     GraphRoute,
     InboxTarget,
@@ -136,12 +137,14 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "#### `inbox = { ... }`": (InboxTarget, "[destination.x]\n[destination.x.inbox]\n", ""),
     "#### `odoo = { ... }`": (OdooTarget, "[destination.x]\n[destination.x.odoo]\n", ""),
     "#### `webhook = { ... }`": (WebhookTarget, "[destination.x]\n[destination.x.webhook]\n", ""),
+    "#### `forward = { ... }`": (ForwardTarget, "[destination.x]\n[destination.x.forward]\n", ""),
     '### `[alias."ADDRESS"]`': (Alias, "[destination.x.inbox]\n[alias.'a@b.example']\n", ""),
     "### `[incoming.NAME]`": (IncomingServer, "[account.x]\n[incoming.x]\n", "[incoming.x.graph]\naccount = 'x'\n"),
     '#### `graph = { account = "NAME" }`': (GraphInbox, "[account.x]\n[incoming.x]\n[incoming.x.graph]\n", ""),
 }
 REQUIRED = {
     "account": '"x"',
+    "to": '["a@b.example"]',
     "database": '"x"',
     "destination": '"x"',
     "host": '"relay.example"',

@@ -78,6 +78,14 @@ def test_what_did_not_fail_for_good_is_not_reported(state: State) -> None:
     assert reporter(SMTP).reports(work(), [result(1, state)]) == ()
 
 
+def test_a_forwarded_mail_is_reported_to_whom_it_was_from() -> None:
+    made = replace(reporter(SMTP), returns_to=lambda sender: "bob@shop.example" if sender.startswith("SRS0=") else "")
+    (report,) = made.reports(work("SRS0=x@contoso.example"), [result(1, State.FAILED)])
+    assert [d.recipient for d in report.deliveries] == ["bob@shop.example"]
+    (report,) = made.reports(work(), [result(1, State.FAILED)])
+    assert [d.recipient for d in report.deliveries] == ["anna@partner.example"]
+
+
 def test_nobody_answers_the_null_sender() -> None:
     assert reporter(SMTP).reports(work(None), [result(1, State.FAILED)]) == ()
 

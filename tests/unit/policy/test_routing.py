@@ -71,6 +71,23 @@ ANSWERING = "In-Reply-To: <ours@example.com>"
 KNOWN = Facts(known={"<ours@example.com>": OURS})
 
 
+# What was forwarded
+
+
+def test_a_bounce_of_what_we_forwarded_goes_on_before_any_other_rule() -> None:
+    back = Arrival(returns_to="anna@shop.example")
+    for about in (report(ReportKind.STANDARD, Action.FAILED), report(ReportKind.STANDARD, Action.DELAYED), None):
+        decision = decide("Return-Path: <>", "From: mailer-daemon@shop.example", arrival=back, report=about)
+        assert (decision.verdict, rule(decision), decision.returns_to) == (Verdict.RETURNED, "forwarded", "anna@shop.example")
+        assert "  to anna@shop.example: passed on" in decision.lines()
+
+
+def test_what_is_no_bounce_does_not_go_on_to_strangers_and_neither_do_too_many() -> None:
+    back = Arrival(returns_to="anna@shop.example")
+    for decision in (decide(arrival=back), decide("Return-Path: <>", arrival=back, facts=Facts(returned=20))):
+        assert (decision.verdict, rule(decision), decision.returns_to) == (Verdict.QUARANTINED, "forwarded", "")
+
+
 # 4.1 Which recipients count
 
 

@@ -42,7 +42,7 @@ class Authentication:
             return False
         names = {"dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom",)}
         found = [result.properties.get(name, "") for result in passed for name in names.get(result.method, ())]
-        return any(_aligned(each.rpartition("@")[2].lower(), domain) for each in found)
+        return any(aligned(each.rpartition("@")[2].lower(), domain) for each in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class AuthenticationResult:
     properties: dict[str, str]
 
 
-def _aligned(one: str, other: str) -> bool:
+def aligned(one: str, other: str) -> bool:
+    """Whether two domains, in lower case, are one, or one of them is below the other."""
     if not one or "." not in one or "." not in other:
         return False
     return one == other or one.endswith("." + other) or other.endswith("." + one)

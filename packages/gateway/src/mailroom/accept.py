@@ -50,6 +50,8 @@ class Wishes:
     tags: tuple[str, ...] = ()
     idempotency_key: str = ""
     digest: str = ""
+    plan: Plan | None = None
+    """By which server and as whom; None: the rules choose."""
     conversation: ConversationId | None = None
     """It stands there from the moment it is accepted, with these words."""
     words: str = ""
@@ -172,7 +174,8 @@ class Accept:
         taken.append(now)
 
     def _plan(self, submission: Submission, fields: Fields, header_from: str) -> Plan:
-        plan = choose(self._directory(), submission.application, fields, header_from, submission.wishes.kind)
+        wishes = submission.wishes
+        plan = wishes.plan or choose(self._directory(), submission.application, fields, header_from, wishes.kind)
         check_count(plan.server, len(submission.recipients))
         return plan
 
@@ -263,7 +266,7 @@ class Plan:
 
 def choose(directory: Directory, application: Application, fields: Fields, header_from: str, wish: Kind | None = None) -> Plan:
     """The outgoing server for a mail. Raises Refused when none can carry it."""
-    kind = _kind_of(application, fields, wish)
+    kind = kind_of(application, fields, wish)
     choice = explain(directory, application, header_from, kind).choice
     server = directory.servers[choice.server]
     rewrite = ""
@@ -282,16 +285,22 @@ def choose(directory: Directory, application: Application, fields: Fields, heade
 
 def explain(directory: Directory, application: Application, header_from: str, kind: Kind) -> servers.Explanation:
     """Who would send a mail from this address, and by which rules. Raises Refused when nobody would."""
-    usable = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
-    if not usable:
-        raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
+    candidates = usable(directory, kind)
     domain = _our_domain(directory, application, header_from)
     return servers.explain(
-        [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in usable],
+        [servers.Candidate(name=s.name, priority=s.priority, from_filter=s.from_filter) for s in candidates],
         header_from=header_from,
         notification=notification_address(domain),
         always=bool(domain and "@" in domain.default_from),
     )
+
+
+def usable(directory: Directory, kind: Kind) -> list[OutgoingServer]:
+    """The servers that carry this kind of mail. Raises Refused if there is none."""
+    found = [s for s in directory.servers.values() if s.active and (s.bulk if kind is Kind.BULK else s.transactional)]
+    if not found:
+        raise Refused(451, "4.3.5", "No outgoing server is set up here; the administrator has to add one", why="no active server")
+    return found
 
 
 def explained(directory: Directory, address: str, *, application: str = "", bulk: bool = False) -> servers.Explanation:
@@ -356,7 +365,7 @@ def _check_loop(fields: Fields) -> None:
         raise Refused(554, "5.4.6", f"The mail has passed {hops} servers; it seems to go round in circles")
 
 
-def _kind_of(application: Application, fields: Fields, wish: Kind | None) -> Kind:
+def kind_of(application: Application, fields: Fields, wish: Kind | None) -> Kind:
     """Bulk if the application says so, or, unless somebody wishes otherwise, the mail does (RFC 2076 3.9, RFC 2369)."""
     if application.kind == "bulk":
         return Kind.BULK

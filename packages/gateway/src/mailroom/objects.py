@@ -227,7 +227,14 @@ class WebhookTarget:
     """`https://...`; `http://...` only within `webhooks.private_networks`."""
 
 
-Target = InboxTarget | OdooTarget | WebhookTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardTarget:
+    """Other addresses, by mail."""
+
+    to: tuple[str, ...]
+
+
+Target = InboxTarget | OdooTarget | WebhookTarget | ForwardTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,7 +373,7 @@ ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRou
 CHOICES: dict[str, tuple[str, dict[str, type]]] = {
     "server": ("route", dict(ROUTES)),
     "incoming": ("source", {"graph": GraphInbox}),
-    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget, "webhook": WebhookTarget}),
+    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget, "webhook": WebhookTarget, "forward": ForwardTarget}),
 }
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
 

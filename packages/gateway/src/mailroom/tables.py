@@ -23,6 +23,7 @@ from mailroom.objects import (
     AliasDomain,
     Application,
     Destination,
+    ForwardTarget,
     GrantType,
     GraphRoute,
     InboxTarget,
@@ -138,6 +139,12 @@ def _mistakes(item: Any) -> Iterable[str]:
             for address in item.followers:
                 if not is_deliverable(address):
                     yield f"followers: {address!r} is no address"
+        case ForwardTarget():
+            if not item.to:
+                yield "to: name at least one address"
+            for address in item.to:
+                if not is_deliverable(address):
+                    yield f"to: {address!r} is no address"
         case OdooTarget():
             yield from _odoo(item)
         case WebhookTarget():

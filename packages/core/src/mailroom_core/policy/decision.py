@@ -42,6 +42,8 @@ class Arrival:
     """The provider's id of the conversation."""
     doubt: str = ""
     """Why its sender is not believed: a person looks at what would be handed over."""
+    returns_to: str = ""
+    """It came to an envelope sender of ours (SRS) for a mail that we have forwarded; whom that is from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,15 @@ class Facts:
     """Mails of this sender within the window that were added to one thread."""
     answers: int = 0
     """Automatic answers of ours to this sender within the window."""
+    returned: int = 0
+    """Bounces that we have passed on to `Arrival.returns_to` within the window, and answers of ours to it."""
 
 
 class Verdict(Enum):
     """What becomes of it; the value is for people."""
 
     BOUNCE = "it reports that mail of ours did not arrive"
+    RETURNED = "it is passed on to the sender of what was forwarded"
     REPLY = "it is added to what it answers"
     ALIAS = "it goes where its alias says"
     FALLBACK = "it goes where the incoming server says"
@@ -136,6 +141,8 @@ class Decision:
     routes: tuple[Route, ...] = ()
     answers: tuple[Answer, ...] = ()
     """Mails of ours; in a session that ends with a refusal, what we say there."""
+    returns_to: str = ""
+    """Who gets it, as a bounce of what was forwarded for them."""
     withheld: str = ""
     """Why an answer that the rules ask for is not written."""
     steps: tuple[Step, ...] = ()
@@ -151,6 +158,8 @@ class Decision:
             note = ", as an automatic answer" if route.automatic else ""
             shown.append(f"  to {route.target}{through}: {what}{note}")
         shown += [f"  answer to {each.to}: {each.code} {each.enhanced} {each.text}" for each in self.answers]
+        if self.returns_to:
+            shown.append(f"  to {self.returns_to}: passed on")
         if self.withheld:
             shown.append(f"  no answer is written, because {self.withheld}")
         return shown

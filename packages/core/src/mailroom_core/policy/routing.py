@@ -1,7 +1,8 @@
 """What becomes of a received mail, and why: a pure decision, in the order in which Odoo 19 takes it.
 
-    too many hops, our own mark -> report -> answer to an answer of ours -> bounce address -> reply or forward -> automatic mail
-    -> only to the catchall -> aliases -> fallback of the incoming server -> also to the catchall -> unknown
+    too many hops, our own mark -> bounce of what we forwarded -> report -> answer to an answer of ours -> bounce address
+    -> reply or forward -> automatic mail -> only to the catchall -> aliases -> fallback of the incoming server
+    -> also to the catchall -> unknown
 
 What differs from Odoo, on purpose: automatic answers and mailing lists open nothing, the limit per sender holds for the fallback as
 well, a read receipt is no bounce, what nobody can place is kept and shown, and our own answers are counted.
@@ -75,6 +76,7 @@ class _Router:
         rules = (
             ("hops", self._hops),
             ("mark", self._mark),
+            ("forwarded", self._forwarded),
             ("report", self._report),
             ("our answer", self._our_answer),
             ("bounce address", self._bounce_address),
@@ -138,6 +140,20 @@ class _Router:
         return decision
 
     # Reports
+
+    def _forwarded(self) -> Decision | str:
+        """A bounce of what we forwarded goes on to its sender; nothing else does, or everybody could write through us."""
+        to, most = self.arrival.returns_to, self.settings.loop_count
+        if not to:
+            return "it did not come back to a mail that we forwarded"
+        if self.report is None and self.mail.return_path != "":
+            why = f"it was sent to the way back of mail from {to}, and is no bounce"
+            return Decision(verdict=Verdict.QUARANTINED, why=why)
+        if self.facts.returned >= most:
+            minutes = int(self.settings.loop_window.total_seconds() // 60)
+            why = f"{to} has got {self.facts.returned} bounces and answers from us within {minutes} minutes, and {most} are allowed"
+            return Decision(verdict=Verdict.QUARANTINED, why=why)
+        return Decision(verdict=Verdict.RETURNED, why=f"it is about a mail of {to} that we forwarded", returns_to=to)
 
     def _report(self) -> Decision | str:
         report = self.report

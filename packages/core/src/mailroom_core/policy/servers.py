@@ -84,6 +84,13 @@ def explain(candidates: Iterable[Candidate], *, header_from: str, notification: 
     return Explanation(_choice(servers[0], address, header_from, why), tuple(steps))
 
 
+def for_author(candidates: Iterable[Candidate], author: str) -> Choice | None:
+    """A server that takes mail from this author as it is; None if their FROM filters let none of them."""
+    own = {normalize(author), domain_of(author)}
+    serving = [each for each in candidates if not each.from_filter or own & _parts(each.from_filter)]
+    return choose(serving, header_from=author) if serving else None
+
+
 @lru_cache(maxsize=1024)
 def _parts(from_filter: tuple[str, ...]) -> frozenset[str]:
     """Full addresses normalised, domains in lower case; a domain may be written with a leading `@`."""

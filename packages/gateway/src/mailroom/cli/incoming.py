@@ -240,6 +240,20 @@ def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> 
     click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
 
 
+@destination.command("add-forward")
+@click.argument("name")
+@click.option("--to", "to", required=True, multiple=True, help="An address that gets all of its mail; several times for more.")
+@click.pass_obj
+def add_forward(context: Context, name: str, to: tuple[str, ...]) -> None:
+    """Other addresses under NAME: what comes in for it is forwarded by mail."""
+    with context.parts() as parts:
+        _add(parts, "destination", name, {"forward": {"to": list(to)}})
+        domains = parts.directory().alias_domains
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+    if not domains:
+        click.echo("Nothing can be forwarded before there is an alias domain, whose address the sender becomes: mailroom apply", err=True)
+
+
 @destination.command("list")
 @json_option
 @click.pass_obj
@@ -264,8 +278,10 @@ def list_destinations(context: Context, as_json: bool) -> None:
 
 def _where(target: Target) -> tuple[str, ...]:
     """Where its mail goes: an inbox has followers."""
-    from mailroom.objects import InboxTarget
+    from mailroom.objects import ForwardTarget, InboxTarget
 
+    if isinstance(target, ForwardTarget):
+        return target.to
     return target.followers if isinstance(target, InboxTarget) else (target.url,)
 
 

@@ -5,6 +5,7 @@ Done before the report itself is stored, and harmless to do twice, so that a cra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +26,8 @@ class Bounces:
 
     store: Store
     settings: bounces.Settings
+    goes_on: Callable[[list[Message], datetime], str] = lambda abouts, now: ""
+    """To whom a report is passed on, by the mails of ours that it is about; empty: to nobody."""
 
     def __call__(self, report: Report, head: Head, now: datetime) -> list[Message]:
         """The mails of ours that a report is about; none: it is about somebody else's."""

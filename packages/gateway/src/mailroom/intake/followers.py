@@ -7,21 +7,21 @@ the mailbox of a follower, opens nothing. The same mail is copied once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailroom.accept import IN_ROW, Submission, Wishes, notification_address
+from mailroom.accept import Wishes, notification_address
+from mailroom.intake.handing_in import Accepts, hand_in
 from mailroom.objects import Application, Directory, InboxTarget
 from mailroom.observe import events
 from mailroom.ports import Message
-from mailroom.spool import SpoolFile
 from mailroom_core.errors import MimeError, Refused, StoreError
 from mailroom_core.inbound import LOOP_HEADER
 from mailroom_core.mime.headers import Fields, field, format_address
 from mailroom_core.mime.rewrite import replace_fields
 from mailroom_core.mime.source import ReadAt
-from mailroom_core.model import MessageId, show_id
+from mailroom_core.model import show_id
 from mailroom_core.policy.addresses import domain_of, is_deliverable, normalize
 
 FOLLOWERS = "followers"
@@ -47,7 +47,7 @@ class Followers:
     """Writes the copies of one gateway."""
 
     directory: Callable[[], Directory]
-    accept: Callable[[Submission], Awaitable[MessageId]]
+    accept: Accepts
     spool: Path
     mark: str
 
@@ -76,26 +76,11 @@ class Followers:
         sender = _sender(directory, address)
         copy = replace_fields(source, lambda fields: self._edits(fields, sender, address))
         key = f"{show_id(message.id)} {destination}"
-        with SpoolFile(self.spool) as spool:
-            raw = b"".join(copy.chunks()) if copy.length <= IN_ROW else None
-            for chunk in copy.chunks() if raw is None else ():
-                await spool.append(chunk)
-            await self.accept(
-                Submission(
-                    application=Application(name=FOLLOWERS, alias_domain=domain_of(sender)),
-                    sender=None,
-                    recipients=recipients,
-                    raw=raw,
-                    spool=None if raw is not None else spool.path,
-                    size=copy.length,
-                    client="127.0.0.1",
-                    helo="inbox",
-                    tls="",
-                    authenticated=FOLLOWERS,
-                    protocol="HTTP",
-                    wishes=Wishes(idempotency_key=key),
-                )
-            )
+        application = Application(name=FOLLOWERS, alias_domain=domain_of(sender))
+        wishes = Wishes(idempotency_key=key)
+        await hand_in(
+            self.accept, self.spool, copy, application=application, sender=None, recipients=recipients, helo="inbox", wishes=wishes
+        )
 
     def _edits(self, fields: Fields, sender: str, address: str) -> Mapping[str, bytes]:
         name, author = next(iter(fields.addresses("from")), ("", ""))

@@ -23,6 +23,9 @@ from mailroom_core.policy.aliases import Target
 from mailroom_core.policy.decision import Arrival, Decision, Settings, Verdict
 from mailroom_core.policy.routing import route
 
+Back = Callable[[str, datetime], str]
+"""Whom a mail was from that we have forwarded, by the envelope sender that it got from us (SRS); empty for any other address."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
@@ -57,6 +60,7 @@ class Judge:
     directory: Callable[[], Directory]
     lookup: Lookup
     settings: Settings
+    back: Back = lambda address, now: ""
 
     def __call__(self, source: ReadAt, came: Came, now: datetime) -> Judged:
         try:
@@ -67,11 +71,21 @@ class Judge:
             head = _with_envelope(head, came.envelope)
         report = _report(source, head)
         fallback = Target(came.fallback) if came.fallback else None
-        arrival = Arrival(envelope=came.envelope, in_session=came.in_session, fallback=fallback, conversation=came.conversation)
+        arrival = Arrival(
+            envelope=came.envelope,
+            in_session=came.in_session,
+            fallback=fallback,
+            conversation=came.conversation,
+            returns_to=self._returns_to(head, came.envelope, now),
+        )
         directory = self.directory()
         tables = tables_of(directory)
         facts = self.lookup(head, arrival, tables, directory, now)
         return Judged(head, report, route(head, arrival, tables, facts, self.settings, report))
+
+    def _returns_to(self, head: Head, envelope: Envelope | None, now: datetime) -> str:
+        addresses = envelope.recipients if envelope else (*head.delivered_to, *(each for _, each in head.to), *head.received_for)
+        return next((to for each in addresses if (to := self.back(each, now))), "")
 
 
 def came_by(server: IncomingServer, conversation: str = "") -> Came:

@@ -63,7 +63,12 @@ class Lookup:
             opened={Target(name): count for name, count in lately.opened.items()},
             added={thread_of(number): count for number, count in lately.added.items()},
             answers=lately.answers,
+            returned=self.returned(arrival.returns_to, now) if arrival.returns_to else 0,
         )
+
+    def returned(self, to: str, now: datetime) -> int:
+        """Bounces that were passed on to an address within the window, and answers."""
+        return self.store.from_sender(normalize(to), now - self.settings.loop_window).answers
 
     def _known(self, asked: Questions, directory: Directory) -> dict[str, Known]:
         """A conversation before the mail itself: that is where the mail stands."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mailroom.intake.judge import Came, Judge, came_by
-from mailroom.intake.take import delivery_of
+from mailroom.intake.take import deliveries_of
 from mailroom.objects import Directory
 from mailroom.ports import Clock, Event, Job, Message, Remember, Store
 from mailroom.transports.ways import REPLAY, not_ours, way_of
@@ -51,13 +51,13 @@ class Replay:
         now, message = self.clock(), job.message
         judged = self.judge(job.source, self._came(message), now)
         decision = judged.decision
-        if not decision.routes:
+        deliveries = list(deliveries_of(decision, judged.head, now, self.ids))
+        if not deliveries:
             return Held(Reply(0, decision.why))
-        deliveries = [delivery_of(DeliveryId(self.ids()), each, judged.head, now) for each in decision.routes]
         text = f"Judged anew; {decision.verdict.value}, because {decision.why}"
         event = Event(at=now, name="routed", text=text, data={"verdict": decision.verdict.name})
         self.store.hand_on(message.id, deliveries, event)
-        names = ", ".join(dict.fromkeys(each.server for each in deliveries))
+        names = ", ".join(dict.fromkeys(each.server or each.recipient for each in deliveries))
         return Sent(Reply(250, f"it goes to {names} now", "2.0.0"))
 
     def _came(self, message: Message) -> Came:

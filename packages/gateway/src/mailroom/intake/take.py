@@ -9,7 +9,7 @@ same mailbox is stored once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +20,7 @@ from mailroom.accept import IN_ROW, Commit
 from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
 from mailroom.intake.judge import Came, Judge, Judged
+from mailroom.intake.onward import RETURNS
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
 from mailroom_core.errors import Refused
@@ -108,10 +109,10 @@ class Intake:
         if decision.verdict is Verdict.REFUSED:
             (said,) = decision.answers
             raise Refused(said.code, said.enhanced, said.text, why=decision.why)
-        if report is not None and decision.verdict is Verdict.BOUNCE:
+        if report is not None and decision.verdict in (Verdict.BOUNCE, Verdict.RETURNED):
             decision, after = self._came_back(decision, report, head, now)
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
-        deliveries = tuple(self._delivery(each, head, now) for each in decision.routes) or (self._kept(decision, head, now),)
+        deliveries = tuple(deliveries_of(decision, head, now, self.ids)) or (self._kept(decision, head, now),)
         return (
             NewMessage(
                 id=number,
@@ -141,9 +142,12 @@ class Intake:
         self, decision: Decision, report: Report, head: Head, now: datetime
     ) -> tuple[Decision, Callable[[MessageId], None] | None]:
         abouts = self.bounces(report, head, now)
+        if decision.returns_to:
+            return decision, None
         if not abouts:
             why = f"{decision.why}, and no mail that left here is meant"
             return replace(decision, verdict=Verdict.QUARANTINED, why=why), None
+        decision = replace(decision, returns_to=self.bounces.goes_on(abouts, now))
         return decision, lambda number: self.bounces.note(number, report, abouts, head, now)
 
     def _bytes(self, file: Path, size: int, number: MessageId) -> tuple[bytes | None, str]:
@@ -152,9 +156,6 @@ class Intake:
         name = f"{show_id(number)}.eml"
         self.blobs.keep(name, file)
         return None, name
-
-    def _delivery(self, found: Route, head: Head, now: datetime) -> NewDelivery:
-        return delivery_of(DeliveryId(self.ids()), found, head, now)
 
     def _kept(self, decision: Decision, head: Head, now: datetime) -> NewDelivery:
         """For a person: what waits in quarantine, or what is done with."""
@@ -170,7 +171,15 @@ class Intake:
         )
 
 
-def delivery_of(number: DeliveryId, found: Route, head: Head, now: datetime) -> NewDelivery:
+def deliveries_of(decision: Decision, head: Head, now: datetime, ids: Callable[[], int]) -> Iterator[NewDelivery]:
+    """To each destination, and on to whom a bounce is about."""
+    for each in decision.routes:
+        yield _delivery(DeliveryId(ids()), each, head, now)
+    if decision.returns_to:
+        yield NewDelivery(id=DeliveryId(ids()), recipient=decision.returns_to, server="", lane=RETURNS, due_at=now)
+
+
+def _delivery(number: DeliveryId, found: Route, head: Head, now: datetime) -> NewDelivery:
     """To the destination of one route."""
     name = found.target.destination
     recipient = found.alias.address if found.alias else next(iter(head.delivered_to), "") or _first_to(head)

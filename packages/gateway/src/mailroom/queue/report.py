@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mailroom.accept import lane_of, notification_address
-from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, Suppression
+from mailroom.null_sender import carrier
+from mailroom.objects import Directory, GraphRoute, OutgoingServer, Suppression
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, Message, NewDelivery, NewMessage, Settled, Work
 from mailroom_core.errors import MimeError, StoreError
@@ -40,6 +41,8 @@ class Reporter:
     clock: Clock
     hostname: str
     lifetime: timedelta
+    returns_to: Callable[[str], str] = lambda sender: ""
+    """Whom a forwarded mail came from, by its envelope sender of ours; empty if it is none."""
 
     def add(self, settled: Settled, work: Work) -> Settled:
         """The same end of an attempt, with the report that its failures give rise to."""
@@ -54,7 +57,7 @@ class Reporter:
             for result in results
             if result.state is State.FAILED and result.id in recipients
         ]
-        sender = work.message.sender
+        sender = work.message.sender and (self.returns_to(work.message.sender) or work.message.sender)
         if not failed or not sender:
             return ()
         try:
@@ -67,15 +70,10 @@ class Reporter:
         """Raises _LeftOut."""
         if self.suppressed([normalize(sender)]):
             raise _LeftOut("its sender is suppressed")
-        directory = self.directory()
-        real = [s for s in directory.servers.values() if s.active and not isinstance(s.route, SinkRoute)]
-        servers = sorted(real, key=lambda s: (s.priority, s.name))
-        for server in servers:
-            if not isinstance(server.route, GraphRoute):
-                return server
-        if servers and domain_of(sender) in directory.alias_domains:
-            return servers[0]
-        raise _LeftOut("no server can carry a report to a domain that is not ours")
+        server = carrier(self.directory(), sender)
+        if server is None:
+            raise _LeftOut("no server can carry a report to a domain that is not ours")
+        return server
 
     def _message(self, about: Message, sender: str, failed: list[Report], server: OutgoingServer) -> NewMessage:
         number, now = MessageId(self.ids()), self.clock()

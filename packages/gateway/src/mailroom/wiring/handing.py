@@ -9,7 +9,8 @@ from typing import assert_never
 import httpx2
 
 from mailroom.doctor.trial import Step
-from mailroom.objects import Destination, InboxTarget, OdooApi, OdooTarget, Webhook, WebhookTarget
+from mailroom.intake.onward import Forward, Return
+from mailroom.objects import Destination, ForwardTarget, GraphRoute, InboxTarget, OdooApi, OdooTarget, SinkRoute, Webhook, WebhookTarget
 from mailroom.ports import Transport
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.transports.http import Http, client
@@ -21,7 +22,7 @@ from mailroom.webhooks.desk import secret_of
 from mailroom.webhooks.handing import WebhookTransport
 from mailroom.webhooks.links import Links
 from mailroom.wiring.door import make_accept
-from mailroom.wiring.intake import make_followers
+from mailroom.wiring.intake import make_followers, make_onward
 from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.flow import arun
@@ -41,6 +42,7 @@ class Destinations:
         self._patient: httpx2.AsyncClient | None = None
         made, self._commit = make_accept(parts, lambda: None)
         self._followers = make_followers(parts, made, parts.settings.data / "copies")
+        self._onward = make_onward(parts, made, parts.settings.data / "copies")
         self._caller: Caller | None = None
 
     def transport(self, destination: Destination) -> Transport:
@@ -56,8 +58,14 @@ class Destinations:
                 links = Links(credential_key(self._parts), self._parts.settings.public_url)
                 called = self._caller.target(url, connections=4)
                 return WebhookTransport(called, lambda: secret(self._parts, destination.name), self._parts.store, links, utc_now)
+            case ForwardTarget(to=to):
+                return Forward(destination.name, to, self._onward)
             case _:
                 assert_never(target)
+
+    def returns(self) -> Transport:
+        """Of bounces of what was forwarded."""
+        return Return(self._onward)
 
     async def close(self) -> None:
         await self._commit.close()
@@ -106,6 +114,8 @@ def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
             return _odoo(parts, name, target)
         case WebhookTarget() as target:
             return _webhook(parts, name, target)
+        case ForwardTarget() as target:
+            return _forward(parts, target)
         case _:
             assert_never(destination.target)
 
@@ -126,6 +136,28 @@ async def _odoo(parts: Parts, name: str, target: OdooTarget) -> AsyncIterator[St
         yield _step(found)
         if found.ok:
             yield _step(await arun(checking.rights(login, user), http, nothing))
+
+
+async def _forward(parts: Parts, target: ForwardTarget) -> AsyncIterator[Step]:
+    """What can be seen without sending anything: under which sender it would leave, and by which server."""
+    directory = parts.directory()
+    domain = next(iter(directory.alias_domains.values()), None)
+    if domain is None:
+        yield Step("sender", "there is no alias domain, which every forwarded mail needs for its sender; add one", ok=False)
+        return
+    yield Step("sender", f"an address of {domain.name}, so that bounces come back here")
+    kept = [each.name for each in directory.servers.values() if each.active and not isinstance(each.route, GraphRoute | SinkRoute)]
+    others = [each for each in directory.servers.values() if each.active]
+    yield Step(
+        "server",
+        f"{kept[0]} keeps that sender"
+        if kept
+        else "none keeps that sender: all mail leaves as the notification address"
+        if others
+        else "there is no outgoing server; add one",
+        ok=bool(others),
+    )
+    yield Step("to", ", ".join(target.to))
 
 
 async def _webhook(parts: Parts, name: str, target: WebhookTarget) -> AsyncIterator[Step]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +14,26 @@ from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
-from mailroom.intake.judge import Judge
+from mailroom.intake.judge import Back, Judge
 from mailroom.intake.lookup import Lookup
+from mailroom.intake.onward import GoesOn, Onward
 from mailroom.intake.replay import Replay
 from mailroom.intake.take import Intake
 from mailroom.vault import credentials
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
-from mailroom_core.policy import bounces
+from mailroom_core.policy import bounces, srs
 from mailroom_core.policy.decision import Settings
 
 
 def make_judge(parts: Parts) -> Judge:
     rules = Settings(mark=mark_of(parts))
-    return Judge(parts.directory, Lookup(parts.store, rules), rules)
+    return Judge(parts.directory, Lookup(parts.store, rules), rules, back_of(parts))
+
+
+def back_of(parts: Parts) -> Back:
+    """Whom a mail was from that we have forwarded, by its envelope sender of ours."""
+    mac = mac_of(parts)
+    return lambda address, now: srs.read(address, mac, now)
 
 
 def mark_of(parts: Parts) -> str:
@@ -33,6 +42,7 @@ def mark_of(parts: Parts) -> str:
 
 
 def make_intake(parts: Parts, commit: Commit) -> Intake:
+    judge = make_judge(parts)
     return Intake(
         store=parts.store,
         blobs=parts.blobs,
@@ -40,7 +50,7 @@ def make_intake(parts: Parts, commit: Commit) -> Intake:
         ids=parts.ids,
         clock=utc_now,
         commit=commit,
-        judge=make_judge(parts),
+        judge=judge,
         answers=Answers(
             directory=parts.directory,
             ids=parts.ids,
@@ -49,9 +59,20 @@ def make_intake(parts: Parts, commit: Commit) -> Intake:
             hostname=hostname(parts.settings),
             lifetime=parts.settings.queue.lifetime,
         ),
-        bounces=Bounces(parts.store, bounces.Settings()),
+        bounces=Bounces(parts.store, bounces.Settings(), GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)),
         lifetime=parts.settings.queue.lifetime,
     )
+
+
+def make_onward(parts: Parts, accept: Accept, spool: Path) -> Onward:
+    spool.mkdir(mode=0o700, exist_ok=True)
+    return Onward(directory=parts.directory, accept=accept, spool=spool, mark=mark_of(parts), mac=mac_of(parts), clock=utc_now)
+
+
+def mac_of(parts: Parts) -> Callable[[bytes], bytes]:
+    """What addresses of ours are signed with; backups have its key."""
+    key = hmac.digest(credential_key(parts), b"addresses", "sha256")
+    return lambda data: hmac.digest(key, data, "sha256")
 
 
 def make_followers(parts: Parts, accept: Accept, spool: Path) -> Followers:

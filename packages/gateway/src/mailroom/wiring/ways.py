@@ -9,6 +9,7 @@ from typing import assert_never
 from mailroom import accept
 from mailroom.budget import Budget, rule_of
 from mailroom.incoming import Source
+from mailroom.intake.onward import RETURNS
 from mailroom.lanes import LanePace, pace_of, past_of
 from mailroom.objects import Account, Directory, GrantType, GraphRoute, IncomingServer, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.observe import events
@@ -65,7 +66,7 @@ class Ways:
         directory = self._current()
         epoch, way = self._ways.get((lane.name, server_name), (0, None))
         if way is None or epoch != lane.epoch:  # with every lease a new pace: somebody else may have used the lane before
-            make = self._to_destination if lane.name.startswith(DESTINATION) else self._out
+            make = self._returned if lane.name == RETURNS else self._to_destination if lane.name.startswith(DESTINATION) else self._out
             way = make(lane, server_name, directory)
             self._ways[lane.name, server_name] = (lane.epoch, way)
         return way
@@ -120,6 +121,9 @@ class Ways:
                 f"the destination {name!r} is not there, or not active; add it again, and then: mailroom queue free {lane.name}"
             )
         return Way(self._destinations.transport(destination), pace)
+
+    def _returned(self, lane: Lane, name: str, directory: Directory) -> Way:
+        return Way(self._destinations.returns(), LanePace(utc_now, mails=Limits((), HAND_OVERS)))
 
     def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
         """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""

@@ -23,6 +23,7 @@ from mailroom.vault import credentials
 from mailroom.vault.expiry import Expiry, expiries
 from mailroom.webhooks.teller import House as TellersHouse
 from mailroom.webhooks.teller import Teller
+from mailroom.wiring.intake import back_of
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom.wiring.ways import Ways
 from mailroom_core.errors import StoreError, VaultError
@@ -56,6 +57,7 @@ def reporter(parts: Parts) -> Reporter:
         clock=utc_now,
         hostname=hostname(parts.settings),
         lifetime=parts.settings.queue.lifetime,
+        returns_to=lambda sender: back_of(parts)(sender, utc_now()),
     )
 
 
