@@ -6,10 +6,10 @@ ARGS ?=
 N ?= 1000
 PACKAGES := packages/core packages/client packages/gateway packages/emulator
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
-SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench
+SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench odoo
 INSTALL = $(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
-.PHONY: help setup setup-dev system demo serve check format test test-fast bench crash screenshots lock clean
+.PHONY: help setup setup-dev system demo serve check format test test-fast test-odoo bench crash screenshots lock clean
 
 help:  ## what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ test: .venv/.dev system  ## all tests; the core is covered whole, every branch
 
 test-fast: .venv/.dev  ## without the tests that start processes
 	@.venv/bin/pytest tests/unit $(ARGS)
+
+test-odoo: .venv/.dev  ## the add-on in a real Odoo: ODOO=/path/to/odoo
+	@$(PY) -m tests.odoo "$(ODOO)" $(ARGS)
 
 bench: .venv/.dev system  ## measure; prints a table, writes bench/results.json
 	@$(PY) -m bench $(ARGS)

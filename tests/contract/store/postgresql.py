@@ -33,6 +33,11 @@ class Cluster:
         self._socket = socket
         self._made = 0
 
+    @property
+    def folder(self) -> str:
+        """Where its socket lies: a host name for clients."""
+        return str(self._socket)
+
     def url(self, database: str) -> str:
         return f"postgresql://{USER}@/{database}?host={self._socket}"
 

@@ -1,0 +1,62 @@
+"""A mail as Odoo has built it, made ready for Graph, and the conversation that sends it.
+
+Graph has no envelope: the mail's headers are rewritten to name the envelope's recipients and nobody else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+
+from mailroom_core.errors import MimeError
+from mailroom_core.flow import Flow
+from mailroom_core.mime.graph_json import graph_mail
+from mailroom_core.mime.rewrite import for_envelope
+from mailroom_core.mime.source import InMemory, Streamed
+from mailroom_core.model import Envelope, Failed, Held, Outcome, Reply
+from mailroom_core.oauth.scopes import Tier
+from mailroom_core.providers.graph import large, sending
+from mailroom_core.providers.graph.limits import MIME_LIMIT
+from mailroom_core.providers.graph.mailbox import Mailbox
+from mailroom_core.providers.graph.uploads import Upload
+
+_NEEDS_READ_WRITE = (
+    "The mail has {size} bytes, and above {limit} Microsoft Graph wants the permission Mail.ReadWrite. In Settings, set the permissions to"
+    " read and write, connect the account again, then retry the mail"
+)
+
+
+def send(mailbox: Mailbox, raw: bytes, sender: str, recipients: Sequence[str], *, tier: Tier, marker: str) -> Flow[Outcome]:
+    """Send the mail to these recipients, by the way that its size and the account's permissions ask for."""
+    try:
+        return (yield from _sent(mailbox, InMemory(raw), Envelope(sender, tuple(recipients)), tier, marker))
+    except MimeError as problem:
+        return Failed(Reply(554, str(problem), "5.6.0"))
+
+
+def _sent(mailbox: Mailbox, source: InMemory, envelope: Envelope, tier: Tier, marker: str) -> Flow[Outcome]:
+    if source.size > MIME_LIMIT:
+        if tier is not Tier.READ_WRITE:
+            return Held(Reply(0, _NEEDS_READ_WRITE.format(size=source.size, limit=MIME_LIMIT)))
+        mail = graph_mail(source, envelope)
+        uploads: Sequence[Upload] = mail.attachments
+        return (yield from large.send_large(mailbox, mail.draft, uploads, marker))
+    mime = _base64(for_envelope(source, envelope))
+    if tier is not Tier.READ_WRITE:
+        return (yield from sending.send_mime_once(mailbox, mime))
+    return (yield from sending.send_by_draft(mailbox, mime, marker))
+
+
+def _base64(mime: Streamed) -> Streamed:
+    """Graph wants base64 of the whole MIME."""
+
+    def encoded() -> Iterator[bytes]:
+        rest = b""
+        for chunk in mime.chunks():
+            rest += chunk
+            whole = len(rest) // 3 * 3
+            yield base64.b64encode(rest[:whole])
+            rest = rest[whole:]
+        yield base64.b64encode(rest)
+
+    return Streamed((mime.length + 2) // 3 * 4, encoded)

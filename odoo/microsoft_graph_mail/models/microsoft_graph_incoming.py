@@ -1,0 +1,124 @@
+"""Messages on their way in: processed but not yet marked in the mailbox, failed, or set aside."""
+
+import logging
+
+from odoo import _, api, fields, models, tools
+
+from mailroom_core.errors import MimeError
+from mailroom_core.mime.incoming import read_head_of
+from mailroom_core.mime.source import InMemory
+from mailroom_core.model import Arrived, Remote
+
+_logger = logging.getLogger(__name__)
+
+TRIES = 3
+"""How often a message is tried before it is set aside."""
+
+
+class MicrosoftGraphIncoming(models.Model):
+    _name = "microsoft.graph.incoming"
+    _description = "Message on its Way In"
+    _order = "id desc"
+    _rec_name = "subject"
+
+    server_id = fields.Many2one("fetchmail.server", "Incoming server", required=True, readonly=True, ondelete="cascade")
+    remote_id = fields.Char(required=True, readonly=True)
+    internet_message_id = fields.Char("Message-Id", readonly=True)
+    conversation_id = fields.Char(readonly=True)
+    received_at = fields.Datetime("Received", readonly=True)
+    sender = fields.Char("From", readonly=True)
+    subject = fields.Char(readonly=True)
+    state = fields.Selection(
+        [("done", "Processed"), ("retry", "Tried again"), ("aside", "Set aside")], required=True, readonly=True, index=True
+    )
+    failures = fields.Integer(readonly=True)
+    reason = fields.Text("What went wrong", readonly=True)
+
+    _remote_uniq = models.Constraint("UNIQUE(server_id, remote_id)", "A message is known once.")
+
+    @api.model
+    def _aside(self, server):
+        return self.sudo().search([("server_id", "=", server.id), ("state", "=", "aside")]).mapped("remote_id")
+
+    @api.model
+    def _known(self, server, message):
+        return self.sudo().search([("server_id", "=", server.id), ("remote_id", "=", message.remote.remote_id)], limit=1)
+
+    @api.model
+    def _process(self, server, message: Arrived, raw):
+        """Hand a message to Odoo, in a transaction of its own that also remembers it. Whether it is safe now."""
+        with self.env.registry.cursor() as cr:
+            env = self.with_env(self.env(cr=cr)).env
+            here, server = env["microsoft.graph.incoming"], server.with_env(env)
+            known = here._known(server, message)
+            if known.state == "done":
+                return True
+            try:
+                here._hand_over(server, raw)
+                known.unlink()
+                here.sudo().create({**_names(server, message), "state": "done"})
+                cr.commit()
+            except Exception as problem:
+                _logger.warning("Microsoft Graph: a message of incoming server %s can't be processed", server.id, exc_info=True)
+                cr.rollback()
+                here._failed(server, message, tools.exception_to_unicode(problem), raw)
+                cr.commit()
+                return False
+        return True
+
+    @api.model
+    def _hand_over(self, server, raw):
+        thread = self.env["mail.thread"].with_context(default_fetchmail_server_id=server.id)
+        thread.message_process(server.object_id.model, raw, save_original=server.original, strip_attachments=not server.attach)
+
+    @api.model
+    def _failed(self, server, message, reason, raw=b"", at_once=False):
+        known = self._known(server, message)
+        failures = known.failures + 1
+        state = "aside" if at_once or failures >= TRIES else "retry"
+        values = {**_names(server, message), **_head(raw), "state": state, "failures": failures, "reason": reason}
+        if known:
+            known.write(values)
+        else:
+            self.sudo().create(values)
+
+    @api.model
+    def _acknowledged(self, server, message):
+        with self.env.registry.cursor() as cr:
+            self.with_env(self.env(cr=cr))._known(server, message).unlink()
+
+    def action_again(self):
+        """Process them once more, now."""
+        for row in self.sudo():
+            server = row.server_id
+            account, mailbox = server._microsoft_graph_path()
+            message = Arrived(Remote(row.remote_id, row.internet_message_id or "", row.conversation_id or ""), row.received_at)
+            row.write({"state": "retry", "failures": 0})
+            server._microsoft_graph_take(account, mailbox, message)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "message": _("Processed; what failed again is still here."),
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
+        }
+
+
+def _names(server, message):
+    return {
+        "server_id": server.id,
+        "remote_id": message.remote.remote_id,
+        "internet_message_id": message.remote.internet_message_id,
+        "conversation_id": message.remote.conversation_id,
+        "received_at": message.received_at.replace(tzinfo=None) if message.received_at else False,
+    }
+
+
+def _head(raw):
+    """By what a person recognises it."""
+    try:
+        head = read_head_of(InMemory(raw))
+    except MimeError:
+        return {}
+    return {"sender": head.sender, "subject": head.subject}

@@ -1,0 +1,57 @@
+from odoo import api, fields, models
+
+from mailroom_core.oauth.microsoft import CLOUDS
+from mailroom_core.oauth.scopes import Tier
+
+from .app import PREFIX
+
+CLOUD_NAMES = {"global": "Global", "usgov": "US Government (GCC High)", "dod": "US Government (DoD)", "china": "China (21Vianet)"}
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    microsoft_graph_client_id = fields.Char("Application (client) ID", config_parameter=PREFIX + "client_id")
+    microsoft_graph_tenant = fields.Char("Directory (tenant) ID", config_parameter=PREFIX + "tenant", default="common")
+    microsoft_graph_cloud = fields.Selection(
+        [(name, CLOUD_NAMES[name]) for name in CLOUDS], "Cloud", config_parameter=PREFIX + "cloud", default="global"
+    )
+    microsoft_graph_tier = fields.Selection(
+        [(Tier.READ_WRITE.value, "Send, read and write (recommended)"), (Tier.SEND.value, "Send only")],
+        "Permissions",
+        config_parameter=PREFIX + "tier",
+        default=Tier.READ_WRITE.value,
+    )
+    microsoft_graph_shared = fields.Boolean("Shared mailboxes", default=True)
+    microsoft_graph_secret = fields.Char("Client secret")
+    microsoft_graph_certificate = fields.Text("Certificate with key (PEM)")
+    microsoft_graph_has_secret = fields.Boolean()
+    microsoft_graph_has_certificate = fields.Boolean()
+    microsoft_graph_redirect_uri = fields.Char("Redirect address", readonly=True)
+
+    @api.model
+    def get_values(self):
+        app = self.env["microsoft.graph.app"]
+        return {
+            **super().get_values(),
+            "microsoft_graph_has_secret": bool(app._setting("secret")),
+            "microsoft_graph_has_certificate": bool(app._setting("certificate")),
+            "microsoft_graph_shared": app._setting("shared", "True") == "True",
+            "microsoft_graph_redirect_uri": app._redirect_uri(),
+        }
+
+    def set_values(self):
+        """A secret is shown to nobody: left empty, it stays."""
+        super().set_values()
+        app = self.env["microsoft.graph.app"]
+        self.env["ir.config_parameter"].sudo().set_param(PREFIX + "shared", str(self.microsoft_graph_shared))
+        if self.microsoft_graph_secret:
+            app._set_sealed("secret", self.microsoft_graph_secret)
+        if self.microsoft_graph_certificate:
+            app._set_sealed("certificate", self.microsoft_graph_certificate)
+
+    def action_microsoft_graph_forget_secrets(self):
+        """Back to a public client with PKCE."""
+        for name in ("secret", "certificate"):
+            self.env["microsoft.graph.app"]._set_sealed(name, "")
+        return {"type": "ir.actions.client", "tag": "soft_reload"}

@@ -1,0 +1,1 @@
+"""What the Odoo add-on does without Odoo."""
