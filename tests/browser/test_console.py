@@ -125,6 +125,28 @@ def test_work_for_all_can_be_stopped_between_two_steps(scene: Scene, page: Page)
         store.act(left, Action.IGNORE, by="the test", limit=5 * STEP)
 
 
+def test_an_export_shows_how_far_it_is_can_be_stopped_and_is_saved(scene: Scene, page: Page) -> None:
+    page.goto(f"{scene.gateway.web}/messages?text=alpenhof")
+    page.route("**/step", lambda _: None)
+    page.get_by_role("button", name="Export as CSV").click()
+    expect(page.locator("#progress")).to_contain_text("0 lines so far")
+    assert violations(page) == []
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#progress")).to_contain_text("Stopped after 0 lines")
+    page.unroute_all(behavior="ignoreErrors")
+    page.get_by_role("link", name="Back to the search").click()
+    page.get_by_role("button", name="Export as CSV").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save the table").click()
+    assert download.value.suggested_filename.startswith("mail-2")
+    assert b"@alpenhof.example" in download.value.path().read_bytes()
+    page.get_by_role("link", name="all of yours").click()
+    assert violations(page) == []
+    page.get_by_role("button", name=re.compile("^Remove")).first.click()
+    page.get_by_role("button", name=re.compile("^Remove")).first.click()
+    expect(page.get_by_role("heading", name="No export")).to_be_visible()
+
+
 def test_a_held_mailbox_comes_first_and_goes_on_by_a_click(scene: Scene, page: Page) -> None:
     with scene.store() as store:
         lane = next(each.name for each in store.lanes() if each.name.startswith("graph:"))

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from mailroom.blobs.files import FileBlobs
 from mailroom.console.app import make_console
+from mailroom.console.exporting import Exports
 from mailroom.console.house import House
 from mailroom.console.visitor import Visitor, protected, visitor
 from mailroom.objects import Role
@@ -82,6 +83,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             webhooks=desk_of(store, clock),
             objects=objects_of(store),
             entrance=ENTRANCE,
+            exports=Exports(tmp_path / "exports", clock),
             way_in=way_in_of(store, blobs, clock, tmp_path / "spool"),
             accounts=Accounts(parts),
             ends=lambda: ends,

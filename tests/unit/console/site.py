@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 from mailroom.blobs.files import FileBlobs
 from mailroom.console.app import make_console
 from mailroom.console.door import Door
+from mailroom.console.exporting import Exports
 from mailroom.console.house import House
 from mailroom.objects import Role
 from mailroom.settings import Settings
@@ -65,6 +66,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         webhooks=desk_of(store, clock),
         objects=objects_of(store),
         entrance=ENTRANCE,
+        exports=Exports(tmp_path / "exports", clock),
         way_in=way_in_of(store, FileBlobs(tmp_path / "blobs"), clock, tmp_path / "spool"),
         accounts=Accounts(open_parts(Settings(data=tmp_path / "accounts"))),
         clock=clock,

@@ -17,6 +17,7 @@ import pytest
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from mailroom.audit import Wanted
 from mailroom.console.app import make_console
+from mailroom.console.exporting import Exports
 from mailroom.console.house import House
 from mailroom.objects import SmarthostRoute
 from mailroom.settings import Settings
@@ -66,6 +67,7 @@ def office(parts: Parts) -> Pages:
         webhooks=desk_of(store, clock),  # type: ignore[arg-type]  # the real store is one of the right kind
         objects=object_desk(parts),
         entrance=ENTRANCE,
+        exports=Exports(parts.settings.data / "exports", clock),
         way_in=way_in_of(store, parts.blobs, clock, parts.settings.data / "spool"),
         accounts=Accounts(parts),
         clock=utc_now,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from dataclasses import replace
 from email.message import EmailMessage
@@ -127,16 +125,6 @@ def test_nothing_that_others_wrote_is_markup(pages: Pages) -> None:
         "/messages/all?action=cancel",
     ):
         assert SCRIPT not in pages.get(each), each
-
-
-def test_an_export_holds_everything_and_no_formula(pages: Pages) -> None:
-    pages.store.put([pages.make.message(f"r{number}@example.org") for number in range(messages.EXPORTED + 5)])
-    put(pages, "=cmd|calc@example.org", subject="+1")
-    rows = list(csv.reader(io.StringIO(pages.get("/messages/export.csv").removeprefix("\ufeff"))))
-    assert len(rows) == messages.EXPORTED + 7
-    assert rows[1][2] == "'=cmd|calc@example.org"
-    assert rows[1][4] == "'+1"
-    assert len(list(csv.reader(io.StringIO(pages.get("/messages/export.csv?text=r7%40"))))) == 2
 
 
 # ---- one mail

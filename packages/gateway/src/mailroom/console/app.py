@@ -16,6 +16,7 @@ from mailroom.console import (
     conversations,
     domains,
     errors,
+    exports,
     incoming,
     me,
     messages,
@@ -75,7 +76,7 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router, presets.router)
+OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)

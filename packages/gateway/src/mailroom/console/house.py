@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from mailroom.changing import ObjectDesk
 from mailroom.console.accounts_desk import AccountsDesk
+from mailroom.console.exporting import Exports
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
 from mailroom.objects import Directory, OutgoingServer
@@ -39,6 +40,7 @@ class House:
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
     way_in: WayIn
+    exports: Exports
     clock: Clock
     ends: Callable[[], Sequence[Expiry]] = tuple
     """Blocking: secrets, certificates and sign-ins that end by themselves, the nearest first."""

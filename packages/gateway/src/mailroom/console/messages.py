@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
@@ -12,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
 from starlette.datastructures import QueryParams
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 
 from mailroom.console import message
 from mailroom.console.house import House, TheHouse
@@ -21,8 +18,8 @@ from mailroom.console.search_form import Search, search, search_of
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.console.words import BY_SLUG, DEEDS, STATES, Deed, word_of
 from mailroom.objects import Role
-from mailroom.ports import Found, Query
-from mailroom_core.model import State, show_id
+from mailroom.ports import Query
+from mailroom_core.model import State
 
 router = APIRouter()
 TheSearch = Annotated[Search, Depends(search)]
@@ -30,9 +27,6 @@ Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 PAGE = 50
 STEP = 500
 """Deliveries that one step of bulk work changes, in one transaction."""
-EXPORTED = 500
-"""Deliveries that are read at once for an export."""
-_COLUMNS = ("accepted", "id", "recipient", "sender", "subject", "state", "answer", "application", "server", "message_id", "tags")
 
 
 @router.get("/messages")
@@ -67,51 +61,6 @@ def _listed(request: Request, house: House, search: Search) -> str:
     version = f"{hash(tuple((each.delivery.id, each.delivery.state, each.delivery.updated_at) for each in found)):x}".strip("-")
     known = bool(found or older) or (search.narrowed and bool(house.store.find(Query(), limit=1)[0]))
     return fragment(request, "messages_list.html", search=search, found=found, older=older, version=version, known=known, word_of=word_of)
-
-
-@router.get("/messages/export.csv")
-def export(house: TheHouse, search: TheSearch) -> Response:
-    """All that was found, as a table for a spreadsheet. It comes while it is read: the browser shows how far it is, and can stop it."""
-    name = f"mail-{house.clock():%Y-%m-%d}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_lines(house, search.query), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _lines(house: House, query: Query) -> Iterator[bytes]:
-    yield "\ufeff".encode() + _line(_COLUMNS)  # so that Excel takes it for UTF-8
-    more, after = True, ""
-    while more:
-        found, after = house.store.find(query, limit=EXPORTED, after=after)
-        yield b"".join(_line(_row(each)) for each in found)
-        more = bool(after)
-
-
-def _row(each: Found) -> tuple[str, ...]:
-    mail, delivery = each.message, each.delivery
-    return (
-        f"{mail.accepted_at:%Y-%m-%d %H:%M:%S}",
-        show_id(mail.id),
-        delivery.recipient,
-        mail.header_from,
-        mail.subject,
-        STATES[delivery.state].name,
-        str(delivery.reply or ""),
-        mail.application,
-        delivery.server,
-        mail.header_message_id,
-        " ".join(mail.tags),
-    )
-
-
-def _line(cells: tuple[str, ...]) -> bytes:
-    out = io.StringIO()
-    csv.writer(out).writerow([_harmless(cell) for cell in cells])
-    return out.getvalue().encode("utf-8", "replace")
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet must not take a subject for a formula (OWASP, CSV Injection)."""
-    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
 
 
 # ---- for all that match

@@ -89,7 +89,7 @@ def _entrance(settings: Settings) -> Entrance:
 
 
 def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
-    from mailroom.console import app, house, way_in
+    from mailroom.console import app, exporting, house, way_in
     from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.signin import make_door
 
@@ -106,6 +106,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
             entrance=_entrance(parts.settings),
+            exports=exporting.Exports(parts.settings.data / exporting.FOLDER, utc_now),
             way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool)),
             clock=utc_now,
         ),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from random import Random
 
+from mailroom.console.exporting import FOLDER, forget_old
 from mailroom.fetch import Fetch
 from mailroom.objects import Retention
 from mailroom.observe import events
@@ -86,8 +88,19 @@ async def make_sweep(parts: Parts) -> None:
     # The key of the credentials is made with the database and goes with it into every backup.
     ours = partial(check_owner, parts.settings.data / "blobs.owner", credentials.digest(credential_key(parts), "blobs"))
     await asyncio.gather(
-        sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours), keep_index(parts.store), _watch_expiry(parts)
+        sweep(parts.store, parts.blobs, utc_now, retention, reporter(parts).reports, ours),
+        keep_index(parts.store),
+        _watch_expiry(parts),
+        _forget_exports(parts),
     )
+
+
+async def _forget_exports(parts: Parts) -> None:
+    """Once in a while, those that are a day old."""
+    while True:
+        with suppress(OSError):
+            await asyncio.to_thread(forget_old, parts.settings.data / FOLDER, utc_now())
+        await asyncio.sleep(600)
 
 
 async def _watch_expiry(parts: Parts) -> None:
