@@ -157,7 +157,7 @@ class Between:
     def answer(self, wire: bytes) -> bytes | None:
         question = dns.message.from_wire(wire)
         self.asked += [f"{each.name.to_text(omit_final_dot=True)} {each.rdtype.name}" for each in question.question]
-        found = dns.query.tcp(question, "127.0.0.1", timeout=PATIENCE, port=self._server.port)
+        found, _ = dns.query.udp_with_fallback(question, "127.0.0.1", timeout=PATIENCE, port=self._server.port)
         twisted = self.twist(question, found)
         return None if twisted is None else twisted.to_wire(max_size=65535)
 

@@ -12,12 +12,13 @@ import re
 import tomllib
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from mailroom.doctor.sending import BLOCKLISTS
 from mailroom.objects import Role
 from mailroom_core.errors import ConfigError
 
@@ -187,6 +188,42 @@ class WebhooksSettings(_Section):
     """How long what a webhook was told stays, with each try."""
 
 
+def name_server(value: object) -> object:
+    """An IP address, perhaps with a port."""
+    text = str(value)
+    host, _, port = text[1:].partition("]") if text.startswith("[") else text.partition(":") if text.count(":") == 1 else (text, "", "")
+    try:
+        ip_address(host)
+        if not 0 < int(port.lstrip(":") or 53) < 65536:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f'{text!r} is no address of a name server; write for example "10.0.0.1" or "10.0.0.1:5353"') from None
+    return text
+
+
+def public_address(value: object) -> object:
+    """An IP address."""
+    try:
+        return str(ip_address(str(value)))
+    except ValueError:
+        raise ValueError(f'{value!r} is no address; write for example "203.0.113.7"') from None
+
+
+NameServers = Annotated[tuple[Annotated[str, BeforeValidator(name_server)], ...], BeforeValidator(several)]
+Addresses = Annotated[tuple[Annotated[str, BeforeValidator(public_address)], ...], BeforeValidator(several)]
+
+
+class DoctorSettings(_Section):
+    """What the doctor asks, and what it can't find out by itself."""
+
+    resolver: NameServers = ()
+    """Name servers; empty: those of this machine."""
+    addresses: Addresses = ()
+    """Public addresses that smarthosts of our own send from."""
+    blocklists: Words = BLOCKLISTS
+    """Asked about these addresses."""
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     json_lines: bool | None = None
@@ -210,6 +247,7 @@ class Settings(_Section):
     signin: SigninSettings = SigninSettings()
     queue: QueueSettings = QueueSettings()
     webhooks: WebhooksSettings = WebhooksSettings()
+    doctor: DoctorSettings = DoctorSettings()
     log: LogSettings = LogSettings()
     listener: tuple[ListenerSettings, ...] = (ListenerSettings(),)
 

@@ -36,6 +36,7 @@ def _register() -> None:
         audit,
         configuration,
         destinations,
+        doctor,
         incoming,
         keeping,
         messages,
@@ -65,6 +66,7 @@ def _register() -> None:
         incoming,
         routing,
         destinations,
+        doctor,
     ):
         for command in module.COMMANDS:
             main.add_command(command)

@@ -145,11 +145,18 @@ class Target:
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Response:
         """The answer with its first bytes, whatever it is. Raises NotAllowed, NoAnswer."""
+        return await self._call("POST", headers, body, TIMEOUT)
+
+    async def get(self, headers: Mapping[str, str], *, patience: float = TIMEOUT) -> Response:
+        """The same without a body, within so many seconds."""
+        return await self._call("GET", headers, b"", patience)
+
+    async def _call(self, method: str, headers: Mapping[str, str], body: bytes, patience: float) -> Response:
         fields = [(b"Host", self._host()), *((name.encode(), value.encode()) for name, value in headers.items())]
         try:
             async with (
-                asyncio.timeout(TIMEOUT),
-                self._pool.stream("POST", self.url, headers=fields, content=body) as answer,
+                asyncio.timeout(patience),
+                self._pool.stream(method, self.url, headers=fields, content=body) as answer,
             ):
                 start = bytearray()
                 async for chunk in answer.aiter_stream():
@@ -159,7 +166,7 @@ class Target:
                 fields_of = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
                 return Response(answer.status, fields_of, bytes(start[:MOST]))
         except TimeoutError:
-            raise NoAnswer(f"no answer within {TIMEOUT:.0f} s") from None
+            raise NoAnswer(f"no answer within {patience:.0f} s") from None
         except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as problem:
             raise NoAnswer(f"no connection: {problem}") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, ssl.SSLError, OSError) as problem:

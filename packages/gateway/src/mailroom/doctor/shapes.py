@@ -1,0 +1,51 @@
+"""A report as JSON: the same for the command, the API and webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mailroom.doctor.findings import Evidence, Finding, Record, Report
+
+
+def report_body(report: Report) -> dict[str, Any]:
+    return {
+        "domain": report.domain,
+        "at": report.at.isoformat(timespec="seconds"),
+        "seconds": round(report.took.total_seconds(), 3),
+        "resolver": report.resolver,
+        "harmful": report.harmful,
+        "findings": [finding_body(each) for each in report.findings],
+        "unchecked": [{"what": each.what, "why": each.why} for each in report.unchecked],
+        "checks": [
+            {"area": each.area, "verdict": each.verdict.value, "text": each.text, "evidence": [_evidence(one) for one in each.evidence]}
+            for each in report.checks
+        ],
+    }
+
+
+def finding_body(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "harm": finding.harm.value,
+        "title": finding.title,
+        "why": finding.why,
+        "todo": finding.todo,
+        "evidence": [_evidence(each) for each in finding.evidence],
+        "add": [_record(each) for each in finding.records],
+        "remove": [_record(each) for each in finding.remove],
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {"asked": evidence.asked, "said": evidence.said, "source": evidence.source, "dnssec": evidence.validated}
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {
+        "type": record.type,
+        "name": record.short,
+        "full_name": record.full,
+        "value": record.value,
+        "zone": record.zone,
+        "zone_file": record.line,
+    }

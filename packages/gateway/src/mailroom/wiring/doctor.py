@@ -1,0 +1,109 @@
+"""What a look at a domain is made of: our outgoing servers, the name server, and what may be fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mailroom.accept import explained
+from mailroom.doctor.arriving import Unfetched
+from mailroom.doctor.domain import Wanted, domain_name, examine
+from mailroom.doctor.findings import Report
+from mailroom.doctor.services import BY_KEY, Way, service_at
+from mailroom.objects import Directory, GraphRoute, OutgoingServer, Provider, SinkRoute, SmarthostRoute
+from mailroom.settings import DoctorSettings
+from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
+from mailroom.wiring.parts import Parts, hostname, utc_now
+from mailroom_core.errors import MailroomError, Refused
+
+FETCH_PATIENCE = 5.0
+"""Seconds for the policy of MTA-STS."""
+
+
+async def look_at(parts: Parts, domain: str, *, selectors: Iterable[str] = ()) -> Report:
+    """Look at a domain now. Raises ConfigError for what is none."""
+    from mailroom.doctor.resolver import Resolver
+
+    name = domain_name(domain)
+    directory, settings = parts.directory(), parts.settings.doctor
+    wanted = Wanted(
+        domain=name,
+        ways=ways_of(directory, name, settings),
+        ours=name in directory.alias_domains,
+        selectors=tuple(each.strip() for each in selectors if each.strip()),
+        addresses=settings.addresses if _sends_itself(directory) else (),
+        blocklists=settings.blocklists,
+        hostname=hostname(parts.settings),
+    )
+    resolver = Resolver(settings.resolver)
+    caller = Caller(Policy())
+    try:
+        return await examine(wanted, resolver.ask, lambda url: _fetch(caller, url), now=utc_now(), resolver=", ".join(resolver.servers))
+    finally:
+        caller.close()
+
+
+def ways_of(directory: Directory, domain: str, settings: DoctorSettings) -> tuple[Way, ...]:
+    """The outgoing servers that mail with a header From at this domain leaves by; none for a domain that we don't send as."""
+    if not _is_ours(directory, domain):
+        return ()
+    named = [each for server in directory.servers.values() for each in server.from_filter if each.lower().endswith(f"@{domain}")]
+    notification = [each.default_from for each in directory.alias_domains.values() if each.default_from.lower().endswith(f"@{domain}")]
+    local = [each.default_from for name, each in directory.alias_domains.items() if name == domain and "@" not in each.default_from]
+    addresses = dict.fromkeys((*named, *notification, *(f"{each}@{domain}" for each in (*local, "anybody"))))
+    chosen: dict[str, Way] = {}
+    for address in addresses:
+        for bulk in (False, True):
+            try:
+                choice = explained(directory, address, bulk=bulk).choice
+            except (MailroomError, Refused, ValueError):
+                continue
+            way = _way(directory, directory.servers[choice.server], domain, settings)
+            if way is not None and choice.from_address.lower().endswith(f"@{domain}"):
+                chosen[choice.server] = way
+    return tuple(chosen[each] for each in sorted(chosen))
+
+
+def _is_ours(directory: Directory, domain: str) -> bool:
+    filters = (each for server in directory.servers.values() for each in server.from_filter)
+    mailboxes = (each.mailbox for each in directory.accounts.values())
+    senders = (each for application in directory.applications.values() for each in application.senders)
+    full = (each.default_from for each in directory.alias_domains.values() if "@" in each.default_from)
+    return any(each.lower().rpartition("@")[2] == domain for each in (*directory.alias_domains, *filters, *mailboxes, *senders, *full))
+
+
+def _sends_itself(directory: Directory) -> bool:
+    """Whether there is a smarthost of nobody's that we know: then `doctor.addresses` are its own."""
+    routes = (each.route for each in directory.servers.values() if each.active)
+    return any(isinstance(each, SmarthostRoute) and service_at(each.host) is None for each in routes)
+
+
+def _way(directory: Directory, server: OutgoingServer, domain: str, settings: DoctorSettings) -> Way | None:
+    """None for a server that delivers nothing."""
+    match server.route:
+        case SinkRoute():
+            return None
+        case GraphRoute():
+            return Way(server.name, BY_KEY["microsoft"], envelope=domain, signing=domain)
+        case SmarthostRoute() as route:
+            account = directory.accounts.get(route.account)
+            service = service_at(route.host)
+            if account is not None:
+                service = BY_KEY["google" if account.provider is Provider.GOOGLE else "microsoft"]
+            if service is None:
+                return Way(server.name, None, route.host, envelope=domain, signing=domain, addresses=settings.addresses)
+            own = route.user.rpartition("@")[2].lower() if service.key == "mailgun" and "@" in route.user else domain
+            return Way(server.name, service, route.host, envelope=own if service.include else "", signing=own)
+
+
+async def _fetch(caller: Caller, url: str) -> str:
+    """See `Fetch`."""
+    target = caller.target(url)
+    try:
+        answer = await target.get({"Accept": "text/plain", "User-Agent": "Mailroom"}, patience=FETCH_PATIENCE)
+    except (NotAllowed, NoAnswer) as problem:
+        raise Unfetched(str(problem)) from None
+    finally:
+        await target.close()
+    if answer.status != 200:
+        raise Unfetched(f"the web server answered {answer.status}")
+    return answer.body.decode("utf-8", "replace")
