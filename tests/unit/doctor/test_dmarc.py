@@ -108,6 +108,7 @@ def test_several_records_count_as_none() -> None:
         ("v=DMARC1; p=none; rua=mailto:d@example.com", "dmarc-none", "v=DMARC1; p=quarantine; rua=mailto:d@example.com"),
         ("v=DMARC1; p=quarantine; t=y; rua=mailto:d@example.com", "dmarc-none", "v=DMARC1; p=quarantine; rua=mailto:d@example.com"),
         ("v=DMARC1; p=refuse; rua=mailto:d@example.com", "dmarc-policy", "v=DMARC1; p=none; rua=mailto:d@example.com"),
+        ("v=DMARC1; p=refuse", "dmarc-policy", "v=DMARC1; p=none; rua=mailto:dmarc-reports@example.com"),
         ("v=DMARC1; rua=mailto:d@example.com", "dmarc-policy", "v=DMARC1; rua=mailto:d@example.com; p=none"),
         ("v=DMARC1; p=reject; sp=none; rua=mailto:d@example.com", "dmarc-subdomains", GOOD),
         ("v=DMARC1; p=reject; np=none; rua=mailto:d@example.com", "dmarc-nonexistent", GOOD),

@@ -1,4 +1,7 @@
-"""DMARC as RFC 9989 has it: the walk up the tree, what applies, and who is aligned."""
+"""The DMARC record that applies to a domain, word for word, for people who have to mend it.
+
+Which one it is, and how far the organisation reaches, `mailroom_core.policy.dmarc` knows.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mailroom.doctor.answers import Answer, Ask, Status, plain, within
+from mailroom.doctor.answers import Answer, Ask, Status, plain
+from mailroom_core.policy import dmarc
 
 _RECORD = re.compile(r"v\s*=\s*DMARC1\s*(;|$)")
 _TAG = re.compile(r"\s*([a-z]+)\s*=\s*([^;]*?)\s*(?:;|$)", re.IGNORECASE)
 POLICIES = ("none", "quarantine", "reject")
-DEEPEST = 8
-"""Names that the walk asks at most (RFC 9989 4.10)."""
 KNOWN = frozenset({"v", "p", "sp", "np", "adkim", "aspf", "fo", "rua", "ruf", "psd", "t"})
 REMOVED = frozenset({"pct", "rf", "ri"})
 """Of RFC 7489; RFC 9989 ignores them."""
@@ -82,6 +84,10 @@ class Dmarc:
     """The valid ones of them, in the same order."""
     organisation: str
     """The Organizational Domain."""
+    holds: str
+    """The domain whose record applies (RFC 9989 4.10.1); empty: none does."""
+    lenient: str
+    """What receivers are asked to do, one step milder while the record is being tested (RFC 9989 4.7, tag t)."""
     exists: bool = True
     """Whether the domain itself is in the DNS, which np asks for."""
 
@@ -91,16 +97,14 @@ class Dmarc:
         for answer in self.answers:
             if not answer.known:
                 return answer
-            if any(each.domain == _below(answer.name) for each in self.policies):
+            if answer.name == f"_dmarc.{self.domain}" and self.policy is not None and self.policy.domain == self.domain:
                 return None
         return None
 
     @property
     def policy(self) -> Policy | None:
-        """The record that applies: the domain's own, else the organisation's, else that of the public suffix (RFC 9989 4.10.1)."""
-        by_domain = {each.domain: each for each in self.policies}
-        suffix = next((each for each in self.policies if each.psd == "y" and within(self.organisation, each.domain)), None)
-        return by_domain.get(self.domain) or by_domain.get(self.organisation) or suffix
+        """The record that applies."""
+        return next((each for each in self.policies if each.domain == self.holds), None)
 
     @property
     def wish(self) -> str:
@@ -112,21 +116,14 @@ class Dmarc:
 
     @property
     def applied(self) -> str:
-        """The same, one step milder while the record is being tested (RFC 9989 4.7, tag t)."""
-        wish = self.wish
-        if not wish or self.policy is None or not self.policy.testing:
-            return wish
-        return POLICIES[max(0, POLICIES.index(wish) - 1)]
-
-
-def _below(name: str) -> str:
-    return name.removeprefix("_dmarc.")
+        """What receivers are asked to do in the end; empty without a record."""
+        return self.lenient if self.policy is not None else ""
 
 
 def steps(domain: str) -> list[str]:
     """The names of the walk, without `_dmarc.`: the domain, then at most seven above it (RFC 9989 4.10)."""
     labels = plain(domain).split(".")
-    above = labels[1:] if len(labels) <= DEEPEST else labels[-(DEEPEST - 1) :]
+    above = labels[1:] if len(labels) <= dmarc.MOST_LABELS else labels[-(dmarc.MOST_LABELS - 1) :]
     return [".".join(labels), *(".".join(above[start:]) for start in range(len(above)))]
 
 
@@ -151,26 +148,22 @@ async def gather(domain: str, ask: Ask) -> Dmarc:
 
 def weigh(domain: str, answers: Sequence[Answer], *, exists: bool = True) -> Dmarc:
     """The walk with its answers."""
-    policies = []
-    for name, answer in zip(steps(domain), answers, strict=True):
-        found = parse(name, answer)
-        if found is None:
-            continue
-        policies.append(found)
-        if found.psd in ("n", "y"):
-            break
-    return Dmarc(domain, tuple(answers), tuple(policies), _organisation(domain, policies), exists)
+    by_name = {answer.name: answer for answer in answers}
+    look = dmarc.find(domain)
+    try:
+        name = next(look)
+        while True:
+            # Besides the names of the walk it only asks for the domain itself, to see whether it exists.
+            name = look.send(_texts(by_name[name]) if name in by_name else [] if exists else None)
+    except StopIteration as end:
+        found: dmarc.Found = end.value
+    read = [parse(name, answer) for name, answer in zip(steps(domain), answers, strict=True)]
+    holds = found.record.domain if found.record else ""
+    return Dmarc(domain, tuple(answers), tuple(each for each in read if each), found.organization, holds, found.wish.value, exists)
 
 
-def _organisation(domain: str, policies: Sequence[Policy]) -> str:
-    """RFC 9989 4.10.2."""
-    for each in policies:
-        if each.psd == "n":
-            return each.domain
-        if each.psd == "y" and each.domain != domain:
-            left = domain.removesuffix(f".{each.domain}").split(".")
-            return f"{left[-1]}.{each.domain}"
-    return policies[-1].domain if policies else domain
+def _texts(answer: Answer) -> Sequence[str] | None:
+    return None if answer.status is Status.NO_NAME else answer.records
 
 
 def aligned(of: Dmarc, other: Dmarc, *, strict: bool) -> bool:

@@ -48,7 +48,7 @@ def judge(facts: Facts, ways: Sequence[Way], spfs: Mapping[str, Spf], keys: Sequ
         return Look(Check(AREA, Verdict.UNCHECKED, text), unchecked=(unread(f"{AREA} of {dmarc.domain}", dmarc.unread),))
     policy = dmarc.policy
     if policy is None:
-        missing = _several(dmarc) or [_missing(dmarc, zone)]
+        missing = _several(dmarc) or [_invalid(dmarc, each, zone) for each in dmarc.policies[:1]] or [_missing(dmarc, zone)]
         return Look(Check(AREA, Verdict.FOUND, "there is no record that counts", missing[0].evidence), tuple(missing))
     shown = _shown(dmarc, policy)
     findings = [*_tags(dmarc, policy, shown, zone), *_reports(facts, policy, shown, zone), *_several(dmarc)]
@@ -85,6 +85,19 @@ def _missing(dmarc: Dmarc, zone: str) -> Finding:
         "go on to p=quarantine, then to p=reject.",
         tuple(evidence(each) for each in dmarc.answers[:3]),
         (Record(f"_dmarc.{dmarc.organisation}", "TXT", f"v=DMARC1; p=none; rua=mailto:dmarc-reports@{dmarc.organisation}", zone),),
+    )
+
+
+def _invalid(dmarc: Dmarc, policy: Policy, zone: str) -> Finding:
+    """A record that has no valid policy, and no reports that would save it (RFC 9989 4.7)."""
+    return Finding(
+        "dmarc-policy",
+        Harm.RISKY,
+        f"The DMARC record of {policy.domain} has no valid policy, so that it counts as none",
+        "Receivers ignore it: anybody can write mail in this name.",
+        f"Write one of {', '.join(POLICIES)} as p=, sp= and np=. Replace the record by this one to begin with.",
+        _shown(dmarc, policy),
+        (Record(f"_dmarc.{policy.domain}", "TXT", _mended(policy), zone),),
     )
 
 
