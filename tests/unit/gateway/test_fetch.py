@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,8 +24,18 @@ from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
 from mailroom.intake.judge import Judge
 from mailroom.intake.lookup import Lookup
+from mailroom.intake.replay import Replay
 from mailroom.intake.take import Intake
-from mailroom.objects import Alias, Destination, GraphInbox, InboxTarget, IncomingServer
+from mailroom.objects import (
+    Alias,
+    AliasDomain,
+    Destination,
+    GraphInbox,
+    InboxTarget,
+    IncomingServer,
+    OutgoingServer,
+    SmarthostRoute,
+)
 from mailroom.ports import Found, Lane, NewMessage, Query, Store, Watched
 from mailroom.store.open import open_store
 from mailroom_core.errors import StoreError, VaultError
@@ -35,13 +47,18 @@ from mailroom_core.model import (
     MessageId,
     NotConvertible,
     NotThere,
+    Outcome,
     Remote,
     Reply,
+    Sent,
     State,
     Trouble,
 )
 from mailroom_core.policy import bounces
 from mailroom_core.policy.decision import Settings
+from tests.contract.store.makers import Maker
+from tests.contract.transports.jobs import job, remember
+from tests.unit.gateway.test_onward import bounce
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -124,10 +141,11 @@ class Office:
 
     def _intake(self, folder: Path) -> Intake:
         ids, rules = Ids(self.store.node, lambda: NOW), Settings()
-        shared: dict[str, Any] = {"ids": ids, "clock": lambda: NOW, "commit": self.commit, "lifetime": DAY}
+        shared: dict[str, Any] = {"ids": ids, "clock": lambda: NOW, "lifetime": DAY}
         return Intake(
             store=self.store,
             blobs=FileBlobs(folder / "blobs"),
+            commit=self.commit,
             opened=lambda path: OpenFile(os.open(path, os.O_RDONLY)),
             judge=Judge(self.store.directory, Lookup(self.store, rules), rules),
             answers=Answers(hostname="gateway.test", directory=self.store.directory, **shared),
@@ -281,3 +299,161 @@ async def test_the_provider_may_refuse_to_tell(office: Office) -> None:
     object.__setattr__(office.fetch, "telling", asked)
     after = await office.look()
     assert (after.trouble, after.subscription) == ("", "")
+
+
+# ---- what is said and done by itself --------------------------------------------------------------------------------
+
+CATCHALL = "catchall@contoso.example"
+OUT = OutgoingServer(name="out", route=SmarthostRoute(host="relay.example"))
+
+
+def answers(office: Office) -> list[Found]:
+    return [each for each in office.found() if each.message.application == "mailroom"]
+
+
+async def test_an_answer_is_stored_with_its_mail_or_neither_is(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.store.apply([AliasDomain(name="contoso.example"), OUT], [], by="test")
+    office.source.mails = {"one": mail("one", to=CATCHALL)}
+    put = office.store.put
+
+    def dies_after(batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
+        put(batch)
+        raise StoreError("the process was killed right after the commit")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.store, "put", dies_after)
+        with pytest.raises(StoreError):
+            await office.look()
+    assert [each.delivery.recipient for each in answers(office)] == ["one@customer.example"]
+    await office.look()
+    assert (len(answers(office)), len(office.found()), office.source.mails) == (1, 2, {})
+
+
+async def test_an_answer_that_can_not_be_written_keeps_no_mail_away(office: Office) -> None:
+    office.store.apply([AliasDomain(name="contoso.example"), OUT], [], by="test")
+    odd = "From: Ann <ann@customer.example>\r\nReturn-Path: <a b@[x>\r\nTo: catchall@contoso.example\r\nMessage-ID: <x@y\x01>\r\n\r\n"
+    office.source.mails = {"odd": odd.encode(), "good": mail("good", to=CATCHALL)}
+    assert (await office.look()).trouble == ""
+    assert office.source.mails == {}
+
+
+def replay(office: Office) -> Replay:
+    intake = office.fetch.intake
+    return Replay(
+        store=office.store,
+        judge=intake.judge,
+        bounces=intake.bounces,
+        answers=intake.answers,
+        write=partial(write, office.store),
+        directory=office.store.directory,
+        ids=intake.ids,
+        clock=lambda: NOW,
+        answerable=DAY,
+    )
+
+
+async def judged_anew(office: Office, subject: str, times: int = 2) -> Outcome:
+    (held,) = [each for each in office.found(subject) if each.delivery.lane == "destination:"]
+    message = office.store.read(held.message.id)
+    assert message is not None
+    asked = job(CATCHALL, raw=message.raw or b"")
+    asked = replace(asked, message=message)
+    for _ in range(times):
+        (outcome,) = (await replay(office).attempt(asked, remember)).values()
+    return outcome
+
+
+async def test_out_of_quarantine_a_sender_is_answered_once_however_often_it_is_judged(office: Office) -> None:
+    office.source.mails = {"one": mail("one", to=CATCHALL)}
+    await office.look()
+    assert office.states() == {"one": State.HELD}
+    office.store.apply([AliasDomain(name="contoso.example"), OUT], [], by="test")
+    assert isinstance(await judged_anew(office, "one", times=3), Sent)
+    assert [each.delivery.recipient for each in answers(office)] == ["one@customer.example"]
+
+
+async def test_nobody_is_answered_about_an_old_mail(office: Office) -> None:
+    office.source.mails = {"one": mail("one", to=CATCHALL)}
+    await office.look()
+    office.store.apply([AliasDomain(name="contoso.example"), OUT], [], by="test")
+    made = replace(replay(office), clock=lambda: NOW + 2 * DAY)
+    (held,) = office.found("one")
+    message = office.store.read(held.message.id)
+    assert message is not None
+    (outcome,) = (await made.attempt(replace(job(CATCHALL, raw=message.raw or b""), message=message), remember)).values()
+    assert isinstance(outcome, Held)
+    assert answers(office) == []
+
+
+def sent_mail(office: Office, message_id: str) -> NewMessage:
+    """A mail of ours that has left to tom@partner.example."""
+    made = Maker(lambda: NOW, node=7).message("tom@partner.example", subject="Ours", header_message_id=message_id)
+    office.store.put([made])
+    lane = next(each for each in office.store.claim("other", want=5, ttl=DAY) if each.name == made.deliveries[0].lane)
+    maker = Maker(lambda: NOW, node=8)
+    (attempt,) = maker.begun(office.store, lane, office.store.due(lane, limit=5))
+    office.store.settle([maker.settled(attempt, State.SENT)])
+    return made
+
+
+async def test_a_bounce_in_quarantine_is_applied_when_its_mail_is_known_and_once(office: Office) -> None:
+    office.source.mails = {"back": bounce("bounce@contoso.example", subject="back")}
+    await office.look()
+    assert office.states() == {"back": State.HELD}
+    assert isinstance(await judged_anew(office, "back"), Held)
+    ours = sent_mail(office, "<1@shop.example>")
+    assert isinstance(await judged_anew(office, "back"), Sent)
+    story = office.store.story(ours.id)
+    assert story is not None
+    assert [each.state for each in story.deliveries] == [State.BOUNCED]
+    assert [each.name for each in story.events].count("bounced") == 1
+
+
+# ---- one mail, once -------------------------------------------------------------------------------------------------
+
+
+def handed(office: Office) -> list[str]:
+    """What goes to the desk, by the body of the mail."""
+    kept = [office.store.read(each.message.id) for each in office.found() if each.delivery.state is State.QUEUED]
+    return sorted((each.raw or b"").partition(b"\r\n\r\n")[2].decode().strip() for each in kept if each)
+
+
+ORDER = mail("order")
+
+
+async def test_the_same_mail_in_two_mailboxes_and_under_a_new_id_there_is_handed_over_once(office: Office) -> None:
+    """As in two mailboxes, under two labels, or after the mailbox was moved and all of its mail is new again."""
+    for key in ("graph:office:mary@contoso.example:inbox", "graph:office:tom@contoso.example:inbox", "imap:moved:inbox"):
+        office.source.key = key
+        office.source.mails = {f"{key} 1": b"Received: by %s\r\n" % key.encode() + ORDER}
+        await office.look()
+    assert handed(office) == ["Hello"]
+    assert Counter(each.delivery.state for each in office.found()) == {State.QUEUED: 1, State.IGNORED: 2}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        ORDER.replace(b"Hello", b"Cancel it"),
+        ORDER.replace(b"order@customer.example>\r\nTo", b"eve@evil.example>\r\nTo"),
+        ORDER.replace(b"Subject: order", b"Subject: spam"),
+        ORDER.replace(b"\r\n\r\n", b"\r\nReply-To: eve@evil.example\r\n\r\n"),
+        ORDER.replace(b"\r\n\r\n", b"\r\nContent-Type: text/html\r\n\r\n"),
+        ORDER.replace(b"sales@contoso", b"nobody@contoso"),
+    ],
+)
+async def test_a_forged_mail_with_the_same_id_keeps_the_real_one_from_nobody(office: Office, forged: bytes) -> None:
+    """The property: what comes later is dropped only if the destination has got the very same, by the same alias."""
+    office.source.mails = {"forged": forged}
+    await office.look()
+    before = handed(office)
+    office.source.mails = {"real": ORDER}
+    await office.look()
+    assert handed(office) == sorted([*before, "Hello"])
+
+
+async def test_mail_without_an_id_is_never_taken_for_a_copy(office: Office) -> None:
+    bare = ORDER.replace(b"Message-ID: <order@customer.example>\r\n", b"")
+    office.source.mails = {"one": bare, "two": bare}
+    await office.look()
+    assert handed(office) == ["Hello", "Hello"]

@@ -482,12 +482,25 @@ def test_questions_name_everything_that_a_decision_may_need() -> None:
     assert (found.sender, found.aliases) == ("bob@shop.example", (TEAM,))
 
 
-def test_a_copy_is_known_by_id_content_and_way_and_never_without_an_id() -> None:
-    there, elsewhere = Route(target=LEADS), Route(target=INBOX, alias=TEAM)
-    assert dedupe_key("<1@x>", "digest", there) == dedupe_key("<1@x>", "digest", there)
-    assert len({dedupe_key("<1@x>", "digest", there), dedupe_key("<2@x>", "digest", there), dedupe_key("<1@x>", "other", there)}) == 3
-    assert dedupe_key("<1@x>", "digest", elsewhere) != dedupe_key("<1@x>", "digest", there)
-    assert dedupe_key("", "digest", there) == ""
+def test_a_copy_is_known_by_all_that_a_reader_may_go_by_and_never_without_an_id() -> None:
+    there, elsewhere = Route(target=LEADS, alias=SALES), Route(target=INBOX, alias=TEAM)
+    asked = ("Subject: Order", "Reply-To: bob@shop.example", ANSWERING, "References: <a@x>")
+    real = dedupe_key(mail(*asked), "digest", there)
+    others = [
+        dedupe_key(mail(*asked), "other", there),
+        dedupe_key(mail(*asked), "digest", elsewhere),
+        dedupe_key(mail(*asked), "digest", replace(there, alias=None)),
+        dedupe_key(mail("Subject: Another", *asked[1:]), "digest", there),
+        dedupe_key(mail(asked[0], "Reply-To: eve@evil.example", *asked[2:]), "digest", there),
+        dedupe_key(mail("From: eve@evil.example", *asked), "digest", there),
+        dedupe_key(mail("Message-ID: <2@shop.example>", *asked), "digest", there),
+        dedupe_key(mail(*asked[:2], "In-Reply-To: <other@x>", asked[3]), "digest", there),
+        dedupe_key(mail(*asked[:3], "References: <b@x>"), "digest", there),
+    ]
+    assert len({real, *others}) == len(others) + 1
+    same = ("From: Bob <BOB@shop.example>", "Subject: Order ", *asked[1:], "Received: by another", "Date: Sat, 21 Nov 2026 12:00:00 +0100")
+    assert dedupe_key(mail(*same), "digest", replace(there, thread="conversation 1")) == real
+    assert dedupe_key(mail("Message-ID:"), "digest", there) == ""
 
 
 def test_a_decision_explains_itself_in_lines() -> None:

@@ -97,7 +97,9 @@ Commit = Callable[[NewMessage], Awaitable[Mapping[MessageId, MessageId]]]
 
 def write(store: Store, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     """What a group commit does: one look at the suppressions and one transaction for the whole batch. Blocking."""
-    recipients = {normalize(delivery.recipient) for message in batch for delivery in message.deliveries}
+    recipients = {
+        normalize(delivery.recipient) for first in batch for message in (first, *first.replies) for delivery in message.deliveries
+    }
     suppressed = store.suppressed(sorted(recipients))
     return store.put([_without_suppressed(message, suppressed) for message in batch] if suppressed else batch)
 
@@ -112,7 +114,8 @@ def _without_suppressed(message: NewMessage, suppressed: Mapping[str, Suppressio
             failures.append(Event(at=message.accepted_at, name="failed", text=text, delivery_id=delivery.id, data=facts_of(reply)))
             delivery = replace(delivery, state=State.FAILED, reply=reply)
         deliveries.append(delivery)
-    return replace(message, deliveries=tuple(deliveries), events=(*message.events, *failures)) if failures else message
+    replies = tuple(_without_suppressed(reply, suppressed) for reply in message.replies)
+    return replace(message, deliveries=tuple(deliveries), events=(*message.events, *failures), replies=replies)
 
 
 class Accept:

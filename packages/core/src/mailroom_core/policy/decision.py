@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 
+from mailroom_core.inbound import Head
 from mailroom_core.model import Envelope
+from mailroom_core.policy.addresses import normalize
 from mailroom_core.policy.aliases import Alias, Target
 from mailroom_core.policy.answers import Answer
 
@@ -165,12 +167,17 @@ class Decision:
         return shown
 
 
-def dedupe_key(message_id: str, content: str, route: Route) -> str:
-    """By what a second copy is known: the same Message-ID, the same content (`mime.incoming.digest`), the same way. Empty without
-    a Message-ID: such mail is never taken for a copy.
+def dedupe_key(mail: Head, content: str, route: Route) -> str:
+    """By what a second copy is known, for one way: whatever a reader or a destination may go by is the same.
+
+    Message-ID, author, where answers go, subject, what it answers, and the content (`mime.incoming.digest`). A mail that differs in any of
+    it is another one, so nobody keeps a mail away by sending another under its Message-ID before it. Empty without a Message-ID: such
+    mail is never taken for a copy. Left out is what differs between honest copies: trace lines, Date (its zone), To and Cc.
     """
-    if not message_id:
+    if not mail.message_id:
         return ""
-    alias = route.alias.address if route.alias else ""
-    parts = (message_id, content, route.target.destination, route.target.kind, route.thread, alias)
+    boxes = [" ".join(normalize(address) for _, address in each) for each in (mail.from_, mail.reply_to)]
+    way = (route.target.destination, route.target.kind, route.alias.address if route.alias else "")
+    answers = [" ".join(each) for each in (mail.in_reply_to, mail.references)]
+    parts = (mail.message_id, *boxes, " ".join(mail.subject.split()), *answers, content, *way)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()

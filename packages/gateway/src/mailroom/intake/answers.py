@@ -6,24 +6,27 @@ limit of a few answers to one address is what keeps two machines from talking to
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import format_datetime
 
-from mailroom.accept import Commit, lane_of, notification_address
+from mailroom.accept import lane_of, notification_address
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute
 from mailroom.observe import events
 from mailroom.ports import Clock, Event, NewDelivery, NewMessage
-from mailroom_core.errors import StoreError
-from mailroom_core.mime.headers import format_address
+from mailroom_core.errors import MimeError
+from mailroom_core.mime.headers import field, format_address, text_field
 from mailroom_core.model import DeliveryId, Kind, MessageId, show_id
 from mailroom_core.policy.answers import Answer, answer_id
+from mailroom_core.policy.decision import Decision
 
 OURS = "mailroom"
 """The application of what we write ourselves."""
+ANSWERED = "answered"
+"""The scope in which the id of a mail and who is answered name an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +36,24 @@ class Answers:
     directory: Callable[[], Directory]
     ids: Callable[[], int]
     clock: Clock
-    commit: Commit
     hostname: str
     lifetime: timedelta
 
-    async def __call__(self, said: Answer, *, about: MessageId) -> None:
-        """An answer that can't be written or stored is told in the log; the mail that it is about is safe all the same."""
+    def __call__(self, decision: Decision, *, about: MessageId) -> tuple[NewMessage, ...]:
+        """What a decision wants said, to be stored with the mail that it is about: once, however often that is judged."""
+        return tuple(made for said in decision.answers if (made := self._made(said, about)) is not None)
+
+    def _made(self, said: Answer, about: MessageId) -> NewMessage | None:
+        """What can't be written is told in the log; the mail that it is about must be stored all the same."""
         server = self._way()
-        if server is None:
-            events.report_left_out(about, "no outgoing server can carry an answer")
-            return
         try:
-            await self.commit(await asyncio.to_thread(self._message, said, about, server))
-        except StoreError as problem:
-            events.report_left_out(about, str(problem))
+            if server is not None:
+                return self._message(said, about, server)
+            why = "no outgoing server can carry an answer"
+        except MimeError as problem:
+            why = f"no answer can be written: {problem}"
+        events.report_left_out(about, why)
+        return None
 
     def _way(self) -> OutgoingServer | None:
         """A server that keeps the null sender first."""
@@ -81,6 +88,8 @@ class Answers:
                 ),
             ),
             events=(Event(at=now, name="accepted", text=f"An answer of ours to {show_id(about)}: {said.text}"),),
+            idempotency_scope=ANSWERED,
+            idempotency_key=f"{show_id(about)} {said.to}",
         )
 
 
@@ -95,16 +104,19 @@ def _sender(directory: Directory, server: OutgoingServer) -> str:
 
 
 def _written(said: Answer, sender: str, message_id: str, now: datetime) -> bytes:
-    mail = EmailMessage(policy=SMTP)
-    mail["From"] = format_address("Mail delivery", sender)
-    mail["To"] = said.to
-    mail["Subject"] = said.subject
-    mail["Date"] = now
-    mail["Message-ID"] = message_id
-    mail["Auto-Submitted"] = "auto-replied"
-    mail["X-Auto-Response-Suppress"] = "All"
+    """Raises MimeError for what can't stand in a head."""
+    head = [
+        field("From", format_address("Mail delivery", sender)),
+        field("To", format_address("", said.to)),
+        text_field("Subject", said.subject),
+        field("Date", format_datetime(now)),
+        field("Message-ID", message_id),
+        field("Auto-Submitted", "auto-replied"),
+        field("X-Auto-Response-Suppress", "All"),
+    ]
     if said.references:
-        mail["In-Reply-To"] = said.references[0]
-        mail["References"] = " ".join((*said.references, message_id) if said.kind.marked else said.references)
-    mail.set_content(f"{said.text}\n")
-    return mail.as_bytes()
+        references = (*said.references, message_id) if said.kind.marked else said.references
+        head += [field("In-Reply-To", said.references[0]), field("References", " ".join(references))]
+    body = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    body.set_content(f"{said.text}\n")
+    return b"".join(head) + body.as_bytes()

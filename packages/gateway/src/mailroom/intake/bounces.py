@@ -6,10 +6,11 @@ Done before the report itself is stored, and harmless to do twice, so that a cra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mailroom.conversations import Entry, EntryKind
+from mailroom.conversations import ConversationId, Entry, EntryKind
+from mailroom.intake.judge import Judged
 from mailroom.objects import Suppression
 from mailroom.ports import CameBack, Message, Store
 from mailroom_core.inbound import Action, Head, Report, ReportedRecipient
@@ -17,7 +18,16 @@ from mailroom_core.model import MessageId, Reply
 from mailroom_core.policy import bounces
 from mailroom_core.policy.addresses import normalize
 from mailroom_core.policy.bounces import Bounce, Judgement, judge
+from mailroom_core.policy.decision import Decision, Verdict
 from mailroom_core.policy.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What becomes of a mail after its report was applied, and what its conversation shows of it."""
+
+    decision: Decision
+    entry: tuple[ConversationId, Entry] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +49,34 @@ class Bounces:
                 self._suppress(each, now)
         return abouts
 
-    def note(self, number: MessageId, report: Report, abouts: list[Message], head: Head, now: datetime) -> None:
+    def applied(self, judged: Judged, number: MessageId, now: datetime) -> Applied:
+        """What becomes of a mail, now that its report has been applied, if it bears one. `number` is its own."""
+        report, decision = judged.report, judged.decision
+        if report is None or decision.verdict not in (Verdict.BOUNCE, Verdict.RETURNED):
+            return Applied(decision)
+        abouts = self(report, judged.head, now)
+        if decision.verdict is Verdict.BOUNCE and not abouts:
+            why = f"{decision.why}, and no mail that left here is meant"
+            return Applied(replace(decision, verdict=Verdict.QUARANTINED, why=why))
+        to = decision.returns_to or self.goes_on(abouts, now)
+        return Applied(replace(decision, returns_to=to), self._entry(number, report, abouts, judged.head, now))
+
+    def _entry(
+        self, number: MessageId, report: Report, abouts: list[Message], head: Head, now: datetime
+    ) -> tuple[ConversationId, Entry] | None:
         """Where the mail stands in a conversation, its bounce does as well."""
-        for about in abouts:
-            where = self.store.conversations.of([about.header_message_id]).get(about.header_message_id)
-            if where is not None:
-                entry = Entry(
-                    kind=EntryKind.BOUNCE,
-                    at=now,
-                    author=head.sender,
-                    text="; ".join(_told(each, judge(each)) for each in report.failures),
-                    message_id=number,
-                    header_message_id=head.message_id,
-                )
-                self.store.conversations.add("", entry, subject="", customer="", to=where)
+        known = self.store.conversations.of([each.header_message_id for each in abouts])
+        where = next(iter(known.values()), None)
+        if where is None:
+            return None
+        return where, Entry(
+            kind=EntryKind.BOUNCE,
+            at=now,
+            author=head.sender,
+            text="; ".join(_told(each, judge(each)) for each in report.failures),
+            message_id=number,
+            header_message_id=head.message_id,
+        )
 
     def _about(self, report: Report) -> list[Message]:
         """By our marker, else by any of the Message-IDs, the surest first."""

@@ -23,10 +23,13 @@ from mailroom.intake.judge import Came, Judge, Judged
 from mailroom.intake.onward import RETURNS
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
-from mailroom_core.errors import Refused
-from mailroom_core.inbound import Head, Report
+from mailroom_core.errors import MimeError, Refused
+from mailroom_core.inbound import Head
+from mailroom_core.mime.incoming import digest
+from mailroom_core.mime.index import index
+from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
-from mailroom_core.policy.decision import Decision, Route, Verdict
+from mailroom_core.policy.decision import Decision, Route, Verdict, dedupe_key
 
 QUARANTINE = LaneName("destination:")
 """The lane of what has no destination; nobody ever works on it."""
@@ -85,34 +88,30 @@ class Intake:
 
         Raises StoreError, StoreFull, and in a session Refused: then nothing was stored.
         """
-        message, decision, after = await asyncio.to_thread(self._message, fetched)
+        message, decision = await asyncio.to_thread(self._message, fetched)
         duplicates = await self.commit(message)
         number = duplicates.get(message.id, message.id)
         if number != message.id:
             return number, None
         events.routed(number, fetched.came.by, decision.verdict.name.lower(), decision.why)
-        for said in decision.answers:
-            await self.answers(said, about=number)
-        if after is not None:
-            await asyncio.to_thread(after, number)
         return number, decision
 
-    def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision, Callable[[MessageId], None] | None]:
+    def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision]:
         number, now = MessageId(self.ids()), self.clock()
-        after = None
         if fetched.trouble:
-            judged, size = Judged(Head(), None, _not_converted(fetched.trouble)), 0
+            judged, size, content = Judged(Head(), None, _not_converted(fetched.trouble)), 0, ""
         else:
             with closing(self.opened(fetched.file)) as source:
                 judged, size = self.judge(source, fetched.came, now), source.size
-        head, report, decision = judged.head, judged.report, judged.decision
+                content = content_of(source, judged)
+        decision = judged.decision
         if decision.verdict is Verdict.REFUSED:
             (said,) = decision.answers
             raise Refused(said.code, said.enhanced, said.text, why=decision.why)
-        if report is not None and decision.verdict in (Verdict.BOUNCE, Verdict.RETURNED):
-            decision, after = self._came_back(decision, report, head, now)
+        applied = self.bounces.applied(judged, number, now)
+        head, decision = judged.head, applied.decision
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
-        deliveries = tuple(deliveries_of(decision, head, now, self.ids)) or (self._kept(decision, head, now),)
+        deliveries = tuple(deliveries_of(decision, head, content, now, self.ids)) or (self._kept(decision, head, now),)
         return (
             NewMessage(
                 id=number,
@@ -133,22 +132,11 @@ class Intake:
                 idempotency_key=fetched.remote_id,
                 digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
                 source=fetched.came.by,
+                entry=applied.entry,
+                replies=self.answers(decision, about=number),
             ),
             decision,
-            after,
         )
-
-    def _came_back(
-        self, decision: Decision, report: Report, head: Head, now: datetime
-    ) -> tuple[Decision, Callable[[MessageId], None] | None]:
-        abouts = self.bounces(report, head, now)
-        if decision.returns_to:
-            return decision, None
-        if not abouts:
-            why = f"{decision.why}, and no mail that left here is meant"
-            return replace(decision, verdict=Verdict.QUARANTINED, why=why), None
-        decision = replace(decision, returns_to=self.bounces.goes_on(abouts, now))
-        return decision, lambda number: self.bounces.note(number, report, abouts, head, now)
 
     def _bytes(self, file: Path, size: int, number: MessageId) -> tuple[bytes | None, str]:
         if size <= IN_ROW:
@@ -171,10 +159,21 @@ class Intake:
         )
 
 
-def deliveries_of(decision: Decision, head: Head, now: datetime, ids: Callable[[], int]) -> Iterator[NewDelivery]:
+def content_of(source: ReadAt, judged: Judged) -> str:
+    """By what a copy of what is handed over is known, besides its head; empty where none is looked for. Reads all of it."""
+    if not (judged.decision.routes and judged.head.message_id):
+        return ""
+    try:
+        return digest(source, index(source))
+    except MimeError:
+        return ""
+
+
+def deliveries_of(decision: Decision, head: Head, content: str, now: datetime, ids: Callable[[], int]) -> Iterator[NewDelivery]:
     """To each destination, and on to whom a bounce is about."""
     for each in decision.routes:
-        yield _delivery(DeliveryId(ids()), each, head, now)
+        once = dedupe_key(head, content, each) if content else ""
+        yield replace(_delivery(DeliveryId(ids()), each, head, now), once=once)
     if decision.returns_to:
         yield NewDelivery(id=DeliveryId(ids()), recipient=decision.returns_to, server="", lane=RETURNS, due_at=now)
 

@@ -21,6 +21,8 @@ class NewDelivery:
     """QUEUED; FAILED for a suppressed recipient; HELD or IGNORED for mail that came in and has no destination."""
     due_at: datetime
     reply: Reply | None = None
+    once: str = ""
+    """What another mail has been handed over under already is IGNORED; see `mailroom_core.policy.decision.dedupe_key`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class NewMessage:
     """The incoming server that it was fetched by; empty on the way out."""
     entry: tuple[ConversationId, Entry] | None = None
     """Where it stands from now on."""
+    replies: tuple[NewMessage, ...] = ()
+    """Mail of our own that this gives rise to, stored with it or not at all; one that was stored before gives rise to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,7 +51,10 @@ class Store(Protocol):
         """The message that came with this idempotency key, and its digest."""
 
     def hand_on(self, message: MessageId, deliveries: Sequence[NewDelivery], event: Event) -> int:
-        """More deliveries of a message that is here, with a lifetime from now on; how many. Those that it has are left out."""
+        """More deliveries of a message that is here, with a lifetime from now on; how many. Those that it has are left out.
+
+        What was handed over once already, for another message, is IGNORED here as well.
+        """
 
     # -- lanes
     def claim(self, owner: str, *, want: int, ttl: timedelta, but: Collection[LaneName] = ()) -> list[Lane]:

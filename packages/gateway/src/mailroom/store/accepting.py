@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from mailroom.ports import Event, NewDelivery, NewMessage
 from mailroom.store.conversing import stand
@@ -10,7 +12,7 @@ from mailroom.store.database import Tx
 from mailroom.store.nudges import nudge
 from mailroom.store.searching import WAITS
 from mailroom.store.values import dump_map, dump_reply, dump_tags, micros
-from mailroom_core.model import Kind, MessageId, State
+from mailroom_core.model import Kind, MessageId, Reply, State, show_id
 
 MESSAGES = """INSERT INTO messages (id, accepted_at, lifetime, sender, header_from, header_message_id, subject, application, kind, size,
     rewrite_from, blob, tags, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -23,6 +25,8 @@ CLOCKS = "SELECT name, paused, held_at FROM lanes WHERE name {names}"
 KEYS = "INSERT INTO idempotency_keys (application, key, message_id, digest) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 LIFETIME = "SELECT lifetime, kind = 'bulk' FROM messages WHERE id = ?"
 KNOWN = "SELECT server, recipient FROM deliveries WHERE message_id = ? ORDER BY id {update}"
+ONCE = "once"
+"""The scope of what is handed over once."""
 FIRST = "SELECT message_id, digest FROM idempotency_keys WHERE application = ? AND key = ?"
 
 
@@ -30,6 +34,9 @@ def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     """See `Store.put`."""
     first = _used_keys(tx, [message for message in batch if message.idempotency_key])
     fresh = [message for message in batch if message.id not in first] if first else batch
+    if replies := [reply for message in fresh for reply in message.replies]:
+        put(tx, replies)
+    fresh = [_handed_over_once(tx, message) if any(each.once for each in message.deliveries) else message for message in fresh]
     paused = _lane_clocks(tx, {delivery.lane for message in fresh for delivery in message.deliveries})
     tx.many(MESSAGES, [_message_row(message) for message in fresh])
     tx.many(RAWS, [(message.id, message.raw) for message in fresh if message.raw is not None])
@@ -50,13 +57,32 @@ def hand_on(tx: Tx, message: MessageId, deliveries: Sequence[NewDelivery], event
         return 0
     lifetime, bulk = row
     known = {(server, recipient) for server, recipient in tx.rows(KNOWN, message)}
-    fresh = [each for each in deliveries if (each.server, each.recipient) not in known]
+    fresh, dropped = _once(tx, message, [each for each in deliveries if (each.server, each.recipient) not in known], event.at)
     paused = _lane_clocks(tx, {each.lane for each in fresh})
     tx.many(DELIVERIES, [_row(tx, message, each, bulk, tx.now + lifetime - paused[each.lane]) for each in fresh])
     tx.many(WAITS, [(each.id,) for each in fresh])
-    tx.many(EVENTS, list(event_rows(message, (event,))) if fresh else [])
+    tx.many(EVENTS, list(event_rows(message, (event, *dropped))) if fresh else [])
     nudge(tx)
     return len(fresh)
+
+
+def _handed_over_once(tx: Tx, message: NewMessage) -> NewMessage:
+    deliveries, dropped = _once(tx, message.id, message.deliveries, message.accepted_at)
+    return replace(message, deliveries=tuple(deliveries), events=(*message.events, *dropped)) if dropped else message
+
+
+def _once(tx: Tx, message: MessageId, deliveries: Sequence[NewDelivery], now: datetime) -> tuple[list[NewDelivery], list[Event]]:
+    """The same deliveries, IGNORED where another message came before with the same key, and what is told of those."""
+    tx.many(KEYS, [(ONCE, each.once, message, "") for each in deliveries if each.once])
+    kept, dropped = [], []
+    for each in deliveries:
+        row = tx.one(FIRST, ONCE, each.once) if each.once else None
+        if row is not None and row[0] != message:
+            reply = Reply(0, f"it is a copy of {show_id(row[0])}, which was handed over to {each.server} already")
+            each = replace(each, state=State.IGNORED, reply=reply)
+            dropped.append(Event(at=now, name="ignored", text=f"Not handed over again: {reply.text}", delivery_id=each.id))
+        kept.append(each)
+    return kept, dropped
 
 
 def event_rows(message: MessageId, events: Iterable[Event]) -> Iterable[tuple[object, ...]]:

@@ -6,9 +6,10 @@ import hmac
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from mailroom.accept import Accept, Commit
+from mailroom.accept import Accept, Commit, write
 from mailroom.blobs.files import OpenFile
 from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
@@ -51,17 +52,25 @@ def make_intake(parts: Parts, commit: Commit) -> Intake:
         clock=utc_now,
         commit=commit,
         judge=judge,
-        answers=Answers(
-            directory=parts.directory,
-            ids=parts.ids,
-            clock=utc_now,
-            commit=commit,
-            hostname=hostname(parts.settings),
-            lifetime=parts.settings.queue.lifetime,
-        ),
-        bounces=Bounces(parts.store, bounces.Settings(), GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)),
+        answers=_answers(parts),
+        bounces=_bounces(parts, judge),
         lifetime=parts.settings.queue.lifetime,
     )
+
+
+def _answers(parts: Parts) -> Answers:
+    return Answers(
+        directory=parts.directory,
+        ids=parts.ids,
+        clock=utc_now,
+        hostname=hostname(parts.settings),
+        lifetime=parts.settings.queue.lifetime,
+    )
+
+
+def _bounces(parts: Parts, judge: Judge) -> Bounces:
+    goes_on = GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)
+    return Bounces(parts.store, bounces.Settings(), goes_on)
 
 
 def make_onward(parts: Parts, accept: Accept, spool: Path) -> Onward:
@@ -88,7 +97,18 @@ def make_correspondence(parts: Parts, accept: Accept, spool: Path) -> Correspond
 
 def make_replay(parts: Parts) -> Replay:
     """Reads the objects each time: what somebody has just put right must count, and a worker's copy may be a second old."""
-    return Replay(parts.store, replace(make_judge(parts), directory=parts.store.directory), parts.store.directory, parts.ids, utc_now)
+    judge = replace(make_judge(parts), directory=parts.store.directory)
+    return Replay(
+        store=parts.store,
+        judge=judge,
+        bounces=_bounces(parts, judge),
+        answers=_answers(parts),
+        write=partial(write, parts.store),
+        directory=parts.store.directory,
+        ids=parts.ids,
+        clock=utc_now,
+        answerable=parts.settings.queue.lifetime,
+    )
 
 
 def opened(path: Path) -> OpenFile:
