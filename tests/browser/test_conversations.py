@@ -43,8 +43,8 @@ def test_an_answer_is_read_noted_assigned_and_closed(scene: Scene, page: Page) -
     page.get_by_role("button", name="Assign").click()
     expect(page.get_by_label("Assigned to")).to_have_value(ADMIN)
     _answered(scene, page, subject)
-    _fits(page, page.url)
-    _fits(page, f"{scene.gateway.web}/conversations")
+    fits(page, page.url)
+    fits(page, f"{scene.gateway.web}/conversations")
 
     page.get_by_role("link", name=subject).click()
     page.get_by_role("button", name="Close", exact=True).click()
@@ -70,7 +70,7 @@ def _answered(scene: Scene, page: Page, subject: str) -> None:
     expect(thread.get_by_role("link", name="label.pdf")).to_be_visible()
 
 
-def _fits(page: Page, url: str) -> None:
+def fits(page: Page, url: str) -> None:
     """Accessible in both colours, on a wide screen and on a phone."""
     usual = page.viewport_size
     assert usual is not None

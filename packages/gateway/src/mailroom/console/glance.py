@@ -9,6 +9,7 @@ from enum import Enum
 
 from mailroom.accept import lane_of
 from mailroom.console.house import House
+from mailroom.console.incoming import lines
 from mailroom.lanes import done_at, used
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.ports import LaneStatus
@@ -45,6 +46,8 @@ class Trouble(Enum):
     ENDS = "ends"
     UNSURE = "unsure"
     HELD = "held"
+    QUARANTINE = "quarantine"
+    INCOMING = "incoming"
     FAILED = "failed"
     BOUNCED = "bounced"
     WEBHOOK = "webhook"
@@ -61,6 +64,7 @@ class Notice:
     lane: str = ""
     account: str = ""
     webhook: str = ""
+    incoming: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
     now, directory = house.clock(), house.directory()
     lanes = house.store.lanes()
     ways = tuple(_ways(house, directory, lanes, now))
-    mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_mail(house, now))
+    mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_incoming(house, now), *_mail(house, now))
     notices = (*mail, *_webhooks(house, directory, now))
     title, text, tone = _headline(notices, ways)
     return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways)
@@ -187,12 +191,31 @@ def _ending(ends: Sequence[Expiry], now: datetime) -> Iterator[Notice]:
             yield Notice(trouble=Trouble.ENDS, tone=tone, title=title, text=each.advice, account=each.owner)
 
 
+def _incoming(house: House, now: datetime) -> Iterator[Notice]:
+    """Mailboxes that can't be read. What passes by itself is not told at once."""
+    for line in lines(house):
+        lasting = line.failing_since is None or now - line.failing_since >= UNHEARD
+        if line.trouble and (lasting or line.held):
+            since = f" since {line.failing_since:%Y-%m-%d %H:%M} UTC" if line.failing_since else ""
+            yield Notice(
+                trouble=Trouble.INCOMING,
+                tone=Tone.BAD,
+                title=f"No mail is fetched by {line.server.name}{since}",
+                text=f"{line.trouble[:1].upper()}{line.trouble[1:]}. Nothing is lost: mail stays in its mailbox.",
+                incoming=line.server.name,
+                account=account if (account := getattr(line.server.source, "account", "")) in house.directory().accounts else "",
+            )
+
+
 def _mail(house: House, now: datetime) -> Iterator[Notice]:
     store = house.store
     if unsure := store.how_many(State.UNSURE, limit=MANY):
         text = "The answer of the next hop got lost. Mailroom looks for them by itself, for some minutes; nothing is sent twice."
         yield Notice(trouble=Trouble.UNSURE, tone=Tone.WARN, title=f"{counted(unsure)}, nobody knows whether it was sent", text=text)
-    if held := store.how_many(State.HELD, limit=MANY):
+    if quarantined := store.how_many(State.HELD, came_in=True, limit=MANY):
+        text = "It came in, and no rule or destination wanted it. It is kept, with the reason, until a person decides."
+        yield Notice(trouble=Trouble.QUARANTINE, tone=Tone.WARN, title=f"{counted(quarantined)} in quarantine", text=text)
+    if held := store.how_many(State.HELD, limit=MANY + quarantined) - quarantined:
         text = "Each says why. Send it again, or take it off this list when you have dealt with it."
         yield Notice(trouble=Trouble.HELD, tone=Tone.WARN, title=f"{counted(held)} held until a person decides", text=text)
     if failed := store.how_many(State.FAILED, accepted=now - LIFETIMES, changed=now - DAY, limit=MANY):

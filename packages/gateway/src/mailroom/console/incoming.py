@@ -44,6 +44,9 @@ class Line:
     told: bool
     """Whether the provider tells of new mail."""
     trouble: str
+    failing_since: datetime | None
+    held: bool
+    """Nothing is tried until a person has acted."""
 
 
 def _fields(directory: Directory) -> tuple[Field, ...]:
@@ -93,6 +96,8 @@ def lines(house: House) -> list[Line]:
                 looked_at=seen.looked_at if seen else None,
                 due_at=seen.due_at if seen else None,
                 told=until is not None and until > now,
+                failing_since=seen.failing_since if seen else None,
+                held=seen is not None and seen.lane in held,
                 trouble=(held.get(seen.lane, "") or seen.trouble) if seen and server.active else "",
             )
         )

@@ -16,7 +16,7 @@ from mailroom.console import rendering
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.console.words import BY_SLUG, DEEDS, possible, timeline, word_of
+from mailroom.console.words import BY_SLUG, DEEDS, called, possible, timeline, word_of
 from mailroom.objects import Role
 from mailroom.ports import Action, Query, Story
 from mailroom_core.errors import MimeError
@@ -37,7 +37,7 @@ Place = Annotated[str, Parameter(pattern=r"^mail[0-9A-Za-z-]{0,40}$")]
 @router.get("/{id}")
 def show(request: Request, house: TheHouse, id: str, did: str = "", n: int = 0) -> HTMLResponse:
     story = _story(house, id)
-    deed = BY_SLUG.get(did)
+    deed = called(BY_SLUG[did], came_in=bool(story.message.source)) if did in BY_SLUG else None
     live, version = _live(request, house, story)
     done = f"{n} {'recipient' if n == 1 else 'recipients'}: {deed.done}." if deed and 0 < n < 100_000 else ""
     return page(request, "message.html", story=story, live=live, version=version, done=done)
@@ -54,14 +54,14 @@ def refresh(request: Request, house: TheHouse, id: str, seen: str = "") -> Respo
 
 
 def _live(request: Request, house: House, story: Story) -> tuple[str, str]:
-    now = house.clock()
+    now, came_in = house.clock(), bool(story.message.source)
     text = fragment(
         request,
         "message_now.html",
         story=story,
         moments=timeline(story),
-        deeds={delivery.id: possible(delivery, now) for delivery in story.deliveries},
-        DEEDS=DEEDS,
+        deeds={delivery.id: possible(delivery, now, came_in=came_in) for delivery in story.deliveries},
+        DEEDS=[called(deed, came_in=came_in) for deed in DEEDS],
         word_of=word_of,
         FINAL=FINAL,
     )

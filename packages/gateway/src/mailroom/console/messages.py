@@ -16,7 +16,7 @@ from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.search_form import Search, search, search_of
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.console.words import BY_SLUG, DEEDS, STATES, Deed, word_of
+from mailroom.console.words import BY_SLUG, DEEDS, STATES, Deed, called, word_of
 from mailroom.objects import Role
 from mailroom.ports import Query
 from mailroom_core.model import State
@@ -69,7 +69,7 @@ def _listed(request: Request, house: House, search: Search) -> str:
 @router.get("/messages/all")
 def ask(request: Request, house: TheHouse, search: TheSearch, who: Operator, action: str) -> HTMLResponse:
     """What would be done, before it is done."""
-    deed = _deed(action)
+    deed = _deed(action, came_in=search.query.came_in)
     found, more = house.store.find(_meant(search.query, deed), limit=10)
     return page(request, "messages_all.html", search=search, deed=deed, found=found, more=bool(more), STATES=STATES)
 
@@ -85,8 +85,8 @@ def step(
     done: Annotated[int, Form(ge=0)] = 0,
 ) -> HTMLResponse:
     """One step, and the progress, which asks for the next one by itself until it is stopped or nothing is left."""
-    deed = _deed(action)
     search = search_of(QueryParams(parse_qsl(query)))
+    deed = _deed(action, came_in=search.query.came_in)
     if search.mistakes:
         raise HTTPException(422, " ".join(search.mistakes))
     since = _moment(began) or house.clock()
@@ -102,11 +102,11 @@ def _meant(query: Query, deed: Deed) -> Query:
     return replace(query, states=query.states or deed.states)
 
 
-def _deed(slug: str) -> Deed:
+def _deed(slug: str, *, came_in: bool) -> Deed:
     deed = BY_SLUG.get(slug)
     if deed is None:
         raise HTTPException(404, "This can't be done to mail; go back and load the page again")
-    return deed
+    return called(deed, came_in=came_in)
 
 
 def _moment(text: str) -> datetime | None:

@@ -15,7 +15,7 @@ from mailroom_core.model import State
 
 LONGEST = 300
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=timezone.utc), datetime(2080, 1, 1, tzinfo=timezone.utc)
-WORDS = ("text", "message_id", "application", "account", "lane", "tag")
+WORDS = ("text", "message_id", "application", "account", "lane", "tag", "came")
 TIMES = ("since", "until")
 
 
@@ -42,6 +42,12 @@ class Search:
         """Whether it uses what only the longer form shows."""
         return any(self.words[name] for name in WORDS if name != "text") or any(self.times.values())
 
+    @property
+    def home(self) -> str:
+        """The page that shows it."""
+        quarantined = self.query.came_in and self.states == {State.HELD}
+        return f"/quarantine?{self.address()}" if quarantined else f"/messages?{self.address()}"
+
     def address(self, **changes: str) -> str:
         """The search for the address bar, without its page; `changes` are added."""
         given = [(name, value) for name, value in self.words.items() if value]
@@ -57,6 +63,9 @@ def search_of(given: QueryParams) -> Search:
     mistakes: list[str] = []
     words = {name: _clean(given.get(name, ""))[:LONGEST] for name in WORDS}
     times = {name: given.get(name, "")[:40] for name in TIMES}
+    if words["came"] not in ("", "in"):
+        mistakes.append(f"Mail comes “in”, or it is not asked; {words['came'][:40]!r} makes no sense.")
+        words["came"] = ""
     zone = given.get("zone", "")[:6]
     states = set()
     for value in given.getlist("state"):
@@ -76,6 +85,7 @@ def search_of(given: QueryParams) -> Search:
         account=words["account"],
         lane=words["lane"],
         tag=words["tag"],
+        came_in=words["came"] == "in",
         since=since,
         until=until,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mailroom.notices import reply_of
@@ -39,6 +39,7 @@ CAME_IN: dict[State, Word] = {
     State.UNSURE: Word("Unsure", "warn", "The destination's answer got lost; it is offered again."),
     State.HELD: Word("In quarantine", "warn", "No rule or destination wanted it; it waits until a person decides."),
     State.SENT: Word("Delivered", "good", "Its destination has it."),
+    State.CANCELLED: Word("Deleted", "quiet", "A person has deleted it. Its bytes go after a while; until then it can be tried again."),
     State.IGNORED: Word("Kept", "quiet", "Nothing has to happen with it."),
 }
 """Of mail that came in, where the words are others."""
@@ -87,13 +88,27 @@ DEEDS: tuple[Deed, ...] = (
 )
 """As the store has them, see `store/acting.py`; holding mail back is for the command line and the API."""
 
+_CAME_IN = {
+    Action.RETRY: ("Try again", "will be judged anew, and goes where it belongs"),
+    Action.SEND_NOW: ("Hand over now", "will be handed over at once"),
+    Action.CANCEL: ("Delete", "deleted"),
+}
+"""What the deeds are called for mail that came in."""
+
+
+def called(deed: Deed, *, came_in: bool) -> Deed:
+    """In the words for this kind of mail."""
+    name, done = _CAME_IN.get(deed.action, (deed.name, deed.done)) if came_in else (deed.name, deed.done)
+    return replace(deed, name=name, done=done)
+
+
 BY_SLUG = {deed.slug: deed for deed in DEEDS}
 
 
-def possible(delivery: Delivery, now: datetime) -> list[Deed]:
+def possible(delivery: Delivery, now: datetime, *, came_in: bool = False) -> list[Deed]:
     """What can be done to it now."""
     return [
-        deed
+        called(deed, came_in=came_in)
         for deed in DEEDS
         if delivery.state in deed.states | deed.alone
         and not (deed.action is Action.SEND_NOW and (delivery.due_at is None or delivery.due_at <= now))
