@@ -13,7 +13,7 @@ from mailroom import tables
 from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
-from mailroom.console.recipes import recipes
+from mailroom.console.recipes import opening, recipes
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import Application, Role
 from mailroom_core.errors import ConfigError
@@ -46,13 +46,14 @@ def _form(
 ) -> Response:
     known = house.directory().applications.get(name)
     fields = _fields(house, new=not name)
-    told = recipes(house.entrance, name, "PASSWORD", known.senders) if known else ()
+    told = recipes(house.entrance, name, "PASSWORD", known.senders, known.networks) if known else ()
     shown: dict[str, Any] = {
         "application": known,
         "fields": fields,
         "given": given,
         "wrong": wrong or {},
         "entrance": house.entrance,
+        "opening": opening(house.entrance),
         "recipes": told,
     }
     return page(request, "application.html", status=status, name=name, **shown)
@@ -125,8 +126,16 @@ def credential(request: Request, house: TheHouse, who: Admin, form: Entered) -> 
 
 def _credential(request: Request, house: House, application: Application, who: Visitor) -> Response:
     password = house.objects.new_credential(application, by=who.by)
-    made = recipes(house.entrance, application.name, password, application.senders)
-    return page(request, "credential.html", name=application.name, password=password, entrance=house.entrance, recipes=made)
+    made = recipes(house.entrance, application.name, password, application.senders, application.networks)
+    return page(
+        request,
+        "credential.html",
+        name=application.name,
+        password=password,
+        entrance=house.entrance,
+        opening=opening(house.entrance),
+        recipes=made,
+    )
 
 
 @router.post("/remove")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mailroom.accept import Accept, Commit
 from mailroom.ports import Wakeup
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from mailroom.console.recipes import Entrance
-    from mailroom.settings import Settings
+    from mailroom.settings import ListenerSettings, Settings
 
 FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 
@@ -79,13 +81,37 @@ def _ends(parts: Parts) -> list[Expiry]:
         return []  # a key that does not fit is told where a secret is needed
 
 
-def _entrance(settings: Settings) -> Entrance:
-    from mailroom.console.recipes import Entrance
+def entrance_of(settings: Settings) -> Entrance:
+    """Where programs hand in their mail: a listener that others reach, if there is one."""
+    from mailroom.console.recipes import Entrance, OldDoor
 
-    listener = settings.listener[0]
-    host = hostname(settings) if listener.host in ("0.0.0.0", "::") else listener.host  # noqa: S104  # compared, not bound
+    modern = [each for each in settings.listener if not each.legacy] or list(settings.listener)
+    listener = min(modern, key=_is_loopback)
+    old = next((each for each in settings.listener if each.legacy and not _is_loopback(each)), None)
     own = "" if settings.tls.certificate or listener.tls == "none" else str(settings.data.resolve() / "tls.crt")
-    return Entrance(host=host, port=listener.port, tls=listener.tls, own_certificate=own)
+    return Entrance(
+        host=_host_of(settings, listener),
+        port=listener.port,
+        tls=listener.tls,
+        own_certificate=own,
+        outside=not _is_loopback(listener),
+        old=OldDoor(host=_host_of(settings, old), port=old.port, networks=tuple(map(str, old.networks))) if old else None,
+    )
+
+
+def _is_loopback(listener: ListenerSettings) -> bool:
+    try:
+        return ip_address(listener.host).is_loopback
+    except ValueError:
+        return listener.host == "localhost"
+
+
+def _host_of(settings: Settings, listener: ListenerSettings) -> str:
+    """What a program enters: the address that is bound, or for all of them the name that people use."""
+    if listener.host not in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+        return listener.host
+    known = urlsplit(settings.public_url).hostname or ""
+    return hostname(settings) if known in ("", "localhost") or known.startswith("127.") else known
 
 
 def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
@@ -105,7 +131,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
-            entrance=_entrance(parts.settings),
+            entrance=entrance_of(parts.settings),
             exports=exporting.Exports(parts.settings.data / exporting.FOLDER, utc_now),
             way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool)),
             clock=utc_now,
