@@ -49,6 +49,15 @@ def test_an_empty_house_says_what_to_do_first(pages: Pages) -> None:
     assert "No application may hand in mail" in text
 
 
+def test_the_limit_that_the_accounts_of_a_tenant_share_is_a_bar(office: Pages) -> None:
+    account = Account(name="office", mailbox="mary@contoso.example", tenant="contoso.example", external_recipients_per_day=9500)
+    office.store.apply([account], [], by="test")
+    office.store.budgets.take("tenant:contoso.example", 40, 9500, timedelta(days=1))
+    text = now(office)
+    assert "External recipients of the tenant in 24 hours" in text
+    assert "40 of 9,500" in text
+
+
 def test_an_idle_house_is_well(office: Pages) -> None:
     text = now(office)
     assert "Mail is leaving" in text

@@ -59,3 +59,14 @@ def test_beside_other_servers_an_account_without_a_mailbox_takes_nobodys_mail(da
     run(data, "server", "add-sink", "out")
     assert "No outgoing server was made" in connect(data, "office")
     assert list(servers(data)) == ["out"]
+
+
+def test_an_account_is_disconnected_and_its_mail_waits(data: Path) -> None:
+    connect(data, "office", "--mailbox", "mary@example.com", "--tenant", "example.com")
+    said = run(data, "disconnect", "office")
+    assert "office is disconnected" in said
+    assert "myapps.microsoft.com" in said
+    with Context(None, data).parts() as parts:
+        assert parts.vault.open("account:office") is None
+    unknown = CliRunner().invoke(main, ["--data", str(data), "disconnect", "nobody"])
+    assert (unknown.exit_code, "there is no account" in unknown.output) == (1, True)

@@ -12,7 +12,21 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mailroom.api import accounts, audit, conversations, explain, inbound, messages, objects, page, problems, received, sending, webhooks
+from mailroom.api import (
+    accounts,
+    audit,
+    conversations,
+    explain,
+    inbound,
+    messages,
+    objects,
+    page,
+    problems,
+    received,
+    sending,
+    status,
+    webhooks,
+)
 from mailroom.api.bodies import MAX_SMALL, too_large
 from mailroom.api.guard import Guard
 from mailroom.api.mail import Batch, Mail
@@ -74,7 +88,7 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     )
     app.state.office, app.state.guard = office, Guard()
     problems.install(app)
-    for part in (sending, messages, webhooks, objects, accounts, audit, explain, conversations, inbound, received):
+    for part in (sending, messages, webhooks, objects, accounts, audit, explain, conversations, inbound, received, status):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)
     app.router.routes.insert(0, sending.Straight())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,11 @@ from starlette.requests import Request
 from mailroom.accept import Submission
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.take import Intake
-from mailroom.objects import Account, Directory
+from mailroom.objects import Account, Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
-from mailroom_core.model import MessageId
+from mailroom_core.model import LaneName, MessageId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,10 @@ class Office:
     directory: Callable[[], Directory]
     look: Callable[[], bool]
     """Blocking: read the directory again if it has changed."""
+    servers_of: Callable[[LaneName], Sequence[OutgoingServer]]
+    """Whose mail goes by this lane."""
+    ends: Callable[[], Sequence[Expiry]]
+    """Blocking: what ends by itself, the nearest first."""
     accept: Callable[[Submission], Awaitable[MessageId]]
     intake: Intake
     correspondence: Correspondence

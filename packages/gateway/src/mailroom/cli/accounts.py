@@ -1,4 +1,4 @@
-"""`mailroom connect`: a mailbox, by signing in with the browser or app-only."""
+"""`mailroom connect` and `disconnect`: a mailbox, by signing in with the browser or app-only."""
 
 from __future__ import annotations
 
@@ -144,4 +144,20 @@ def _tell(parts: Parts, done: Connected, *, with_server: bool) -> None:
     click.echo(done.told)
 
 
-COMMANDS = (connect,)
+@click.command()
+@click.argument("name")
+@click.pass_obj
+def disconnect(context: Context, name: str) -> None:
+    """Forget the sign-in of the account NAME; its mail waits until it is connected again."""
+    from mailroom.wiring.accounts import Accounts
+
+    with context.parts() as parts:
+        if name not in parts.directory().accounts:
+            raise click.ClickException(f"there is no account {name!r}; `mailroom export` lists those that there are")
+        left = asyncio.run(Accounts(parts).disconnect(name, by=by()))
+    click.echo(f"{name} is disconnected; mail that would leave by it waits.")
+    if left:
+        click.echo(f"{left}.")
+
+
+COMMANDS = (connect, disconnect)

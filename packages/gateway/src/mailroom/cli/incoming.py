@@ -9,7 +9,7 @@ import click
 from mailroom.cli.context import Context, by, json_option, show, show_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from mailroom.objects import IncomingServer, Object, Target
@@ -92,14 +92,6 @@ def list_incoming(context: Context, as_json: bool) -> None:
         columns=("name", "mailbox", "folder", "after", "looked_at", "next", "told", "trouble"),
         spare=("folder", "next"),
     )
-
-
-def troubles(parts: Parts) -> Iterator[str]:
-    """A line for each incoming server whose mailbox is not read at present."""
-    held = {lane.name: lane.held for lane in parts.store.lanes() if lane.held}
-    for each in parts.store.watch.all():
-        if trouble := held.get(each.lane, "") or each.trouble:
-            yield f"The incoming server {each.name} can't fetch: {trouble}"
 
 
 def _row(parts: Parts, server: IncomingServer, watched: Watched | None, held: Mapping[LaneName, str]) -> dict[str, object]:

@@ -9,7 +9,11 @@ import click
 from mailroom.cli.context import Context, by, counted, json_option, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
     from mailroom.ports import Found, Query, Story
+    from mailroom.standing import Standing
     from mailroom_core.model import MessageId
 
 
@@ -110,47 +114,47 @@ def free(context: Context, lanes: tuple[str, ...], everything: bool) -> None:
     click.echo(f"{counted(len(wanted), 'lane goes', 'lanes go')} on.")
 
 
-def _used_up(limit: int, taken: int) -> str:
-    return "; mail to others waits until some are free" if taken >= limit else ""
-
-
 @click.command()
 @json_option
 @click.pass_obj
 def status(context: Context, as_json: bool) -> None:
     """Is mail leaving? Lanes, what waits in them, what needs a person."""
-    from mailroom.budget import rules_of
-    from mailroom.cli import incoming, routing
-    from mailroom.lanes import done_at
+    from mailroom.standing import standing
     from mailroom.vault.expiry import expiries
     from mailroom.wiring.parts import utc_now
     from mailroom.wiring.ways import servers_of
 
     with context.parts() as parts:
-        counts = parts.store.counts()
-        way_out = any(server.active for server in parts.directory().servers.values())
-        rows: list[dict[str, object]] = []
-        for lane in parts.store.lanes():
-            server = next(iter(servers_of(parts.directory(), lane.name)), None)
-            done = done_at(parts.store, server, lane.name, lane.waiting, utc_now()) if server and not lane.held else None
-            rows.append({"lane": lane.name, "waiting": lane.waiting, "next": lane.due_at, "done": done, "held": lane.held})
-        unread = list(incoming.troubles(parts))
-        waiting = sum(len(parts.store.find(query, limit=1000)[0]) for query in routing.waiting(parts))
-        limits = [(rule, parts.store.budgets.taken(rule.name)) for rule in rules_of(parts.directory())]
-        ending = [each.told(utc_now()) for each in expiries(parts.directory(), parts.vault.open) if each.is_soon(utc_now())]
-    if not as_json:
-        click.echo(", ".join(f"{count} {state.value}" for state, count in counts.items() if count) or "No mail yet.")
-        if not way_out:
-            click.echo("There is no way out yet, so every mail is refused for now: see mailroom connect and mailroom server.")
-        for line in unread:
-            click.echo(line)
-        if waiting:
-            click.echo(f"In quarantine: {waiting if waiting < 1000 else 'at least 1000'}; see mailroom quarantine list")
-        for rule, taken in limits:
-            click.echo(f"External recipients of {rule.name}: {taken} of {rule.limit} a day are taken{_used_up(rule.limit, taken)}.")
-        for line in ending:
-            click.echo(f"The {line}")
-    show(rows, as_json=as_json, empty="No lane yet: the first mail makes one.")
+        directory, now = parts.directory(), utc_now()
+        at = standing(parts.store, directory, lambda lane: servers_of(directory, lane), expiries(directory, parts.vault.open), now)
+    if as_json:
+        from mailroom.api.status import shape
+
+        click.echo(shape(at).model_dump_json(indent=2))
+        return
+    for line in _told(at, now):
+        click.echo(line)
+    rows = [{"lane": lane.name, "waiting": lane.waiting, "next": lane.next, "done": lane.done, "held": lane.held} for lane in at.lanes]
+    show(rows, as_json=False, empty="No lane yet: the first mail makes one.")
+
+
+def _told(at: Standing, now: datetime) -> Iterator[str]:
+    """A line for each thing that a person should know."""
+    from mailroom.standing import MANY
+
+    yield ", ".join(f"{count} {state.value}" for state, count in at.deliveries.items() if count) or "No mail yet."
+    if not at.way_out:
+        yield "There is no way out yet, so every mail is refused for now: see mailroom connect and mailroom server."
+    for server in at.incoming:
+        if server.trouble:
+            yield f"The incoming server {server.name} can't fetch: {server.trouble}"
+    if at.quarantine:
+        yield f"In quarantine: {at.quarantine if at.quarantine < MANY else f'at least {MANY}'}; see mailroom quarantine list"
+    for each in at.budgets:
+        used_up = "; mail to others waits until some are free" if each.taken >= each.limit else ""
+        yield f"External recipients of {each.name}: {each.taken} of {each.limit} a day are taken{used_up}."
+    for end in at.ending:
+        yield f"The {end.told(now)}"
 
 
 @click.command()

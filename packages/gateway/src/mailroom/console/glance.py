@@ -13,6 +13,7 @@ from mailroom.console.incoming import lines
 from mailroom.lanes import done_at, used
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.ports import LaneStatus
+from mailroom.standing import budgets_of
 from mailroom.vault.expiry import Expiry
 from mailroom_core.model import LaneName, State
 from mailroom_core.policy.pace import Unit, Window
@@ -249,7 +250,11 @@ def _way(house: House, servers: list[OutgoingServer], lane: LaneStatus, now: dat
     server = servers[0] if servers else None
     done = done_at(house.store, server, lane.name, lane.waiting, now) if server and not lane.held else None
     health, tone = _health(lane, now)
-    bars = used(house.store, server, lane.name, now) if server else []
+    bars = [Bar(_label(window), taken, window.amount, window.unit is Unit.BYTES) for window, taken in _used(house, server, lane.name, now)]
+    shared = [
+        Bar("External recipients of the tenant in 24 hours", each.taken, each.limit, bytes=False)
+        for each in budgets_of(house.store, house.directory(), servers)
+    ]
     return Way(
         lane=lane.name,
         title=title_of(lane.name),
@@ -259,8 +264,12 @@ def _way(house: House, servers: list[OutgoingServer], lane: LaneStatus, now: dat
         waiting=lane.waiting,
         due_at=lane.due_at if lane.waiting else None,
         done_at=done,
-        bars=tuple(Bar(_label(window), amount, window.amount, window.unit is Unit.BYTES) for window, amount in bars),
+        bars=(*bars, *shared),
     )
+
+
+def _used(house: House, server: OutgoingServer | None, lane: LaneName, now: datetime) -> list[tuple[Window, int]]:
+    return used(house.store, server, lane, now) if server else []
 
 
 def _health(lane: LaneStatus, now: datetime) -> tuple[str, Tone]:

@@ -54,6 +54,8 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             blobs=parts.blobs,
             directory=parts.directory,
             look=parts.directory.look,
+            servers_of=lambda lane: servers_of(parts.directory(), lane),
+            ends=lambda: _ends(parts),
             accept=made,
             intake=make_intake(parts, commit),
             correspondence=make_correspondence(parts, made, spool),
