@@ -9,7 +9,7 @@ import click
 import pytest
 
 from mailroom.cli import main
-from mailroom.settings import ELSEWHERE, Settings, load
+from mailroom.settings import ELSEWHERE, PREFIX, Settings, load
 from mailroom.vault import keys
 from mailroom_core.errors import ConfigError
 
@@ -70,7 +70,7 @@ def test_a_variable_with_a_typo_is_told_with_the_others_and_what_was_probably_me
 
 def _variables_of(command: click.Command) -> set[str]:
     below = command.commands.values() if isinstance(command, click.Group) else ()
-    own = {str(parameter.envvar) for parameter in command.params if parameter.envvar}
+    own = {str(each.envvar) for each in command.params if each.envvar and str(each.envvar).startswith(PREFIX)}
     return own.union(*(_variables_of(each) for each in below))
 
 
