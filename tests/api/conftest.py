@@ -58,6 +58,7 @@ class Api:
         key = credential_key(parts)
         objects: list[Object] = [
             OutgoingServer(name="sink", route=SinkRoute(directory=str(self.sink))),
+            OutgoingServer(name="special", from_filter=("unused.example",), route=SinkRoute(directory=str(self.sink))),
             OutgoingServer(name="desk", from_filter=("desk.example",), route=SinkRoute(directory=str(self.sink))),
             AliasDomain(name="desk.example"),
             Destination(name="desk", target=InboxTarget()),

@@ -113,8 +113,25 @@ def test_mail_to_a_suppressed_address_fails_visibly(api: Api) -> None:
     problem(api["objects"].delete("/suppressions/gone@customer.example"), 404)
 
 
+@pytest.mark.parametrize(
+    ("name", "table", "field"),
+    [
+        ("nowhere", {"sink": {"directory": "/etc/cron.d"}}, "sink: directory"),
+        ("special", {"sink": {"directory": "/etc/cron.d"}}, "sink: directory"),
+        ("nowhere", {"smarthost": {"host": "mx.example", "ca_file": "/etc/shadow"}}, "smarthost: ca_file"),
+        ("nowhere", {"smarthost": {"host": "mx.example", "client_key": "/etc/shadow"}}, "smarthost: client_key"),
+        ("special", {"smarthost": {"host": "mx.example", "client_certificate": "/etc/shadow"}}, "smarthost: client_certificate"),
+    ],
+)
+def test_nobody_chooses_a_file_of_the_machine_from_elsewhere(api: Api, name: str, table: dict[str, Any], field: str) -> None:
+    assert f"{field}: a file or folder of the machine" in problem(api["objects"].put(f"/servers/{name}", json=table), 422)
+
+
 def test_a_new_server_is_used_at_once(api: Api) -> None:
-    api["objects"].put("/servers/special", json={"from_filter": ["special@contoso.example"], "sink": {"directory": str(api.sink)}})
+    table = api["objects"].get("/servers/special").json()
+    del table["name"]
+    table["from_filter"] = ["special@contoso.example"]
+    assert api["objects"].put("/servers/special", json=table).status_code == 200, "its folder stays what it was"
     number = api.send(sender="special@contoso.example")
     assert api["reader"].get(f"/messages/{number}").json()["deliveries"][0]["server"] == "special"
     api.arrived(number)

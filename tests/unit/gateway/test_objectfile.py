@@ -38,7 +38,10 @@ accounts = st.builds(Account, name=names, mailbox=st.text(letters, max_size=20),
 routes = st.one_of(
     st.builds(GraphRoute, account=st.just("office"), mailbox=st.text(letters, max_size=9), on_unsure=st.sampled_from(OnUnsure)),
     st.builds(
-        SmarthostRoute, host=st.text(letters, min_size=1, max_size=20), port=st.integers(1, 65535), security=st.sampled_from(Security)
+        SmarthostRoute,
+        host=st.text(letters, min_size=1, max_size=20).map(lambda name: f"mx-{name}"),
+        port=st.integers(1, 65535),
+        security=st.sampled_from(Security),
     ),
     st.builds(SinkRoute),
 )
@@ -181,6 +184,57 @@ def test_an_account_is_at_an_address_that_can_be_called(tmp_path: Path, field: s
     path = tmp_path / "objects.toml"
     path.write_text(f'[account.office]\n{field} = "{url}"\n')
     with pytest.raises(ConfigError, match=f"{field}: .* is none that can be called"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://login.example.com", "https://"),
+        ("http://10.0.0.7", "https://"),
+        ("http://169.254.169.254", "link-local"),
+        ("https://[fe80::1]", "link-local"),
+        ("https://[::ffff:169.254.169.254]", "link-local"),
+        ("https://0xa9fea9fe", "link-local"),
+        ("https://metadata.google.internal", "cloud"),
+        ("https://0.0.0.0", "link-local"),
+        ("https://mary:pw@login.example.com", "a user or a password"),
+        ("https://login.example.com/?x=", "none that can be called"),
+    ],
+)
+def test_secrets_are_shown_to_no_address_that_nobody_means(tmp_path: Path, url: str, why: str) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[account.office]\nlogin_url = "{url}"\n')
+    with pytest.raises(ConfigError, match=f"login_url: .*{why}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://login.example.com", "https://10.0.0.7:8443/path", "http://127.0.0.1:8025", "http://[::1]", "http://localhost"]
+)
+def test_a_provider_of_ones_own_is_called_by_tls_or_on_this_machine(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[account.office]\nlogin_url = "{url}"\n')
+    assert read(path)
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "fe80::1", "fe80::1%eth0", "0.0.0.0", "224.0.0.1", "metadata", "smtp.example.com:25", "a b", "a@b"]
+)
+def test_a_smarthost_is_at_a_host_that_can_be_one(tmp_path: Path, host: str) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[server.out]\nsmarthost = {{ host = "{host}" }}\n')
+    with pytest.raises(ConfigError, match="host: "):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254", "https://169.254.169.254", "http://metadata", "http://0.0.0.0", "http://odoo.example.com"]
+)
+def test_the_key_of_an_odoo_is_shown_to_no_address_that_nobody_means(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[destination.odoo]\nodoo = {{ url = "{url}", database = "x", user = "y" }}\n')
+    with pytest.raises(ConfigError, match="url: "):
         read(path)
 
 

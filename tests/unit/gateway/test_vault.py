@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from mailroom.changing import carry_out
 from mailroom.objects import Account
 from mailroom.settings import Settings
 from mailroom.store.open import open_store
@@ -187,6 +188,65 @@ async def test_a_sign_in_is_kept_when_the_refresh_that_is_under_way_has_ended(ho
     assert kept is not None
     assert (kept["access_token"], kept["refresh_token"]) == ("signed-in", "new")
     assert other.open("app:office") == {"secret": "s"}
+
+
+MOVED = replace(OFFICE, login_url="https://login.elsewhere.example")
+
+
+async def started(house: House) -> None:
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(_leased, house):
+            await asyncio.sleep(0)
+
+
+def move(house: House) -> None:
+    """What `mailroom apply` does, in another process."""
+    other = house.vault("apply")
+    store = open_store(house.path, clock=lambda: house.now)
+    carry_out(store, other.seal, {("account", "office"): OFFICE}, [MOVED], [], by="test")
+    house.account = MOVED
+    store.close()
+
+
+@pytest.mark.anyio
+async def test_an_account_moves_when_the_refresh_that_is_under_way_has_ended(house: House) -> None:
+    house.login.pause = asyncio.Event()
+    refresh = asyncio.create_task(house.one.token("office", refused="access-0"))
+    await started(house)
+    moving = asyncio.create_task(asyncio.to_thread(move, house))
+    await asyncio.wait([moving], timeout=0.5)
+    assert not moving.done(), "a refresh would store the old grant again"
+    house.login.pause.set()
+    assert await refresh == "access-1"
+    await moving
+    assert house.vault("after").open("account:office") is None
+
+
+@pytest.mark.anyio
+async def test_a_refresh_that_takes_longer_than_its_lease_stores_no_grant_of_a_place_that_was_left(house: House) -> None:
+    house.login.pause = asyncio.Event()
+    refresh = asyncio.create_task(house.one.token("office", refused="access-0"))
+    await started(house)
+    house.now += timedelta(seconds=61)
+    await asyncio.to_thread(move, house)
+    house.login.pause.set()
+    with pytest.raises(VaultError, match="was changed while its token was refreshed"):
+        await refresh
+    assert house.vault("after").open("account:office") is None
+
+
+def test_a_token_is_forgotten_before_anybody_sees_that_its_account_has_moved(tmp_path: Path) -> None:
+    parts, other = open_parts(Settings(data=tmp_path)), open_parts(Settings(data=tmp_path))
+    parts.store.apply([OFFICE], [], by="test")
+    parts.directory.look()
+    parts.vault.keep("office", Grant("access-0", timedelta(seconds=3599), "refresh-0"))
+    assert asyncio.run(parts.vault.token("office")) == "access-0"
+    carry_out(other.store, other.vault.seal, {("account", "office"): OFFICE}, [MOVED], [], by="test")
+    assert parts.directory.look()
+    with pytest.raises(VaultError, match="is not connected"):
+        asyncio.run(parts.vault.token("office"))
+    parts.close()
+    other.close()
 
 
 def _leased(house: House) -> bool:

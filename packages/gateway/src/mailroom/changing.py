@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from secrets import token_hex
+from time import monotonic, sleep
 from typing import Any
 
 from mailroom import tables
@@ -21,10 +24,11 @@ from mailroom.objects import (
     SmarthostRoute,
     Suppression,
     Token,
+    chosen,
 )
 from mailroom.ports import Store
 from mailroom.vault import credentials
-from mailroom_core.errors import ConfigError
+from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.policy.addresses import is_deliverable, normalize
 
 KEPT = {
@@ -40,6 +44,11 @@ KEPT = {
 """Kind of object, and where a `Directory` keeps it."""
 
 
+LEASE = timedelta(seconds=60)
+WAIT = 20
+"""Seconds."""
+LOCAL = frozenset({"directory", "client_certificate", "client_key", "ca_file"})
+"""Fields of a route that name a file or folder of the machine."""
 Seal = Callable[[str, Mapping[str, str] | None], None]
 """Keeps a secret in the vault, or drops it."""
 
@@ -57,18 +66,40 @@ def all_of(directory: Directory) -> dict[tuple[str, str], Object]:
 def carry_out(
     store: Store, seal: Seal, before: Mapping[tuple[str, str], Object], put: Sequence[Object], remove: Sequence[tuple[str, str]], *, by: str
 ) -> list[str]:
-    """Make a change, and drop first what the vault keeps for places that are left; returns the names of those secrets. Blocking."""
+    """Make a change, and drop first what the vault keeps for places that are left; returns the names of those secrets. Blocking.
+
+    Raises VaultError if a token of an account that moves is being refreshed and that takes long.
+    """
     after: dict[tuple[str, str], Object | None] = {**dict.fromkeys(remove), **_named(put)}
     left = [secret for at, new in after.items() for secret in _left_behind(before.get(at), new, *at)]
-    for secret in left:
-        seal(secret, None)
-    store.apply(put, remove, by=by)
+    with ExitStack() as alone:
+        for account in sorted(secret.removeprefix("account:") for secret in left if secret.startswith("account:")):
+            alone.enter_context(_alone(store, account))
+        for secret in left:
+            seal(secret, None)
+        store.apply(put, remove, by=by)
     return left
+
+
+@contextmanager
+def _alone(store: Store, account: str) -> Iterator[None]:
+    """Nobody refreshes the grant meanwhile, who would store it again."""
+    name, owner = f"token:{account}", token_hex(16)
+    deadline = monotonic() + WAIT
+    while not store.lease(name, owner, LEASE):
+        if monotonic() > deadline:
+            text = f"a token of the account {account!r} is being refreshed and that takes long; nothing was changed, try again in a minute"
+            raise VaultError(text, transient=True)
+        sleep(0.1)
+    try:
+        yield
+    finally:
+        store.unlease(name, owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectDesk:
-    """Blocking. Raises ConfigError, which says what is wrong in the words of a table."""
+    """For those who come over the web. Blocking. Raises ConfigError, which says what is wrong in the words of a table."""
 
     store: Store
     directory: Callable[[], Directory]
@@ -89,6 +120,7 @@ class ObjectDesk:
         made = tables.read(kind, name, table, old)
         if isinstance(made, Application) and isinstance(old, Application):
             made = replace(made, key=old.key)
+        _check_paths(kind, made, old)
         check(made)
         if new := self._newly_dangling(others, {**others, (kind, name): made}):
             raise ConfigError(new[0])
@@ -174,6 +206,17 @@ def check_token(directory: Directory, name: str, scopes: Sequence[Scope], applic
         raise ConfigError("scopes: what comes in belongs to no application: make another token for it, without an application")
 
 
+def _check_paths(kind: str, made: Object, old: Object | None) -> None:
+    """Who is not on the machine chooses no file of it. Raises ConfigError."""
+    where, word = chosen(kind, made)
+    route, before = getattr(made, where, None), getattr(old, where, None)
+    for name in sorted(LOCAL):
+        given = getattr(route, name, "")
+        if given and given != (getattr(before, name, "") if type(before) is type(route) else ""):
+            text = "a file or folder of the machine can only be chosen on it, with `mailroom apply`; leave it as it is"
+            raise ConfigError(f"{word}: {name}: {text}")
+
+
 def _named(objects: Sequence[Object]) -> dict[tuple[str, str], Object | None]:
     """Those that may have secrets."""
     kinds = {Account: "account", OutgoingServer: "server", Destination: "destination"}
@@ -197,7 +240,7 @@ def _place(item: Object) -> tuple[object, ...]:
     """Where an object's secrets are shown, and as whom."""
     match item:
         case Account():
-            return (item.provider, item.cloud, item.login_url, item.graph_url, item.client_id)
+            return item.place
         case OutgoingServer(route=SmarthostRoute() as route):
             return (route.host, route.port, route.security, route.user)
         case Destination(target=OdooTarget() as target):

@@ -53,6 +53,11 @@ class Account:
     external_recipients_per_day: int = 0
     """Recipients outside our own domains that all accounts of the tenant may have in any 24 hours; 0 is no limit of ours."""
 
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Where its secrets are shown, and as which app."""
+        return (self.provider, self.cloud, self.login_url, self.graph_url, self.client_id)
+
 
 class OnUnsure(Enum):
     """What becomes of a mail when nobody knows whether it was sent, and the provider can't be asked."""

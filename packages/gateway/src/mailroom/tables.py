@@ -10,12 +10,13 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
+from mailroom.hosts import address_of, is_here, is_near, is_nobodys
 from mailroom.objects import (
     CHOICES,
     Account,
@@ -78,9 +79,14 @@ def read(kind: str, name: str, table: dict[str, Any], old: Object | None = None)
             raise ConfigError(f"needs one of the tables {', '.join(words)}; it has {len(given)}")
         values[field_name] = _made(words[given[0]], table[given[0]])
     made: Object = _made(KINDS[kind], values, name=name)
-    if mistakes := list(_mistakes(made)):
-        raise ConfigError("; ".join(mistakes))
+    check(made)
     return made
+
+
+def check(item: Object) -> None:
+    """Raises ConfigError for what has the right type and can't be meant."""
+    if mistakes := list(_mistakes(item)):
+        raise ConfigError("; ".join(mistakes))
 
 
 def _made(cls: type[Any], values: Any, **given: str) -> Any:
@@ -93,7 +99,6 @@ def _made(cls: type[Any], values: Any, **given: str) -> Any:
 
 
 def _mistakes(item: Any) -> Iterable[str]:
-    """What has the right type and can't be meant."""
     for field in fields(item):
         value = getattr(item, field.name)
         for each in value if isinstance(value, tuple) else (value,):
@@ -116,6 +121,10 @@ def _mistakes(item: Any) -> Iterable[str]:
         case SmarthostRoute():
             if not item.host:
                 yield "host: name the server"
+            elif any(each.isspace() or each in "/@" for each in item.host) or (":" in item.host and address_of(item.host) is None):
+                yield f"host: {item.host!r} is none; write for example smtp.example.com, and its port beside it"
+            elif is_nobodys(item.host):
+                yield f"host: {_nobody(item.host)}"
             if not 0 < item.port < 65536:
                 yield f"port: {item.port} is none; ports are 1 to 65535"
             if not 0 < item.connections <= 100:
@@ -158,11 +167,23 @@ def _account(item: Account) -> Iterable[str]:
     for name, value in (("login_url", item.login_url), ("graph_url", item.graph_url)):
         try:
             url = urlsplit(value)
-            fits = url.scheme in ("https", "http") and bool(url.hostname) and url.port != 0
+            host, port = url.hostname or "", url.port
         except ValueError:
-            fits = False
-        if value and not (fits and value.isascii()):
+            url, host, port = urlsplit(""), "", 0
+        if not value:
+            continue
+        if url.scheme not in ("https", "http") or not host or port == 0 or not value.isascii() or url.query or url.fragment or " " in value:
             yield f"{name}: {value!r} is none that can be called; write https://host, or leave it out"
+        elif url.username is not None or url.password is not None:
+            yield f"{name}: has a user or a password inside; leave them out"
+        elif is_nobodys(host):
+            yield f"{name}: {_nobody(host)}"
+        elif url.scheme == "http" and not is_here(host):
+            yield f"{name}: http:// shows secrets and tokens to everybody on the way; use https:// (http:// is for this machine alone)"
+
+
+def _nobody(host: str) -> str:
+    return f"no server of yours is at {host}: it is link-local, or its cloud's own; name another host"
 
 
 def _webhook(item: Webhook) -> Iterable[str]:
@@ -202,21 +223,15 @@ def _odoo(item: OdooTarget) -> Iterable[str]:
         yield f"url: {item.url!r} is none of an Odoo; write https://odoo.your.domain, without a path"
     elif url.username is not None or url.password is not None:
         yield "url: has a user or a password inside; name the user in `user`, and give the key with: mailroom destination key"
-    elif url.scheme == "http" and not _is_near(host):
+    elif is_nobodys(host):
+        yield f"url: {_nobody(host)}"
+    elif url.scheme == "http" and not is_near(host):
         yield "url: http:// shows key and mail to everybody on the way; use https:// (http:// is for private addresses)"
     for name in ("database", "user"):
         if not getattr(item, name).strip():
             yield f"{name}: is empty"
     if item.model and not _MODEL.fullmatch(item.model):
         yield f"model: {item.model!r} is no name of a model; write for example crm.lead"
-
-
-def _is_near(host: str) -> bool:
-    """Within the machine, a container network or the house."""
-    try:
-        return ip_address(host).is_private
-    except ValueError:
-        return "." not in host
 
 
 def _application(item: Application) -> Iterable[str]:

@@ -72,6 +72,7 @@ def connect(
     with_server: bool,
 ) -> None:
     """Connect a Microsoft 365 or Google mailbox under NAME, or connect it again."""
+    from mailroom import tables
     from mailroom.cli import signin
     from mailroom.objects import Account, GrantType, Provider
     from mailroom.wiring import connecting
@@ -94,6 +95,7 @@ def connect(
             login_url=login_url or known.login_url,
             graph_url=graph_url.rstrip("/").removesuffix("/v1.0") or known.graph_url,
         )
+        tables.check(account)
         if not account.client_id:
             page = "google" if account.provider is Provider.GOOGLE else "microsoft365"
             raise click.ClickException(f"say which app registration to use with --client-id; docs/{page}.md shows how to make one")

@@ -192,6 +192,8 @@ class SealedVault:
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
             raise VaultError(f"account {name!r}: {grant}{_command(name, grant)}", transient=grant.kind is ProblemKind.TRANSIENT)
+        if self._account(name).place != account.place or (await asyncio.to_thread(self.open, f"account:{name}") or {}) != kept:
+            raise VaultError(f"the account {name!r} was changed while its token was refreshed; it is tried again", transient=True)
         await asyncio.to_thread(self.keep, name, grant, resource)
         events.token_refreshed(name)
         return grant.access_token

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ def open_parts(settings: Settings) -> Parts:
     directory = CachedDirectory(store)
     owner = f"{here}{os.getpid()}"
     vault = SealedVault(keys, store, directory.account, Http(client()), utc_now, owner)
+    directory.before_change = vault.forget
     ids = Ids(store.node, utc_now)
     return Parts(settings, store, store, FileBlobs(settings.data / "blobs"), vault, ids, directory, here, owner)
 
@@ -77,6 +79,8 @@ class CachedDirectory:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept = store.directory()
+        self.before_change: Callable[[], None] = lambda: None
+        """What must be forgotten before anybody sees other objects."""
 
     def __call__(self) -> Directory:
         return self._kept
@@ -86,9 +90,11 @@ class CachedDirectory:
         try:
             if self._store.directory_version() == self._kept.version:
                 return False
-            self._kept = self._store.directory()
+            fresh = self._store.directory()
         except StoreError:
             return False  # the database is in trouble: go on with what is known
+        self.before_change()
+        self._kept = fresh
         return True
 
     def account(self, name: str) -> Account:

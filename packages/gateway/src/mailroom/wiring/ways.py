@@ -147,7 +147,6 @@ class Ways:
 
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
-        self._parts.vault.forget()
         self._ways.clear()
         self._paces.clear()
         for smarthost in self._smarthosts.values():
