@@ -43,8 +43,8 @@ def eventually(what: Callable[[], T], *, patience: float = 20.0) -> T:
 class Api:
     """A gateway, its sink, and clients with tokens."""
 
-    def __init__(self, folder: Path) -> None:
-        self.gateway = Gateway(folder / "gateway")
+    def __init__(self, folder: Path, resolver: str = "127.0.0.1:9") -> None:
+        self.gateway = Gateway(folder / "gateway", {"MAILROOM_DOCTOR_RESOLVER": resolver})
         self.sink = folder / "sink"
         self.sink.mkdir()
         self.tokens: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,10 @@ from mailroom.changing import ObjectDesk
 from mailroom.console.door import Door
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
+from mailroom.doctor.arriving import Unfetched
+from mailroom.doctor.desk import DoctorDesk
+from mailroom.doctor.domain import Wanted, domain_name, examine
+from mailroom.doctor.findings import Report
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
 from mailroom.ports import Blobs, NewMessage, Store
@@ -29,6 +33,7 @@ from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import MessageId
 from tests.contract.store.makers import FakeClock, Maker
+from tests.unit.doctor.zone import Records, zone
 
 
 def door_of(store: Store, clock: FakeClock, *, url: str = "http://testserver", provider: Provider | None = None, **rules: Any) -> Door:
@@ -98,3 +103,17 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
 
 
 ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")
+
+
+def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) -> DoctorDesk:
+    """Looks at domains in a DNS that has these records."""
+
+    async def no_policy(url: str) -> str:
+        raise Unfetched("no web server")
+
+    async def look_at(domain: str, selectors: Sequence[str]) -> Report:
+        wanted = Wanted(domain_name(domain), ours=True, selectors=tuple(selectors))
+        return await examine(wanted, zone(records or {}), no_policy, now=clock(), resolver="192.0.2.53")
+
+    ours = lambda: store.directory().alias_domains  # noqa: E731
+    return DoctorDesk(look_at=look_at, diagnoses=store.diagnoses, ours=ours, clock=clock)

@@ -225,7 +225,7 @@ def test_a_domain_is_read_as_people_write_it(text: str, name: str) -> None:
     assert domain_name(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "exa mple.com", "a..b", "-" * 70 + ".com", "https://example.com"])
+@pytest.mark.parametrize("text", ["", "localhost", "192.0.2.1", "exa mple.com", "a..b", "-" * 70 + ".com", "https://example.com"])
 def test_what_is_no_domain_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="is no domain"):
         domain_name(text)

@@ -342,6 +342,7 @@ class WebhookEvent(Enum):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     ACCOUNT_NEEDS_ATTENTION = "account.needs_attention"
+    DOCTOR_CHANGED = "doctor.changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

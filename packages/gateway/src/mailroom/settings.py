@@ -222,6 +222,10 @@ class DoctorSettings(_Section):
     """Public addresses that smarthosts of our own send from."""
     blocklists: Words = BLOCKLISTS
     """Asked about these addresses."""
+    every: Span = timedelta(days=1)
+    """How often the alias domains are looked at; 0s: never by itself."""
+    keep_reports: Span = timedelta(days=365)
+    """How long DMARC reports of others stay."""
 
 
 class LogSettings(_Section):

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from mailroom.accept import Submission
+from mailroom.doctor.desk import DoctorDesk
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.take import Intake
 from mailroom.objects import Account, Directory, OutgoingServer
@@ -40,6 +41,7 @@ class Office:
     seal: Callable[[str, Mapping[str, str] | None], None]
     """Blocking: keep a secret under a name, or drop it."""
     webhooks: WebhookDesk
+    doctor: DoctorDesk
     sign_in: Callable[[Account], Awaitable[str]]
     """Where a person's browser goes to sign an account in. Raises VaultError."""
     clock: Clock

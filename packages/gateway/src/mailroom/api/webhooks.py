@@ -15,7 +15,7 @@ from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
 from mailroom.notices import NoticeState
 from mailroom.objects import Webhook
-from mailroom.webhooks.bodies import AccountEvent, MailEvent, TestEvent
+from mailroom.webhooks.bodies import AccountEvent, DomainEvent, MailEvent, TestEvent
 from mailroom.webhooks.received import ReceivedEvent
 from mailroom.webhooks.signing import BOTH
 from mailroom_core.model import show_id
@@ -202,6 +202,10 @@ def describe(app: FastAPI) -> None:
     @app.webhooks.post("account")
     def account_event(event: AccountEvent) -> None:
         """An account can't go on without a person."""
+
+    @app.webhooks.post("domain")
+    def domain_event(event: DomainEvent) -> None:
+        """The doctor's daily look at an alias domain has found something else than the one before."""
 
     @app.webhooks.post("received")
     def received_event(event: ReceivedEvent) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailroom.objects import Webhook
     from mailroom.wiring.parts import Parts
 
-EVENTS = ("accepted", "sent", "deferred", "held", "failed", "bounced", "complained", "account.needs_attention")
+EVENTS = ("accepted", "sent", "deferred", "held", "failed", "bounced", "complained", "account.needs_attention", "doctor.changed")
 
 
 @click.group()

@@ -14,6 +14,7 @@ from mailroom.console.accounts_desk import AccountsDesk
 from mailroom.console.exporting import Exports
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
+from mailroom.doctor.desk import DoctorDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
 from mailroom.vault.expiry import Expiry
@@ -37,6 +38,7 @@ class House:
     webhooks: WebhookDesk
     accounts: AccountsDesk
     objects: ObjectDesk
+    doctor: DoctorDesk
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
     way_in: WayIn

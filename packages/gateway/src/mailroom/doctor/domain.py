@@ -43,7 +43,12 @@ def domain_name(text: str) -> str:
         name = ""
     labels = name.split(".")
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789-_")
-    if len(labels) < 2 or len(name) > 253 or not all(0 < len(each) <= 63 and set(each) <= allowed for each in labels):
+    if (
+        len(labels) < 2
+        or len(name) > 253
+        or labels[-1].isdigit()
+        or not all(0 < len(each) <= 63 and set(each) <= allowed for each in labels)
+    ):
         raise ConfigError(f"{text[:120]!r} is no domain; write for example example.com")
     return name
 

@@ -262,3 +262,13 @@ def webhook_broke(webhook: str, why: str) -> None:
 def provider_trouble(why: str) -> None:
     """Nobody can sign in through the identity provider."""
     _emit("error", "provider_trouble", why=why)
+
+
+def doctor_changed(domain: str, *, new: int, gone: int, harmful: bool) -> None:
+    """The doctor finds something new at an alias domain, or something is there no longer; see the page Doctor."""
+    _emit("warning", "doctor_changed", domain=domain, new=new, gone=gone, harmful=harmful)
+
+
+def doctor_unread(domain: str, areas: str) -> None:
+    """The name server did not tell what the doctor asked about an alias domain; it asks again with the next round."""
+    _emit("warning", "doctor_unread", domain=domain, areas=areas)

@@ -23,6 +23,7 @@ from mailroom.ports.attempts import (
     Work,
 )
 from mailroom.ports.budgets import Budgets, Slice
+from mailroom.ports.diagnoses import AggregateReport, Diagnoses, KeptLook, ReportRow, Seen
 from mailroom.ports.fetching import Watch, Watched
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
@@ -35,6 +36,7 @@ __all__ = [
     "SENT_AGAIN",
     "TURN",
     "Action",
+    "AggregateReport",
     "Attempt",
     "Blobs",
     "Budgets",
@@ -42,10 +44,12 @@ __all__ = [
     "Clock",
     "Delivery",
     "DeliveryResult",
+    "Diagnoses",
     "Event",
     "Found",
     "Further",
     "Job",
+    "KeptLook",
     "Lane",
     "LaneStatus",
     "Lately",
@@ -57,7 +61,9 @@ __all__ = [
     "OpenBlob",
     "Query",
     "Remember",
+    "ReportRow",
     "Resolution",
+    "Seen",
     "Settled",
     "Slice",
     "Store",

@@ -12,6 +12,7 @@ from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
 from mailroom.ports.budgets import Budgets
+from mailroom.ports.diagnoses import Diagnoses
 from mailroom.ports.fetching import Watch
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
 from mailroom.ports.messages import Event, Message, NewDelivery, NewMessage
@@ -34,6 +35,10 @@ class Store(Protocol):
     @property
     def budgets(self) -> Budgets:
         """Limits that lanes share."""
+
+    @property
+    def diagnoses(self) -> Diagnoses:
+        """What the doctor has seen."""
 
     @property
     def conversations(self) -> Conversations:

@@ -303,3 +303,33 @@ BUDGETS = (
 
 FAILING = ("ALTER TABLE sources ADD COLUMN failing_since BIGINT",)
 """Since when an incoming server can't be read."""
+
+DIAGNOSES = (
+    "CREATE TABLE doctor_looks (domain TEXT PRIMARY KEY, at BIGINT NOT NULL, body TEXT NOT NULL)",
+    # Aggregate reports about mail in our names (RFC 9990): each once, with a row for each source.
+    """CREATE TABLE dmarc_reports (
+        id {serial},
+        reporter TEXT NOT NULL,
+        number TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        begins BIGINT NOT NULL,
+        ends BIGINT NOT NULL,
+        policy TEXT NOT NULL
+    )""",
+    "CREATE UNIQUE INDEX dmarc_reports_once ON dmarc_reports (reporter, number, domain)",
+    "CREATE INDEX dmarc_reports_domain ON dmarc_reports (domain, begins)",
+    "CREATE INDEX dmarc_reports_ends ON dmarc_reports (ends)",
+    """CREATE TABLE dmarc_rows (
+        id {serial},
+        report_id {id} NOT NULL,
+        source TEXT NOT NULL,
+        mails BIGINT NOT NULL,
+        header_from TEXT NOT NULL,
+        disposition TEXT NOT NULL,
+        dkim SMALLINT NOT NULL,
+        spf SMALLINT NOT NULL,
+        dkim_domains TEXT NOT NULL,
+        spf_domain TEXT NOT NULL
+    )""",
+    "CREATE INDEX dmarc_rows_report ON dmarc_rows (report_id)",
+)

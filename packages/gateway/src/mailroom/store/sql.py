@@ -49,6 +49,7 @@ from mailroom.store import (
 from mailroom.store.budgeting import SqlBudgets
 from mailroom.store.conversing import SqlConversations
 from mailroom.store.database import Database
+from mailroom.store.diagnosing import SqlDiagnoses
 from mailroom.store.people import SqlUsers
 from mailroom.store.watch import SqlWatch
 from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, State
@@ -69,6 +70,7 @@ class SqlStore:
         self.users = SqlUsers(database)
         self.watch = SqlWatch(database)
         self.budgets = SqlBudgets(database)
+        self.diagnoses = SqlDiagnoses(database)
         self.conversations = SqlConversations(database)
 
     # -- way in

@@ -84,6 +84,27 @@ class AccountEvent(BaseModel):
     data: AccountData
 
 
+class DomainData(BaseModel):
+    """A look at an alias domain that found something else than the one before."""
+
+    domain: str
+    harmful: bool
+    """Whether something harmful is there now."""
+    new: list[str]
+    """Findings that were not there before, in words."""
+    gone: list[str]
+    """Findings that are there no longer."""
+    text: str
+
+
+class DomainEvent(BaseModel):
+    """Something that the doctor found."""
+
+    type: Literal["doctor.changed"]
+    timestamp: datetime
+    data: DomainData
+
+
 class TestData(BaseModel):
     __test__ = False  # pytest looks for names that begin so
 
@@ -119,6 +140,16 @@ def wanted(webhooks: Sequence[Webhook], happening: Happening) -> list[Webhook]:
 def body_of(happening: Happening) -> str:
     """The body of a notice. The happening is one that `wanted` has found somebody for."""
     event = _KNOWN[happening.name]
+    if event is WebhookEvent.DOCTOR_CHANGED:
+        known = happening.data
+        seen = DomainData(
+            domain=known.get("domain", ""),
+            harmful=bool(known.get("harmful")),
+            new=known.get("new", "").splitlines(),
+            gone=known.get("gone", "").splitlines(),
+            text=happening.text,
+        )
+        return DomainEvent(type="doctor.changed", timestamp=happening.at, data=seen).model_dump_json()
     if event is WebhookEvent.ACCOUNT_NEEDS_ATTENTION or happening.message_id is None:
         about = AccountData(account=happening.data.get("account", ""), lane=happening.data.get("lane", ""), text=happening.text)
         return AccountEvent(type="account.needs_attention", timestamp=happening.at, data=about).model_dump_json()

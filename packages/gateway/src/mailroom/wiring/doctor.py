@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 
 from mailroom.accept import explained
 from mailroom.doctor.arriving import Unfetched
+from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
 from mailroom.doctor.services import BY_KEY, Way, service_at
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, Provider, SinkRoute, SmarthostRoute
+from mailroom.observe import events
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
 from mailroom.wiring.parts import Parts, hostname, utc_now
-from mailroom_core.errors import MailroomError, Refused
+from mailroom_core.errors import MailroomError, Refused, StoreError
 
+FIRST = timedelta(minutes=10)
+"""After the start, and between two looks at what is due."""
 FETCH_PATIENCE = 5.0
 """Seconds for the policy of MTA-STS."""
 
@@ -40,6 +46,29 @@ async def look_at(parts: Parts, domain: str, *, selectors: Iterable[str] = ()) -
         return await examine(wanted, resolver.ask, lambda url: _fetch(caller, url), now=utc_now(), resolver=", ".join(resolver.servers))
     finally:
         caller.close()
+
+
+def doctor_desk(parts: Parts) -> DoctorDesk:
+    return DoctorDesk(
+        look_at=lambda domain, selectors: look_at(parts, domain, selectors=selectors),
+        diagnoses=parts.store.diagnoses,
+        ours=lambda: parts.directory().alias_domains,
+        clock=utc_now,
+    )
+
+
+async def watch_domains(parts: Parts) -> None:
+    """Every day, the alias domains; and what others reported long ago is forgotten. One worker of all does it."""
+    desk, settings = doctor_desk(parts), parts.settings.doctor
+    while True:
+        await asyncio.sleep(FIRST.total_seconds())
+        try:
+            if await asyncio.to_thread(parts.store.lease, "doctor", parts.owner, FIRST * 3):
+                if settings.every:
+                    await desk.rounds(settings.every)
+                await asyncio.to_thread(parts.store.diagnoses.forget_reports, utc_now() - settings.keep_reports, limit=1000)
+        except (MailroomError, StoreError) as problem:
+            events.store_trouble(str(problem))
 
 
 def ways_of(directory: Directory, domain: str, settings: DoctorSettings) -> tuple[Way, ...]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mailroom.accept import Accept, Commit
 from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
+from mailroom.wiring.doctor import doctor_desk
 from mailroom.wiring.fetching import told_state
 from mailroom.wiring.intake import make_correspondence, make_intake
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
@@ -62,6 +63,7 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             notify=wakeup.notify,
             seal=parts.vault.seal,
             webhooks=webhook_desk(parts),
+            doctor=doctor_desk(parts),
             sign_in=Accounts(parts).for_program,
             clock=utc_now,
             key=credential_key(parts),
@@ -130,6 +132,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             servers_of=lambda lane: servers_of(parts.directory(), lane),
             notify=wakeup.notify,
             webhooks=webhook_desk(parts),
+            doctor=doctor_desk(parts),
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),

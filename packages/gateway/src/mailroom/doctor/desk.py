@@ -1,0 +1,101 @@
+"""Looks at domains for whoever asks, and every day by itself; what has changed since is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Semaphore
+from typing import Any
+
+from mailroom.doctor.domain import changes
+from mailroom.doctor.findings import Report, Verdict
+from mailroom.doctor.shapes import report_body
+from mailroom.observe import events
+from mailroom.ports import Clock, Diagnoses, KeptLook
+from mailroom_core.errors import MailroomError
+
+AT_ONCE = 8
+"""Looks that somebody has asked for; each is several dozen questions."""
+BASE = frozenset({"MX", "SPF", "DMARC"})
+"""Where one of these areas could not be read, the name server is to blame, and the look says nothing about the domain."""
+
+
+class Busy(MailroomError):
+    """Too many look at once."""
+
+
+LookAt = Callable[[str, Sequence[str]], Awaitable[Report]]
+"""A domain, and names of DKIM keys. Raises ConfigError for what is no domain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorDesk:
+    """Made by `wiring`. `ours` are the alias domains."""
+
+    look_at: LookAt
+    diagnoses: Diagnoses
+    ours: Callable[[], Collection[str]]
+    clock: Clock
+    _places: Semaphore = field(default_factory=lambda: Semaphore(AT_ONCE))
+    """Of threads and loops alike; nobody waits for one."""
+
+    async def look(self, domain: str, selectors: Sequence[str] = ()) -> Report:
+        """Now, for a person or a program. Raises ConfigError for what is no domain, Busy."""
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"{AT_ONCE} looks are under way; try again in some seconds")
+        try:
+            report = await self.look_at(domain, selectors)
+        finally:
+            self._places.release()
+        if report.domain in self.ours() and not selectors and not _unread(report):
+            await asyncio.to_thread(self.diagnoses.keep, _kept(report))
+        return report
+
+    def kept(self) -> dict[str, tuple[KeptLook, dict[str, Any]]]:
+        """Blocking. The last look at each of our domains, with its report as JSON has it."""
+        ours = self.ours()
+        return {name: (look, json.loads(look.body)) for name, look in self.diagnoses.looks().items() if name in ours}
+
+    async def rounds(self, every: timedelta) -> None:
+        """Look at our domains whose last look is so long ago, and tell what has changed."""
+        ours = sorted(self.ours())
+        await asyncio.to_thread(self.diagnoses.only, ours)
+        before = await asyncio.to_thread(self.diagnoses.looks)
+        for domain in ours:
+            known = before.get(domain)
+            if known is None or self.clock() - known.at >= every:
+                await self._round(domain, known)
+
+    async def _round(self, domain: str, known: KeptLook | None) -> None:
+        report = await self.look_at(domain, ())
+        if unread := _unread(report):
+            events.doctor_unread(domain, ", ".join(unread))
+            return  # asked again with the next round
+        if known is None:
+            await asyncio.to_thread(self.diagnoses.keep, _kept(report))
+            return
+        old = json.loads(known.body)
+        new, gone = changes({each["code"]: each["title"] for each in old["findings"]}, report)
+        told = _told(domain, new, gone)
+        if told:
+            events.doctor_changed(domain, new=len(new), gone=len(gone), harmful=report.harmful)
+        data = {"domain": domain, "new": "\n".join(new), "gone": "\n".join(gone), "harmful": "yes" if report.harmful else ""}
+        await asyncio.to_thread(self.diagnoses.keep, _kept(report), told=told, data=data)
+
+
+def _unread(report: Report) -> list[str]:
+    """What the name server should have told."""
+    return [each.area for each in report.checks if each.verdict is Verdict.UNCHECKED and each.area in BASE]
+
+
+def _kept(report: Report) -> KeptLook:
+    return KeptLook(report.domain, report.at, json.dumps(report_body(report)))
+
+
+def _told(domain: str, new: Sequence[str], gone: Sequence[str]) -> str:
+    """Empty if nothing has changed."""
+    parts = [f"New: {each}" for each in new] + [f"No longer: {each}" for each in gone]
+    return f"{domain}: {'; '.join(parts)}" if parts else ""

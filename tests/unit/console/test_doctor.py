@@ -1,0 +1,44 @@
+"""The page Doctor."""
+
+from __future__ import annotations
+
+from mailroom.objects import AliasDomain, Role
+from tests.unit.console.desks import doctor_of
+from tests.unit.console.site import PAUL, Site, post, token
+from tests.unit.doctor.test_desk import GOOD
+
+
+def test_a_domain_is_looked_at_and_its_records_can_be_copied(site: Site) -> None:
+    site.app.state.house = _with(site, {**GOOD, "TXT example.com": "v=spf1 +all <b>"})
+    browser = site.signed_in()
+    assert "No alias domain yet" in browser.get("/doctor").text
+    site.store.apply([AliasDomain(name="example.com")], [], by="test")
+    assert "not looked at yet" in browser.get("/doctor").text
+    page = post(browser, "/doctor/look", "/doctor", domain="example.com")
+    assert page.status_code == 200
+    assert "lets every server of the world send" in page.text
+    assert 'data-copy-from="#add-' in page.text
+    assert "<b>" not in page.text
+    assert "1 harmful" in browser.get("/doctor").text or "harmful" in browser.get("/doctor").text
+    assert "lets every server of the world send" in browser.get("/doctor/of/example.com").text
+
+
+def test_what_is_no_domain_is_said_beside_the_box(site: Site) -> None:
+    browser = site.signed_in()
+    page = post(browser, "/doctor/look", "/doctor", domain="nonsense")
+    assert (page.status_code, "is no domain" in page.text) == (422, True)
+    assert browser.get("/doctor/of/unknown.test").status_code == 404
+
+
+def test_a_viewer_sees_the_last_looks_and_starts_none(site: Site) -> None:
+    site.person(PAUL, Role.VIEWER)
+    browser = site.signed_in(PAUL)
+    page = browser.get("/doctor")
+    assert page.status_code == 200
+    assert browser.post("/doctor/look", data={"csrf": token(page), "domain": "example.com"}).status_code == 403
+
+
+def _with(site: Site, records: dict[str, object]) -> object:
+    from dataclasses import replace
+
+    return replace(site.app.state.house, doctor=doctor_of(site.store, site.clock, records))  # type: ignore[arg-type]
