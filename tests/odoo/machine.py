@@ -79,6 +79,7 @@ class Odoo:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._expected: list[str] = []
         self._browser = httpx2.Client(base_url=self.url, timeout=120, trust_env=False)
         place.sql(f'CREATE DATABASE "{self.database}" TEMPLATE "{place.template}"')
 
@@ -165,7 +166,9 @@ class Odoo:
     def fetch(self, server: int) -> None:
         self.call("fetchmail.server", "fetch_mail", [server])
 
-    def run_queue(self) -> None:
+    def due(self) -> None:
+        """As if the time had come: what waits in the queue is due, and the queue runs."""
+        self.sql("UPDATE mail_mail SET scheduled_date = NULL WHERE state = 'outgoing'")
         self.call("ir.cron", "method_direct_trigger", [self.ref("mail.ir_cron_mail_scheduler_action")])
 
     def ref(self, name: str) -> int:
@@ -189,8 +192,13 @@ class Odoo:
         return self.log.read_text()[-3000:]
 
     def complaints(self) -> list[str]:
-        """What Odoo has logged as an error."""
-        return re.findall(r"^\S+ \S+ \d+ (?:ERROR|CRITICAL) .*$", self.log.read_text(), re.MULTILINE)
+        """What Odoo has logged as an error, each with the lines that belong to it."""
+        found = re.findall(r"^\S+ \S+ \d+ (?:ERROR|CRITICAL) .*(?:\n(?!\d{4}-\d\d-\d\d ).*)*", self.log.read_text(), re.MULTILINE)
+        return [each for each in found if not any(words in each for words in self._expected)]
+
+    def expected(self, words: str) -> None:
+        """An error with these words is no complaint."""
+        self._expected.append(words)
 
     def _answers(self) -> bool:
         try:

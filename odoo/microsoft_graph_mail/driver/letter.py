@@ -6,11 +6,12 @@ Graph has no envelope: the mail's headers are rewritten to name the envelope's r
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow
-from mailroom_core.mime.graph_json import graph_mail
+from mailroom_core.mime.graph_json import GraphMail, graph_mail
 from mailroom_core.mime.rewrite import for_envelope
 from mailroom_core.mime.source import InMemory, Streamed
 from mailroom_core.model import Envelope, Failed, Held, Outcome, Reply
@@ -26,25 +27,76 @@ _NEEDS_READ_WRITE = (
 )
 
 
-def send(mailbox: Mailbox, raw: bytes, sender: str, recipients: Sequence[str], *, tier: Tier, marker: str) -> Flow[Outcome]:
+@dataclass(frozen=True, slots=True)
+class File:
+    """An attachment that stays where it lies; in the mail, a few bytes stand in its place."""
+
+    path: str
+    size: int
+
+
+Files = Mapping[bytes, File]
+"""What stands in the place of each file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file as the core uploads it, read in pieces."""
+
+    name: str
+    content_type: str
+    inline: bool
+    content_id: str
+    file: File
+
+    @property
+    def size(self) -> int:
+        return self.file.size
+
+    def read(self, start: int, length: int) -> bytes:
+        """Raises OSError if the file is gone or was cut."""
+        with open(self.file.path, "rb") as open_file:
+            open_file.seek(start)
+            found = open_file.read(length)
+        if len(found) != length:
+            raise OSError(f"the attachment {self.name!r} is shorter than the database says")
+        return found
+
+
+def send(
+    mailbox: Mailbox, raw: bytes, sender: str, recipients: Sequence[str], *, tier: Tier, marker: str, files: Files | None = None
+) -> Flow[Outcome]:
     """Send the mail to these recipients, by the way that its size and the account's permissions ask for."""
     try:
-        return (yield from _sent(mailbox, InMemory(raw), Envelope(sender, tuple(recipients)), tier, marker))
+        return (yield from _sent(mailbox, InMemory(raw), Envelope(sender, tuple(recipients)), tier, marker, files or {}))
     except MimeError as problem:
         return Failed(Reply(554, str(problem), "5.6.0"))
 
 
-def _sent(mailbox: Mailbox, source: InMemory, envelope: Envelope, tier: Tier, marker: str) -> Flow[Outcome]:
-    if source.size > MIME_LIMIT:
+def _sent(mailbox: Mailbox, source: InMemory, envelope: Envelope, tier: Tier, marker: str, files: Files) -> Flow[Outcome]:
+    if source.size > MIME_LIMIT or files:
         if tier is not Tier.READ_WRITE:
             return Held(Reply(0, _NEEDS_READ_WRITE.format(size=source.size, limit=MIME_LIMIT)))
-        mail = graph_mail(source, envelope)
-        uploads: Sequence[Upload] = mail.attachments
-        return (yield from large.send_large(mailbox, mail.draft, uploads, marker))
+        draft, uploads = _large(graph_mail(source, envelope), files)
+        return (yield from large.send_large(mailbox, draft, uploads, marker))
     mime = _base64(for_envelope(source, envelope))
     if tier is not Tier.READ_WRITE:
         return (yield from sending.send_mime_once(mailbox, mime))
     return (yield from sending.send_by_draft(mailbox, mime, marker))
+
+
+def _large(mail: GraphMail, files: Files) -> tuple[Mapping[str, object], Sequence[Upload]]:
+    """The draft, and what is uploaded: the files themselves in the place of what stands for them."""
+    attached = mail.draft.get("attachments", [])
+    kept: list[Mapping[str, object]] = []
+    uploads: list[Upload] = []
+    for each in attached if isinstance(attached, list) else []:
+        file = files.get(base64.b64decode(each["contentBytes"]))
+        if file is None:
+            kept.append(each)
+        else:
+            uploads.append(Stored(each["name"], each["contentType"], each["isInline"], each.get("contentId", ""), file))
+    return {**mail.draft, "attachments": kept}, [*uploads, *mail.attachments]
 
 
 def _base64(mime: Streamed) -> Streamed:

@@ -8,18 +8,19 @@ import logging
 import tempfile
 from pathlib import Path
 
-from odoo import _, api, fields, models, tools
+from odoo import _, api, fields, models
 from odoo.exceptions import UserError
 
 from mailroom_core.errors import VaultError
-from mailroom_core.model import After, NotConvertible, NotThere
+from mailroom_core.model import After, Deferred, NotConvertible, NotThere
 from mailroom_core.providers.graph import receiving
+
+from .turn import turn
 
 _logger = logging.getLogger(__name__)
 
 BATCH = 50
-TRIES = 3
-"""How often a message is tried before it is set aside."""
+LARGEST_PAGE = 1000
 
 
 class FetchmailServer(models.Model):
@@ -88,7 +89,7 @@ class FetchmailServer(models.Model):
         except VaultError as problem:
             raise UserError(str(problem)) from None
         if not isinstance(found, receiving.Folder):
-            raise UserError(_trouble(found))
+            raise self._microsoft_graph_trouble(account, found)
         self.write({"state": "done"})
 
     def _microsoft_graph_folder_id(self, account, mailbox, path):
@@ -97,7 +98,7 @@ class FetchmailServer(models.Model):
         if isinstance(found, NotThere):
             raise UserError(_("There is no folder “%s” in the mailbox. Make it there, or enter another one.", path))
         if not isinstance(found, str):
-            raise UserError(_trouble(found))
+            raise self._microsoft_graph_trouble(account, found)
         return found
 
     # Fetching
@@ -125,29 +126,43 @@ class FetchmailServer(models.Model):
         self.write(values)
 
     def _microsoft_graph_fetch(self, most):
-        """The oldest unread messages, until there is none or the time is over. An exception, if something stood in the way."""
+        """An exception, if something stood in the way."""
         try:
             account, mailbox = self._microsoft_graph_path()
-            folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_folder)
-            seen = set(self.env["microsoft.graph.incoming"]._aside(self))
-            while most > 0:
-                page = account._run(receiving.unread(mailbox, folder, most=min(receiving.PAGE + len(seen), 1000)))
-                if not isinstance(page, tuple):
-                    return UserError(_trouble(page))
-                new = [message for message in page if message.remote.remote_id not in seen][:most]
-                if not new:
-                    return None
-                for message in new:
-                    seen.add(message.remote.remote_id)
-                    self._microsoft_graph_take(account, mailbox, message)
-                    if not self.env["ir.cron"]._commit_progress(1):
-                        return None
-                most -= len(new)
+            if account._waits_until():
+                return None
+            with self.env.registry.cursor() as cr, turn(cr, self._microsoft_graph_address()) as has_turn:
+                if has_turn:
+                    self._microsoft_graph_read(account, mailbox, most)
         except VaultError as problem:
             return UserError(str(problem))
         except UserError as problem:
             return problem
         return None
+
+    def _microsoft_graph_read(self, account, mailbox, most):
+        """The oldest unread messages, until there is none or the time is over. Raises UserError."""
+        folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_folder)
+        seen = set(self.env["microsoft.graph.incoming"]._aside(self))
+        while most > 0:
+            page = account._run(receiving.unread(mailbox, folder, most=min(receiving.PAGE + len(seen), LARGEST_PAGE)))
+            if not isinstance(page, tuple):
+                raise self._microsoft_graph_trouble(account, page)
+            new = [message for message in page if message.remote.remote_id not in seen][:most]
+            for message in new:
+                seen.add(message.remote.remote_id)
+                self._microsoft_graph_take(account, mailbox, message)
+                if not self.env["ir.cron"]._commit_progress(1):
+                    return
+            if not new:
+                return
+            most -= len(new)
+
+    def _microsoft_graph_trouble(self, account, trouble):
+        """What stands in the way, as an exception; where Microsoft wants a pause, everybody makes one."""
+        if isinstance(trouble, Deferred) and trouble.lane:
+            account._pause(trouble)
+        return UserError(trouble.reply.text if hasattr(trouble, "reply") else _("The folder is not there any more."))
 
     def _microsoft_graph_take(self, account, mailbox, message):
         """One message: fetch, process, commit, and only then let the mailbox forget it. Raises UserError if Graph can't be asked."""
@@ -161,7 +176,7 @@ class FetchmailServer(models.Model):
                 incoming._failed(self, message, trouble.reply.text, at_once=True)
                 return
             if trouble is not None:
-                raise UserError(_trouble(trouble))
+                raise self._microsoft_graph_trouble(account, trouble)
             if not incoming._process(self, message, into.read_bytes()):
                 return
         self._microsoft_graph_acknowledge(account, mailbox, message)
@@ -171,11 +186,5 @@ class FetchmailServer(models.Model):
         folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_move_to) if after is After.MOVE else ""
         trouble = account._run(receiving.acknowledge(mailbox, message.remote.remote_id, after, folder))
         if trouble is not None:
-            raise UserError(_trouble(trouble))
+            raise self._microsoft_graph_trouble(account, trouble)
         self.env["microsoft.graph.incoming"]._acknowledged(self, message)
-
-
-def _trouble(trouble):
-    return (
-        trouble.reply.text if hasattr(trouble, "reply") else tools.exception_to_unicode(UserError(_("The folder is not there any more.")))
-    )

@@ -10,19 +10,24 @@ from datetime import datetime, timedelta
 
 import psycopg2
 from odoo import SUPERUSER_ID, _, api, models, modules, tools
-from odoo.addons.base.models.ir_mail_server import MailDeliveryException
+from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 
 from mailroom_core.model import Deferred, Failed, Held, Reply, Sent, Unknown
 from mailroom_core.policy import retry
 
+from .failures import CONNECTION, OF_AN_ADDRESS, failure_type, reason
+from .ir_attachment import MEMORY, StandIns
 from .microsoft_graph_try import Journal
 from .session import GraphSession
+from .turn import turn
 
 _logger = logging.getLogger(__name__)
 
 LIFETIME = timedelta(days=5)
 """How long a mail is tried that Graph puts off."""
+_NO_TURN = Deferred(Reply(0, "Others are sending from this mailbox; it goes on by itself"), retry_after=timedelta(seconds=5))
+_FULL_DAY = Deferred(Reply(0, "The mailbox has used up its recipients of a day; it goes on by itself"), retry_after=timedelta(hours=1))
 
 
 class MailMail(models.Model):
@@ -40,10 +45,13 @@ class MailMail(models.Model):
                 mail_server=mail_server,
                 post_send_callback=post_send_callback,
             )
-        if not auto_commit and not modules.module.current_test:
+        if not self._filter_mail_mail_servers(smtp_session.server):
+            raise UserError(_("Unauthorized server for some of the sending mails."))
+        if auto_commit or modules.module.current_test:
+            self._microsoft_graph_send(smtp_session, alias_domain_id, commit=auto_commit, done=post_send_callback)
+        else:
             self._microsoft_graph_after_commit(smtp_session, alias_domain_id)
-            return True
-        return self._microsoft_graph_send(smtp_session, alias_domain_id, commit=auto_commit, done=post_send_callback)
+        return True
 
     def _microsoft_graph_after_commit(self, session, alias_domain_id):
         """Whatever the transaction ends in, what leaves is what it has committed. If this process dies first, the queue sends it."""
@@ -55,21 +63,31 @@ class MailMail(models.Model):
             try:
                 with Registry(dbname).cursor() as cr:
                     env = api.Environment(cr, SUPERUSER_ID, context)
-                    server = env["ir.mail_server"].browse(server_id)
-                    again = GraphSession(server, smtp_from)
+                    again = GraphSession(env["ir.mail_server"].browse(server_id), smtp_from)
                     env["mail.mail"].browse(ids).exists()._microsoft_graph_send(again, alias_domain_id, commit=True)
             except Exception:
                 _logger.exception("Microsoft Graph: mails %s stay in the queue, which sends them later", ids)
 
+    @api.model
+    def _microsoft_graph_again(self, account):
+        """An account is connected again: what failed because it was not is sent now."""
+        told = [("account_id", "=", account.id), ("state", "=", "told"), ("failure_type", "=", CONNECTION)]
+        ids = self.env["microsoft.graph.try"].sudo().search(told).mapped("mail_id")
+        mails = self.search([("id", "in", ids), ("state", "=", "exception"), ("failure_type", "=", CONNECTION)])
+        if mails:
+            mails.mark_outgoing()
+            self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
+
     def _microsoft_graph_send(self, session, alias_domain_id, *, commit, done=None):
-        """Each mail in its own transaction, as far as `commit` allows."""
-        if session.server.owner_user_id and not self._filter_mail_mail_servers(session.server):
-            raise MailDeliveryException(_("Unauthorized server for some of the sending mails."))
-        for mail in self:
+        """Each mail in a transaction of its own, as far as `commit` allows."""
+        for number, mail in enumerate(self):
+            if until := session.account._waits_until():
+                self[number:]._microsoft_graph_wait(until)
+                break
             try:
                 mail._microsoft_graph_send_one(session, alias_domain_id)
-            except psycopg2.errors.TransactionRollbackError:
-                # Somebody else has changed the mail or its notifications. The tries know what was sent.
+            except psycopg2.errors.TransactionRollback:
+                # Somebody else has changed the mail or its notifications meanwhile. The tries know what was sent.
                 if not commit:
                     raise
                 _logger.info("Microsoft Graph: mail %s is looked at again by the next run of the queue", mail.id)
@@ -81,37 +99,67 @@ class MailMail(models.Model):
                 self.env.cr.commit()
         if done:
             done(self.ids)
-        return True
+
+    def _microsoft_graph_wait(self, until):
+        """Put back what has not been tried: its mailbox must wait."""
+        at = until.replace(microsecond=0) + timedelta(seconds=1)
+        self.try_lock_for_update().filtered(lambda mail: mail.state == "outgoing").write({"scheduled_date": at})
+        self._microsoft_graph_call_queue(at)
 
     def _microsoft_graph_send_one(self, session, alias_domain_id):
         if not self.try_lock_for_update() or self.state != "outgoing":
             return
-        with self.env.registry.cursor() as cr:
-            journal = Journal(
-                cr, mail=self, account=session.account, mailbox=session.server._microsoft_graph_address(), can_look=session.can_look
-            )
-            session.journal = journal
-            try:
-                copies = self._microsoft_graph_copies(session, alias_domain_id)
-            finally:
-                session.journal = None
-            self._microsoft_graph_conclude(copies, journal)
+        mailbox = session.server._microsoft_graph_address()
+        with self.env.registry.cursor() as cr, turn(cr, mailbox) as has_turn:
+            journal = Journal(cr, mail=self, account=session.account, mailbox=mailbox, can_look=session.can_look)
+            if not has_turn:
+                self._microsoft_graph_conclude([({}, _NO_TURN)], journal)
+            elif journal.day_is_full():
+                session.account._pause(_FULL_DAY)
+                self._microsoft_graph_conclude([({}, _FULL_DAY)], journal)
+            else:
+                session.journal = journal
+                try:
+                    copies = self._microsoft_graph_copies(session, alias_domain_id)
+                finally:
+                    session.journal, session.files = None, {}
+                self._microsoft_graph_conclude(copies, journal)
+
+    # Building and sending
 
     def _microsoft_graph_copies(self, session, alias_domain_id):
         """Send every copy. Pairs of what Odoo has prepared and what became of it."""
-        copies = []
         try:
-            unfollow = self.filtered(lambda mail: mail.body_html and "/mail/unfollow" in mail.body_html)
-            followers = self.env["mail.followers"]._get_mail_doc_to_followers(unfollow.ids)
-            prepared = self._prepare_outgoing_list(mail_server=session.server, doc_to_followers=followers)
+            prepared = self._microsoft_graph_prepared(session)
         except (psycopg2.Error, MemoryError):
             raise
         except Exception as problem:
             _logger.exception("Microsoft Graph: mail %s can't be built", self.id)
             return [({}, Failed(Reply(0, tools.exception_to_unicode(problem))))]
+        copies = []
         for email in prepared:
-            copies.append((email, self._microsoft_graph_copy(session, email, alias_domain_id)))
+            outcome = self._microsoft_graph_copy(session, email, alias_domain_id)
+            copies.append((email, outcome))
+            if isinstance(outcome, Deferred) and outcome.lane:
+                session.account._pause(outcome)
+                break
         return copies
+
+    def _microsoft_graph_prepared(self, session):
+        """What Odoo makes of the mail, one for each copy; large attachments stay in the filestore."""
+        stand_ins = StandIns()
+        attachments = self.attachment_ids.sudo()
+        large = session.can_look and sum(attachments.mapped("file_size")) > MEMORY
+        mail = self.with_context(microsoft_graph_stand_ins=stand_ins) if large else self
+        attachments.invalidate_recordset(["raw", "datas"])
+        try:
+            unfollow = self.filtered(lambda mail: mail.body_html and "/mail/unfollow" in mail.body_html)
+            followers = self.env["mail.followers"]._get_mail_doc_to_followers(unfollow.ids)
+            prepared = mail._prepare_outgoing_list(mail_server=session.server, doc_to_followers=followers)
+        finally:
+            attachments.invalidate_recordset(["raw", "datas"])
+        session.files = stand_ins.files
+        return prepared
 
     def _microsoft_graph_copy(self, session, email, alias_domain_id):
         """Build one copy by Odoo's own hooks and send it: what became of it. Trouble with one never stops the others."""
@@ -141,7 +189,7 @@ class MailMail(models.Model):
         except Exception as problem:
             _logger.exception("Microsoft Graph: mail %s can't be sent", self.id)
             return Failed(Reply(0, tools.exception_to_unicode(problem)))
-        return session.outcome
+        return session.outcome or Failed(Reply(0, _("Another add-on has kept the mail from being sent.")))
 
     # What became of it
 
@@ -151,31 +199,35 @@ class MailMail(models.Model):
         failed = [outcome for _email, outcome in copies if isinstance(outcome, (Failed, Held))]
         partners = [email["partner_id"] for email in sent if email["partner_id"]]
         addresses = [address for email in sent if not email["partner_id"] for address in email["email_to"] or []]
-        if waiting and not self._microsoft_graph_too_old():
+        if waiting and datetime.utcnow() - self.create_date < LIFETIME:
             self._microsoft_graph_put_back(waiting, partners, addresses, journal.tries())
             return
-        failed += [Failed(Reply(0, _reason(outcome))) for outcome in waiting]
-        if not failed and sent:
-            self.write({"state": "sent", "message_id": self.message_id, "failure_type": False, "failure_reason": False})
+        failed += waiting
+        if sent and not failed:
+            self.write({"state": "sent", "failure_type": False, "failure_reason": False})
             self._postprocess_sent_message(success_pids=partners, success_emails=addresses)
             return
-        reason = "\n".join(dict.fromkeys(_reason(outcome) for outcome in failed)) or self.env["ir.mail_server"].NO_VALID_RECIPIENT
-        failure_type = _failure_type(failed[0]) if failed else "mail_email_missing"
-        only_addresses = all(_failure_type(outcome) in ("mail_email_invalid", "mail_email_missing") for outcome in failed)
-        state = "sent" if sent and only_addresses else "exception"
-        self.write({"state": state, "failure_type": failure_type, "failure_reason": reason})
+        why = "\n".join(dict.fromkeys(map(reason, failed))) or self.env["ir.mail_server"].NO_VALID_RECIPIENT
+        kinds = [failure_type(outcome) for outcome in failed] or ["mail_email_missing"]
+        kind = next((kind for kind in kinds if kind not in OF_AN_ADDRESS), kinds[0])
+        if sent and kind in OF_AN_ADDRESS:
+            self.write({"state": "sent", "failure_type": False, "failure_reason": False})
+        else:
+            self.write({"state": "exception", "failure_type": kind, "failure_reason": why})
         journal.told()
-        self._postprocess_sent_message(success_pids=partners, success_emails=addresses, failure_type=failure_type, failure_reason=reason)
+        self._postprocess_sent_message(success_pids=partners, success_emails=addresses, failure_type=kind, failure_reason=why)
 
     def _microsoft_graph_put_back(self, waiting, partners, addresses, tries):
         """Not failed: it waits for a date, and the queue is called for it."""
         waits = [retry.wait(tries, outcome.retry_after if isinstance(outcome, Deferred) else None, random.random()) for outcome in waiting]  # noqa: S311
         at = datetime.utcnow().replace(microsecond=0) + max(waits) + timedelta(seconds=1)
-        reason = "\n".join(dict.fromkeys(_reason(outcome) for outcome in waiting))
-        self.write({"state": "outgoing", "scheduled_date": at, "failure_type": False, "failure_reason": reason})
-        self._microsoft_graph_notifications(partners, addresses).sudo().write(
-            {"notification_status": "sent", "failure_type": "", "failure_reason": ""}
-        )
+        why = "\n".join(dict.fromkeys(map(reason, waiting)))
+        self.write({"state": "outgoing", "scheduled_date": at, "failure_type": False, "failure_reason": why})
+        done = {"notification_status": "sent", "failure_type": "", "failure_reason": ""}
+        self._microsoft_graph_notifications(partners, addresses).write(done)
+        self._microsoft_graph_call_queue(at)
+
+    def _microsoft_graph_call_queue(self, at):
         self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger(at)
 
     def _microsoft_graph_notifications(self, partners, addresses):
@@ -189,32 +241,12 @@ class MailMail(models.Model):
         found = self.env["mail.notification"].sudo().search(domain)
         return found.filtered(lambda each: each.res_partner_id.id in partner_ids or each.mail_email_address in addresses)
 
-    def _microsoft_graph_too_old(self):
-        return self.create_date and datetime.utcnow() - self.create_date > LIFETIME
-
 
 def _refused_by_odoo(server, problem, email):
+    """Odoo's own checks of addresses raise these; the last argument tells the most."""
     code = problem.args[0] if problem.args else ""
     if code == server.NO_VALID_RECIPIENT:
         name = "mail_email_invalid" if email["email_to"] else "mail_email_missing"
     else:
-        name = {server.NO_VALID_FROM: "mail_from_invalid"}.get(code, "mail_from_missing")
-    return Failed(Reply(0, str(problem.args[-1] if problem.args else problem), name=name), bad_address=name.startswith("mail_email"))
-
-
-_TYPES = {"ErrorSendAsDenied": "mail_from_invalid"}
-
-
-def _failure_type(outcome):
-    """One of Odoo's own kinds of failure."""
-    if outcome.reply.name.startswith("mail_"):
-        return outcome.reply.name
-    if isinstance(outcome, Failed) and outcome.bad_address:
-        return "mail_email_invalid"
-    if isinstance(outcome, Held) and outcome.lane:
-        return "mail_smtp"
-    return _TYPES.get(outcome.reply.name, "unknown")
-
-
-def _reason(outcome):
-    return outcome.why if isinstance(outcome, Unknown) else outcome.reply.text
+        name = "mail_from_invalid" if code == server.NO_VALID_FROM else "mail_from_missing"
+    return Failed(Reply(0, str(problem.args[-1] if problem.args else problem), name=name))

@@ -5,6 +5,7 @@ rotated refresh token is never lost because a business transaction was rolled ba
 """
 
 import logging
+import random
 from datetime import datetime, timedelta
 
 from odoo import _, api, fields, models, modules
@@ -16,6 +17,7 @@ from mailroom_core.oauth import microsoft
 from mailroom_core.oauth.microsoft import Grant, Identity
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
 from mailroom_core.oauth.scopes import Tier, delegated_scopes
+from mailroom_core.policy import retry
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.probe import Rights, probe
 
@@ -158,6 +160,18 @@ class MicrosoftGraphAccount(models.Model):
             self._store({"tier": rights.tier.value})
             commit(self.env)
         return rights
+
+    def _pause(self, outcome):
+        """Microsoft wants us to slow down, or can't be asked: nobody sends or fetches with this account until then."""
+        wait = retry.wait(1, outcome.retry_after, random.random())  # noqa: S311
+        self._store({"paused_until": _now() + wait, "paused_why": outcome.reply.text})
+
+    def _waits_until(self):
+        """Until when nothing may be asked with this account; None if it may."""
+        with self.env.registry.cursor() as cr:
+            cr.execute("SELECT paused_until FROM microsoft_graph_account WHERE id = %s", [self.id])
+            row = cr.fetchone()
+        return row[0] if row and row[0] and row[0] > _now() else None
 
     def _disconnect(self):
         gone = dict.fromkeys(("refresh_token", "access_token", "expires_at", "problem", "addresses", "tier", "scope"))

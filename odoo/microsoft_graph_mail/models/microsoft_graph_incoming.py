@@ -5,7 +5,12 @@ import logging
 from odoo import _, api, fields, models, tools
 
 from mailroom_core.errors import MimeError
+from mailroom_core.mime.bounce import read_report
+from mailroom_core.mime.incoming import head as read_head
 from mailroom_core.mime.incoming import read_head_of
+from mailroom_core.mime.index import index
+from mailroom_core.mime.index import read_head as read_head_fields
+from mailroom_core.mime.restore import restored
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import Arrived, Remote
 
@@ -54,7 +59,7 @@ class MicrosoftGraphIncoming(models.Model):
             if known.state == "done":
                 return True
             try:
-                here._hand_over(server, raw)
+                here._hand_over(server, raw, message.remote.conversation_id)
                 known.unlink()
                 here.sudo().create({**_names(server, message), "state": "done"})
                 cr.commit()
@@ -67,9 +72,31 @@ class MicrosoftGraphIncoming(models.Model):
         return True
 
     @api.model
-    def _hand_over(self, server, raw):
+    def _hand_over(self, server, raw, conversation_id):
+        """A report about mail of ours turns its envelope red; everything else is a mail as any other."""
+        source = InMemory(raw)
         thread = self.env["mail.thread"].with_context(default_fetchmail_server_id=server.id)
+        try:
+            root = index(source)
+            head = read_head(read_head_fields(source, root))
+            report = read_report(source, root, head)
+            if report is not None and report.failures and thread._microsoft_graph_bounced(report, raw):
+                return
+            raw = self._as_odoo_knows_it(source, head, conversation_id)
+        except MimeError as problem:
+            _logger.info("Microsoft Graph: incoming server %s: Odoo reads a message that we can't: %s", server.id, problem)
         thread.message_process(server.object_id.model, raw, save_original=server.original, strip_attachments=not server.attach)
+
+    @api.model
+    def _as_odoo_knows_it(self, source, head, conversation_id):
+        """The mail with Odoo's Message-Ids in the place of the provider's, so that an answer finds its record."""
+        tries = self.env["microsoft.graph.try"].sudo()
+        ids = tries._ours(head.ids)
+        known = self.env["mail.message"].sudo().search_count([("message_id", "in", [ids.get(each, each) for each in head.ids])], limit=1)
+        answers = "" if known or not head.ids else tries._of_conversation(conversation_id, head.sender)
+        if not ids and not answers:
+            return source.raw
+        return b"".join(restored(source, ids, answers=answers).chunks())
 
     @api.model
     def _failed(self, server, message, reason, raw=b"", at_once=False):
@@ -93,7 +120,6 @@ class MicrosoftGraphIncoming(models.Model):
             server = row.server_id
             account, mailbox = server._microsoft_graph_path()
             message = Arrived(Remote(row.remote_id, row.internet_message_id or "", row.conversation_id or ""), row.received_at)
-            row.write({"state": "retry", "failures": 0})
             server._microsoft_graph_take(account, mailbox, message)
         return {
             "type": "ir.actions.client",

@@ -44,6 +44,7 @@ class MicrosoftGraphServer(models.AbstractModel):
         """An account has been connected for this server."""
         self.ensure_one()
         self.write({"microsoft_graph_account_id": account.id, "active": True})
+        self.env["mail.mail"].sudo()._microsoft_graph_again(account)
 
     def _microsoft_graph_path(self):
         """The account, and the mailbox as it reaches it. Raises UserError if no account is connected."""

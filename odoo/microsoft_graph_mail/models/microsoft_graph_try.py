@@ -10,7 +10,11 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
+from mailroom_core.inbound import Original
 from mailroom_core.model import Deferred, Failed, Held, Outcome, Reply, Sent, Unknown
+from mailroom_core.providers.graph.limits import RECIPIENTS_PER_DAY
+
+from .failures import failure_type, reason
 
 KEPT = timedelta(days=400)
 """How long answers and bounces are still matched to what was sent."""
@@ -46,9 +50,36 @@ class MicrosoftGraphTry(models.Model):
         index=True,
     )
     looks = fields.Integer(readonly=True, help="How often Graph was asked in vain what became of it.")
+    failure_type = fields.Char(readonly=True)
     reason = fields.Text(readonly=True)
 
     _mail_recipients_idx = models.Index("(mail_id, recipients)")
+    _mailbox_idx = models.Index("(mailbox, create_date)")
+
+    @api.model
+    def _reported(self, original: Original):
+        """The try that a report is about: by our marker, else by any of the Message-IDs, the surest first."""
+        if original.marker and (found := self.search([("marker", "=", original.marker)], limit=1)):
+            return found
+        for name in original.ids:
+            if found := self.search(["|", ("message_id", "=", name), ("internet_message_id", "=", name)], limit=1):
+                return found
+        return self.browse()
+
+    @api.model
+    def _ours(self, names):
+        """Message-Ids of the provider's, and those under which Odoo knows the same mails."""
+        found = self.search([("internet_message_id", "in", list(names))])
+        return {each.internet_message_id: each.message_id for each in found if each.internet_message_id != each.message_id}
+
+    @api.model
+    def _of_conversation(self, conversation_id, sender):
+        """The Message-Id of our last mail in a conversation of the mailbox, if the sender has got it; else empty. Conversations alone
+        prove nothing: Exchange has been seen to give one id to unrelated mails (microsoft-graph-docs#869)."""
+        if not conversation_id or not sender:
+            return ""
+        found = self.search([("conversation_id", "=", conversation_id), ("state", "=", "sent")])
+        return next((each.message_id for each in found if sender.lower() in each.recipients.split()), "")
 
     @api.autovacuum
     def _gc_tries(self):
@@ -70,8 +101,8 @@ class Journal:
         """The last try of the copy for these recipients, or a new one that has not begun."""
         key = " ".join(sorted(address.lower() for address in recipients))
         self._cr.execute(
-            "SELECT id, marker, can_look, facts, state, looks, reason FROM microsoft_graph_try WHERE mail_id = %s AND recipients = %s"
-            " ORDER BY id DESC LIMIT 1",
+            "SELECT id, marker, can_look, facts, state, looks, failure_type, reason FROM microsoft_graph_try"
+            " WHERE mail_id = %s AND recipients = %s ORDER BY id DESC LIMIT 1",
             [self._mail.id, key],
         )
         new = {
@@ -91,8 +122,22 @@ class Journal:
         self._cr.commit()
 
     def tries(self):
-        self._cr.execute("SELECT count(*) FROM microsoft_graph_try WHERE mail_id = %s", [self._mail.id])
-        return self._cr.fetchone()[0]
+        """How often the copy that was tried most was tried, or looked for."""
+        self._cr.execute(
+            "SELECT max(times) FROM (SELECT count(*) + sum(looks) AS times FROM microsoft_graph_try WHERE mail_id = %s GROUP BY recipients)"
+            " AS copies",
+            [self._mail.id],
+        )
+        return int(self._cr.fetchone()[0] or 1)
+
+    def day_is_full(self):
+        """Exchange counts the recipients of a mailbox over a day."""
+        self._cr.execute(
+            "SELECT coalesce(sum(length(recipients) - length(replace(recipients, ' ', '')) + 1), 0) FROM microsoft_graph_try"
+            " WHERE mailbox = %s AND state IN ('open', 'sent') AND create_date > now() AT TIME ZONE 'UTC' - interval '1 day'",
+            [self._mailbox],
+        )
+        return self._cr.fetchone()[0] >= RECIPIENTS_PER_DAY
 
 
 class Entry:
@@ -126,7 +171,7 @@ class Entry:
         if self._row["state"] == "sent":
             return Sent(Reply(0, "sent before"))
         if self._row["state"] == "failed":
-            return Failed(Reply(0, self._row["reason"] or ""))
+            return Failed(Reply(0, self._row["reason"] or "", name=self._row["failure_type"] or "unknown"))
         return None
 
     def begin(self):
@@ -151,18 +196,14 @@ class Entry:
         """What is not sent for certain, and may still be, stays open: the next run asks Graph first."""
         match outcome:
             case Sent():
-                self._update({"state": "sent", "reason": None})
-            case Failed(reply) | Held(reply):
-                self._update({"state": "failed", "reason": reply.text})
-            case Deferred(reply):
+                self._update({"state": "sent", "failure_type": None, "reason": None})
+            case Failed() | Held():
+                self._update({"state": "failed", "failure_type": failure_type(outcome), "reason": reason(outcome)})
+            case Deferred():
                 lies_ready = bool(self.facts.get("draft_id")) and self.facts.get("ready") == "yes"
-                self._update({"state": "open" if lies_ready else "gone", "reason": reply.text})
-            case Unknown(why, looked):
-                self._update({"state": "open", "reason": why, "looks": self.looks + bool(looked)})
-
-    def give_up(self):
-        """Nobody will find it out: a person decides, and then it may begin anew."""
-        self._update({"state": "failed"})
+                self._update({"state": "open" if lies_ready else "gone", "reason": reason(outcome)})
+            case Unknown(_, looked):
+                self._update({"state": "open", "reason": reason(outcome), "looks": self.looks + bool(looked)})
 
     def _update(self, values):
         self._row.update(values)

@@ -33,6 +33,7 @@ class GraphSession:
         self.tier = Tier(self.account.tier or Tier.SEND.value)
         self.journal: Journal | None = None
         self.outcome: Outcome | None = None
+        self.files = {}
         self._http = self.account._http()
 
     @property
@@ -89,7 +90,7 @@ class GraphSession:
             raise NotSent(outcome.why if isinstance(outcome, Unknown) else str(outcome.reply))
 
     def _conversation(self, raw, smtp_from, recipients, marker, remember) -> Outcome:
-        flow = letter.send(self.mailbox, raw, smtp_from, recipients, tier=self.tier, marker=marker)
+        flow = letter.send(self.mailbox, raw, smtp_from, recipients, tier=self.tier, marker=marker, files=self.files)
         return run(flow, self._http, remember)
 
 

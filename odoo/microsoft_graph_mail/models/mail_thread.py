@@ -1,0 +1,44 @@
+"""Reports about mail of ours: the envelope turns red on the right message and recipient, with a reason that people understand."""
+
+from email import message_from_bytes, policy
+
+from odoo import api, models
+from odoo.tools import email_normalize, plaintext2html
+from odoo.tools.mail import decode_message_header
+
+from mailroom_core.inbound import Report
+from mailroom_core.policy.bounces import judge
+
+
+class MailThread(models.AbstractModel):
+    _inherit = "mail.thread"
+
+    @api.model
+    def _microsoft_graph_bounced(self, report: Report, raw: bytes):
+        """Hand what a report says to Odoo's own hooks. Whether it is about mail of ours; anything else goes Odoo's usual way."""
+        tries = self.env["microsoft.graph.try"].sudo()._reported(report.original)
+        if not tries:
+            return False
+        message = self.env["mail.message"].sudo().browse(tries[0].mail_message_id).exists()
+        mail = message_from_bytes(raw, policy=policy.SMTP)
+        told = {
+            **dict.fromkeys(("to", "cc", "recipients", "references", "in_reply_to"), ""),
+            "email_from": decode_message_header(mail, "From"),
+            "subject": decode_message_header(mail, "Subject"),
+            "message_id": mail["Message-Id"] or "",
+            "is_bounce": True,
+            "bounced_msg_ids": [tries[0].message_id],
+            "bounced_message": message,
+        }
+        for failure in report.failures:
+            address = email_normalize(failure.address) or failure.address
+            partners = self.env["res.partner"].sudo().search([("email_normalized", "=", address)])
+            words = judge(failure).reason.words
+            said = f"{words}\n{failure.diagnostic}" if failure.diagnostic else words
+            body = plaintext2html(said)
+            self._routing_handle_bounce(mail, {**told, "bounced_email": address, "bounced_partner": partners, "body": body})
+            message.notification_ids.filtered(
+                lambda each, partners=partners, address=address: each.res_partner_id in partners or each.mail_email_address == address
+            ).write({"failure_reason": said})
+            message._notify_message_notification_update()
+        return True
