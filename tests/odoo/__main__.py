@@ -94,12 +94,12 @@ def _stock(place: Place, folder: Path) -> int:
 
 def _walks(place: Place, folder: Path) -> int:
     os.environ |= {
-        "MAILROOM_ODOO": str(place.odoo),
-        "MAILROOM_ODOO_PYTHON": str(place.python),
-        "MAILROOM_ODOO_SITE": str(place.site),
-        "MAILROOM_ODOO_DB_HOST": place.database_host,
-        "MAILROOM_ODOO_DB_USER": place.database_user,
-        "MAILROOM_ODOO_TEMPLATE": place.template,
+        "ODOO_UNDER_TEST": str(place.odoo),
+        "ODOO_UNDER_TEST_PYTHON": str(place.python),
+        "ODOO_UNDER_TEST_SITE": str(place.site),
+        "ODOO_UNDER_TEST_DB_HOST": place.database_host,
+        "ODOO_UNDER_TEST_DB_USER": place.database_user,
+        "ODOO_UNDER_TEST_TEMPLATE": place.template,
     }
     return int(pytest.main(["-q", str(ROOT / "tests/odoo")]))
 

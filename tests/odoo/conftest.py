@@ -9,7 +9,7 @@ import pytest
 
 from demo.processes import Emulator
 
-if "MAILROOM_ODOO" in os.environ:
+if "ODOO_UNDER_TEST" in os.environ:
     from tests.odoo.machine import Odoo, Place
 else:
     collect_ignore_glob = ["test_*.py"]

@@ -43,12 +43,12 @@ class Place:
     @classmethod
     def given(cls) -> Place:
         return cls(
-            Path(os.environ["MAILROOM_ODOO"]),
-            Path(os.environ["MAILROOM_ODOO_PYTHON"]),
-            Path(os.environ["MAILROOM_ODOO_SITE"]),
-            os.environ["MAILROOM_ODOO_DB_HOST"],
-            os.environ["MAILROOM_ODOO_DB_USER"],
-            os.environ["MAILROOM_ODOO_TEMPLATE"],
+            Path(os.environ["ODOO_UNDER_TEST"]),
+            Path(os.environ["ODOO_UNDER_TEST_PYTHON"]),
+            Path(os.environ["ODOO_UNDER_TEST_SITE"]),
+            os.environ["ODOO_UNDER_TEST_DB_HOST"],
+            os.environ["ODOO_UNDER_TEST_DB_USER"],
+            os.environ["ODOO_UNDER_TEST_TEMPLATE"],
         )
 
     def words(self, database: str, data: Path, *more: str) -> list[str]:
@@ -163,8 +163,14 @@ class Odoo:
         self.call("fetchmail.server", "button_confirm_login", [server])
         return server
 
-    def fetch(self, server: int) -> None:
-        self.call("fetchmail.server", "fetch_mail", [server])
+    def fetch(self, server: int, until: Callable[[], object], what: str) -> None:
+        """Press Fetch Now, again where the cron is at it this moment."""
+
+        def fetched() -> object:
+            self.call("fetchmail.server", "fetch_mail", [server])
+            return until()
+
+        self.eventually(fetched, what)
 
     def due(self) -> None:
         """As if the time had come: what waits in the queue is due, and the queue runs."""

@@ -56,8 +56,7 @@ def test_a_mail_from_the_chatter_reaches_each_once_and_the_answer_comes_back(
     assert set(lead.envelopes(message).values()) == {("sent", "")}
 
     emulator.reply("kim@customer.example", "Our offer", "We take twelve")
-    odoo.fetch(incoming)
-    assert "We take twelve" in lead.said()
+    odoo.fetch(incoming, lambda: "We take twelve" in lead.said(), "the answer is in the chatter")
     assert not odoo.read("microsoft.graph.incoming", [], "id")
     assert odoo.read("ir.mail_server", [["id", "=", outgoing]], "from_filter")[0]["from_filter"] == MAILBOX
 
@@ -66,7 +65,7 @@ def test_a_mail_to_the_alias_becomes_a_lead(odoo: Odoo, emulator: Emulator, inco
     head = b"From: Max <max@customer.example>\r\nTo: info@contoso.example\r\nSubject: A question\r\nMessage-ID: <q@customer.example>\r\n"
     raw = head + b"\r\nHow much?\r\n"
     emulator.deliver("info@contoso.example", raw)
-    odoo.fetch(incoming)
+    odoo.fetch(incoming, lambda: odoo.read("crm.lead", [["name", "=", "A question"]], "email_from"), "there is a lead")
     assert [lead["email_from"] for lead in odoo.read("crm.lead", [["name", "=", "A question"]], "email_from")] == [
         '"Max" <max@customer.example>'
     ]
@@ -77,7 +76,7 @@ def test_a_bounce_turns_the_envelope_red_with_words_for_people(odoo: Odoo, emula
     lead = Lead.new(odoo, "unknown.person@customer.example", "ok@customer.example")
     message = lead.post("Never arrives")
     odoo.eventually(lambda: emulator.folder(MAILBOX, "inbox"), "Exchange has reported it")
-    odoo.fetch(reports)
+    odoo.fetch(reports, lambda: ("bounce", "mail_bounce") in lead.envelopes(message).values(), "an envelope is red")
     assert lead.envelopes(message) == {"unknown.person@customer.example": ("bounce", "mail_bounce"), "ok@customer.example": ("sent", "")}
     assert any("There is no such mailbox" in reason for reason in lead.reasons(message))
 
@@ -92,8 +91,7 @@ def test_an_answer_finds_its_record_also_where_microsoft_changes_the_message_id(
         lead.post(f"Offer {switch}")
         odoo.eventually(lambda: arrived(emulator, f"Offer {switch}"), "it has arrived")
         emulator.reply(f"{switch}@customer.example", f"Offer {switch}", f"Answer {switch}")
-        odoo.fetch(incoming)
-        assert f"Answer {switch}" in lead.said()
+        odoo.fetch(incoming, lambda: f"Answer {switch}" in lead.said(), "the answer is in the chatter")
     finally:
         emulator.switch(message_id="kept")
 
@@ -168,8 +166,7 @@ def test_what_can_not_be_processed_is_set_aside_and_processed_later(odoo: Odoo, 
     )
     odoo.sql("ALTER TABLE crm_lead ADD CONSTRAINT no_odd_ones CHECK (name != 'Odd one')")
     emulator.deliver("info@contoso.example", raw)
-    for _ in range(3):
-        odoo.fetch(incoming)
+    odoo.fetch(incoming, lambda: odoo.read("microsoft.graph.incoming", [["state", "=", "aside"]], "id"), "it is set aside")
     aside = odoo.read("microsoft.graph.incoming", [["server_id", "=", incoming]], "state", "subject", "sender", "reason")
     assert [(row["state"], row["subject"], row["sender"]) for row in aside] == [("aside", "Odd one", "odd@customer.example")]
     assert "no_odd_ones" in aside[0]["reason"]
