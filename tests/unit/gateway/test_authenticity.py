@@ -175,6 +175,25 @@ def test_a_silent_name_server_costs_no_mail(names: Names, key: Key) -> None:
     assert told(evaluate(names, signed(key)))[2] == "temperror"
 
 
+def test_a_sender_with_a_silent_name_server_does_not_hide_that_the_author_is_forged(names: Names, key: Key) -> None:
+    names.records |= {"evil.example TXT": None, "s1._domainkey.evil.example TXT": None}
+    mail = signed(key, domain=b"evil.example")
+    results = evaluate(names, mail, sender="x@evil.example", client=ip_address("198.51.100.1"))
+    assert told(results) == ("temperror", ["temperror"], "fail")
+    assert results.wish is Wish.REJECT
+    assert names.asked.index("_dmarc.shop.example TXT") < names.asked.index("s1._domainkey.evil.example TXT")
+
+
+def test_the_signature_of_the_author_is_looked_at_first(names: Names, key: Key) -> None:
+    mail = signed(key, signed(key), domain=b"list.example")
+    assert [each.domain for each in evaluate(names, mail).dkim] == ["list.example", "shop.example"]
+    assert names.asked.index("s1._domainkey.shop.example TXT") < names.asked.index("s1._domainkey.list.example TXT")
+
+
+def test_nobody_is_believed_because_they_are_on_this_machine(names: Names) -> None:
+    assert told(evaluate(names, MAIL, client=ip_address("127.0.0.1"))) == ("fail", [], "fail")
+
+
 def test_a_key_that_is_not_there_is_told_from_one_that_does_not_fit(names: Names, key: Key) -> None:
     del names.records["s1._domainkey.shop.example TXT"]
     results = evaluate(names, signed(key))

@@ -75,7 +75,8 @@ def _variables_of(command: click.Command) -> set[str]:
 
 
 def test_the_variables_of_commands_and_of_the_vault_are_no_typos() -> None:
-    assert {*_variables_of(main), keys.VARIABLE} == ELSEWHERE
+    of_mail_servers = {"SENDER"}  # what Postfix and Exim tell mailroom pipe
+    assert {*_variables_of(main), keys.VARIABLE} - of_mail_servers == ELSEWHERE
     assert load(None, dict.fromkeys(ELSEWHERE, "something")) == Settings()
 
 

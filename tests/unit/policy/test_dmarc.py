@@ -145,4 +145,8 @@ def test_of_several_senders_each_has_to_pass() -> None:
         assert (one.result, one.domain, one.wish) == ("fail", "example.com", Wish.REJECT)
     assert looked_up(evaluate([], dkim=[], spf=""), {})[0].result == "permerror"
     assert looked_up(evaluate(["example.com", ""], dkim=[], spf=""), {})[0].result == "permerror"
+    crowd = [f"d{number}.example" for number in range(6)]
+    assert looked_up(evaluate(crowd, dkim=crowd, spf=""), {})[0] == Dmarc(
+        result="fail", domain="d0.example", wish=Wish.REJECT, why="From names more domains than any honest mail"
+    )
     assert looked_up(evaluate(both, dkim=["example.com"], spf=""), REJECT)[0].result == "none"

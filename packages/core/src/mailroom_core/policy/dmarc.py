@@ -12,6 +12,8 @@ from enum import Enum
 from typing import TypeVar
 
 T = TypeVar("T")
+MOST_AUTHORS = 5
+"""Domains in one From; no honest mail has more."""
 Look = Generator[str, Sequence[str] | None, T]
 
 MOST_LABELS = 8
@@ -121,6 +123,8 @@ def evaluate(authors: Iterable[str], *, dkim: Sequence[str], spf: str) -> Look[D
     domains = list(dict.fromkeys(each.rstrip(".").lower() for each in authors))
     if not domains or not all(domains):
         return Dmarc(result="permerror", domain="", why="From names no domain")
+    if len(domains) > MOST_AUTHORS:
+        return Dmarc(result="fail", domain=domains[0], wish=Wish.REJECT, why="From names more domains than any honest mail")
     worst: Dmarc | None = None
     for domain in domains:
         one = yield from _one(domain, dkim, spf)

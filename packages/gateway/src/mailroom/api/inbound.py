@@ -22,8 +22,8 @@ from mailroom.api.problems import Problem
 from mailroom.api.sending import LONGEST, MIME, Key, envelope_of, key_of
 from mailroom.intake.judge import Came, explained, told
 from mailroom.intake.take import Fetched
+from mailroom.intake.trace import envelope_fields
 from mailroom.spool import SpoolFile
-from mailroom_core.mime.headers import format_address
 from mailroom_core.model import Envelope, MessageId, show_id
 from mailroom_core.policy.decision import Decision
 
@@ -100,7 +100,7 @@ async def take(
         raise Problem(422, f"There is no destination {destination!r}; see: mailroom destination list")
     key = key_of(idempotency_key)
     came = Came(by=f"http:{token.name}", envelope=envelope, fallback=destination, in_session=refuse)
-    async with _mail(request, office, _trace(envelope)) as (file, digest):
+    async with _mail(request, office, envelope_fields(envelope)) as (file, digest):
         whole = hashlib.sha256(repr((digest, envelope)).encode()).hexdigest()
         fetched = Fetched(came=came, key=came.by, remote_id=key, file=file, digest=whole if key else "")
         number, decision = await office.intake(fetched)
@@ -144,12 +144,6 @@ async def _mail(request: Request, office: Office, before: bytes) -> AsyncIterato
         if raw.raw is not None:
             await spool.append(raw.raw)
         yield spool.path, raw.digest
-
-
-def _trace(envelope: Envelope) -> bytes:
-    """The envelope, for destinations that look for it in the head (RFC 5321 4.4)."""
-    lines = [f"Return-Path: <{envelope.sender or ''}>", *(f"Delivered-To: {format_address('', each)}" for each in envelope.recipients)]
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
 
 
 def _before(office: Office, scope: str, key: str, digest: str, number: MessageId) -> Taken:

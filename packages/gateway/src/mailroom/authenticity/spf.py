@@ -33,6 +33,8 @@ def check(ask: Ask, client: IPv4Address | IPv6Address, sender: str | None, helo:
         result, _, why = _Query(ask, str(client), sender or "", helo).check()
     except Unanswered as problem:
         result, why = "temperror", str(problem)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RecursionError) as problem:
+        result, why = "permerror", f"the record can't be read ({type(problem).__name__})"  # a record of strangers
     return SpfResult(result, domain, helo=not sender, why="" if result in ("pass", "none") else why)
 
 

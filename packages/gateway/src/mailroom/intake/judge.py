@@ -42,6 +42,8 @@ class Came:
     """If somebody handed it over with one; then only its recipients count."""
     in_session: bool = False
     """Who hands it over waits for our word and tells its sender: it is refused instead of answered."""
+    doubt: str = ""
+    """Why its sender is not believed; then a person has to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Judge:
             in_session=came.in_session,
             fallback=fallback,
             conversation=came.conversation,
+            doubt=came.doubt,
             returns_to=self._returns_to(head, came.envelope, now),
         )
         directory = self.directory()

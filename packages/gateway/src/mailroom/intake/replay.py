@@ -97,4 +97,9 @@ class Replay:
         story = self.store.story(message.id)
         noted = next((each.data for each in (story.events if story else ()) if each.name == "routed"), {})
         recipients = tuple(noted.get("recipients", "").split())
-        return Came(by=message.source, envelope=Envelope(message.sender, recipients) if recipients else None)
+        return Came(
+            by=message.source,
+            fallback=noted.get("fallback", ""),
+            authserv_id=noted.get("authserv_id", ""),
+            envelope=Envelope(message.sender, recipients) if recipients else None,
+        )

@@ -28,7 +28,7 @@ from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import digest
 from mailroom_core.mime.index import index
 from mailroom_core.mime.source import ReadAt
-from mailroom_core.model import DeliveryId, Envelope, Kind, LaneName, MessageId, Reply, State, show_id
+from mailroom_core.model import DeliveryId, Kind, LaneName, MessageId, Reply, State, show_id
 from mailroom_core.policy.decision import Decision, Route, Verdict, dedupe_key
 
 QUARANTINE = LaneName("destination:")
@@ -60,6 +60,8 @@ class Fetched:
     """Why the provider can't give its bytes."""
     digest: str = ""
     """Of its bytes, where another mail may come under the same id."""
+    number: MessageId | None = None
+    """Its id here, where it is known already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ class Intake:
         return number, decision
 
     def _message(self, fetched: Fetched) -> tuple[NewMessage, Decision]:
-        number, now = MessageId(self.ids()), self.clock()
+        number, now = fetched.number or MessageId(self.ids()), self.clock()
         if fetched.trouble:
             judged, size, content = Judged(Head(), None, _not_converted(fetched.trouble)), 0, ""
         else:
@@ -127,7 +129,7 @@ class Intake:
                 raw=raw,
                 blob=blob,
                 deliveries=deliveries,
-                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(decision, fetched.came.envelope)),),
+                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(decision, fetched.came)),),
                 idempotency_scope=fetched.key,
                 idempotency_key=fetched.remote_id,
                 digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
@@ -200,6 +202,9 @@ def _told(fetched: Fetched, decision: Decision) -> str:
     return f"{how}; {decision.verdict.value}, because {decision.why}"
 
 
-def _noted(decision: Decision, envelope: Envelope | None) -> Mapping[str, str]:
+def _noted(decision: Decision, came: Came) -> Mapping[str, str]:
     """What the rules need to decide once more, besides the bytes."""
-    return {"verdict": decision.verdict.name} | ({} if envelope is None else {"recipients": " ".join(envelope.recipients)})
+    noted = {"verdict": decision.verdict.name}
+    if came.envelope is not None:
+        noted |= {"recipients": " ".join(came.envelope.recipients), "authserv_id": came.authserv_id, "fallback": came.fallback}
+    return noted

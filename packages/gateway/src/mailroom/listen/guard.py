@@ -1,8 +1,8 @@
-"""Who has too many sessions, and who guesses passwords. Both tables are bounded."""
+"""Who has too many sessions, sends too much, or guesses passwords. All tables are bounded."""
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -78,3 +78,27 @@ class Logins:
         if len(self._failures) > _REMEMBERED:
             self._failures.popitem(last=False)
         return self._limits.login_delay.total_seconds() * 2.0 ** min(count - 1, 4)
+
+
+class Rates:
+    """Messages of each client in the last minute. `clock` is monotonic, in seconds."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._most = limits.messages_per_minute
+        self._clock = clock
+        self._begun: OrderedDict[int, deque[float]] = OrderedDict()
+
+    def count(self, client: Client) -> None:
+        """One more begins. Raises Refused (450) if there were too many."""
+        if not self._most:
+            return
+        household, now = _household(client), self._clock()
+        begun = self._begun.pop(household, None) or deque()
+        self._begun[household] = begun
+        while begun and begun[0] <= now - 60:
+            begun.popleft()
+        if len(begun) >= self._most:
+            raise Refused(450, "4.7.1", f"More than {self._most} messages from your address within a minute; try again later")
+        begun.append(now)
+        if len(self._begun) > _REMEMBERED:
+            self._begun.popitem(last=False)

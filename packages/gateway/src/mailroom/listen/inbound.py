@@ -137,6 +137,16 @@ class Inbound:
         while not decoder.ready:
             await self._more()
 
+    async def speaks_within(self, seconds: float) -> bool:
+        """Whether anything comes before this time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not self._buffer:
+                    await self._more()
+        except TimeoutError:
+            return False
+        return True
+
     async def drop(self, at_most: int) -> None:
         """Throw away what still comes, until the client hangs up or has sent `at_most` bytes."""
         self._buffer.clear()

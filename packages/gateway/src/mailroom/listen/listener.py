@@ -64,5 +64,11 @@ class Limits:
     login_failures: int = 10
     """Wrong passwords after which a client address may not log in for `login_block`."""
     login_block: timedelta = timedelta(minutes=10)
+    messages_per_minute: int = 0
+    """Of one client address, also over several sessions; 0 is no limit."""
+    greet_pause: timedelta = timedelta(0)
+    """Before the greeting; a client that speaks earlier is turned away."""
+    tarpit: timedelta = timedelta(0)
+    """Before the answer to a recipient that there is not: guessing shall take long."""
     clear_text_login_on_loopback: bool = False
     """AUTH without TLS, for clients on this machine."""

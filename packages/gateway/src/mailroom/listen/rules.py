@@ -35,6 +35,14 @@ class Visit(Session):  # type: ignore[misc]  # aiosmtpd has no types
         self.crowded = False
         """Whether this message has had more recipients than it may have."""
 
+    def too_many_recipients(self) -> Refused:
+        """Raises it the first time: one event for each message is enough."""
+        refused = Refused(452, "4.5.3", "Too many recipients: send the message to the others separately")
+        if self.crowded:
+            return refused
+        self.crowded = True
+        raise refused
+
 
 class Rules:
     """The handler of aiosmtpd: raises Refused, or answers what the client reads."""
@@ -48,14 +56,9 @@ class Rules:
 
     async def handle_MAIL(self, server: object, visit: Visit, envelope: Envelope, address: str, options: list[str]) -> str:
         application = permitted(visit)
-        if self._service.stopping:
-            raise shutting_down()
-        if visit.messages >= self._service.limits.max_messages:
-            raise Refused(421, "4.7.0", "Enough messages on this connection; open another one")
-        if envelope.smtp_utf8:
-            raise Refused(555, "5.6.7", "SMTPUTF8 is not offered")
+        check_messages(self._service, visit, envelope)
         limit = self._door.max_size(application)
-        if _announced_size(options) > limit:
+        if announced_size(options) > limit:
             raise too_large(limit)
         sender = None if address == NULL else address
         self._door.check_sender(application, sender)
@@ -67,11 +70,7 @@ class Rules:
         if address == NULL:
             raise Refused(553, "5.1.3", "The null address can't be a recipient")
         if len(envelope.rcpt_tos) >= self._service.limits.max_recipients:
-            refused = Refused(452, "4.5.3", "Too many recipients: send the message to the others separately")
-            if visit.crowded:
-                return str(refused)  # one event for each message is enough
-            visit.crowded = True
-            raise refused
+            return str(visit.too_many_recipients())
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Recipient OK"
 
@@ -101,6 +100,16 @@ def permitted(visit: Visit) -> Application:
     raise Refused(554, "5.7.1", f"Relaying denied: {visit.client} is not in the network of any application")
 
 
-def _announced_size(options: list[str]) -> int:
+def check_messages(service: Service, visit: Visit, envelope: Envelope) -> None:
+    """Whether another message may begin, whoever sends it. Raises Refused."""
+    if service.stopping:
+        raise shutting_down()
+    if visit.messages >= service.limits.max_messages:
+        raise Refused(421, "4.7.0", "Enough messages on this connection; open another one")
+    if envelope.smtp_utf8:
+        raise Refused(555, "5.6.7", "SMTPUTF8 is not offered")
+
+
+def announced_size(options: list[str]) -> int:
     """The SIZE parameter (RFC 1870); aiosmtpd has checked that it is a number."""
     return max((int(option[5:]) for option in options if option.startswith("SIZE=")), default=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mailroom.listen.door import Client
-from mailroom.listen.guard import Logins, Sessions
+from mailroom.listen.guard import Logins, Rates, Sessions
 from mailroom.listen.listener import Limits, Listener
 from mailroom.listen.tls import Certificates
 from mailroom_core.errors import Refused
@@ -41,6 +41,7 @@ class Service:
     """Monotonic, in seconds."""
     counts: Sessions = field(init=False)
     logins: Logins = field(init=False)
+    rates: Rates = field(init=False)
     sessions: set[Stoppable] = field(default_factory=set)
     """Those whose task runs; after its client has left, one may still wait for the door."""
     stopping: bool = False
@@ -49,6 +50,7 @@ class Service:
     def __post_init__(self) -> None:
         self.counts = Sessions(self.limits)
         self.logins = Logins(self.limits, self.clock)
+        self.rates = Rates(self.limits, self.clock)
 
     def enter(self, client: Client, listener: Listener) -> None:
         """Raises Refused (554, 421); otherwise `counts.leave` has to follow."""

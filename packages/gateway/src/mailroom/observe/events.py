@@ -119,6 +119,11 @@ def routed(message: int, server: str, verdict: str, why: str) -> None:
     _emit("info", "routed", message=show_id(message), server=server, verdict=verdict, why=why)
 
 
+def not_evaluated(client: str, why: str) -> None:
+    """SPF, DKIM and DMARC of a mail could not be looked at; it is taken all the same."""
+    _emit("warning", "not_evaluated", client=client, why=why)
+
+
 def submission_refused(client: str, application: str, code: int, enhanced: str, text: str, why: str) -> None:
     """A client was told no; `why` is what it was not told."""
     _emit("warning", "submission_refused", client=client, application=application, code=code, enhanced=enhanced, text=text, why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,8 +20,10 @@ from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.ports import NewMessage, Wakeup
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.wiring.door import FrontDoor, make_accept
+from mailroom.wiring.mx import make_mx
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.web import web_app
+from mailroom_core.errors import ConfigError
 from mailroom_core.model import MessageId
 
 if TYPE_CHECKING:
@@ -32,15 +35,18 @@ class Front:
     """Listeners and web address at work."""
 
     smtp: Running
+    mx: Running | None
     web: Web
     commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]]
 
     def addresses(self) -> list[str]:
-        return [*(f"smtp://{host}:{port}" for host, port in self.smtp.addresses), self.web.url]
+        mx = self.mx.addresses if self.mx else ()
+        listening = (*(("smtp", *each) for each in self.smtp.addresses), *(("mx", *each) for each in mx))
+        return [*(f"{kind}://{host}:{port}" for kind, host, port in listening), self.web.url]
 
     async def stop(self, deadline: timedelta) -> None:
         """What was handed over is committed before this returns."""
-        await self.smtp.stop(deadline)
+        await asyncio.gather(*(each.stop(deadline) for each in (self.smtp, self.mx) if each is not None))
         await self.web.stop()
         await self.commit.close()
 
@@ -49,12 +55,13 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
     settings = parts.settings
     made, commit = make_accept(parts, wakeup.notify)
     spool = _spool(settings)
+    certificates = _certificates(settings)
     smtp = await serve_smtp(
         [_listener(each) for each in settings.listener],
         FrontDoor(parts, made),
         spool=spool,
         hostname=hostname(settings),
-        certificates=_certificates(settings),
+        certificates=certificates,
         limits=Limits(
             max_size=settings.smtp.max_size,
             max_recipients=settings.smtp.max_recipients,
@@ -64,10 +71,15 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
             clear_text_login_on_loopback=settings.smtp.clear_text_login_on_loopback,
         ),
     )
+    try:
+        mx = await make_mx(parts, certificates, commit, wakeup.notify, spool)
+    except ConfigError:
+        await smtp.stop(timedelta(0))
+        raise
     make_web = partial(web_app, parts, made, commit, wakeup, spool, stopping)
     given = settings.web
     web = Web(make_web, given.host, given.port, proxies=given.trusted_proxies, connections=given.max_connections)
-    return Front(smtp, web, commit)
+    return Front(smtp, mx, web, commit)
 
 
 def _listener(each: ListenerSettings) -> Listener:
@@ -85,7 +97,8 @@ def _spool(settings: Settings) -> Path:
 
 
 def _certificates(settings: Settings) -> Certificates | None:
-    if all(each.legacy or each.tls == "none" for each in settings.listener):
+    without = all(each.legacy or each.tls == "none" for each in settings.listener)
+    if without and not (settings.mx.enabled and settings.mx.tls != "none"):
         return None
     given = settings.tls
     if given.certificate and given.key:
