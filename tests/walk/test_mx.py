@@ -89,8 +89,8 @@ def bring(api: Api, raw: bytes, *recipients: str, sender: str = ANNA) -> tuple[i
             code, words = next(iter(refused.recipients.values()))
             return code, words.decode()
         except smtplib.SMTPResponseException as refused:
-            words = refused.smtp_error
-            return refused.smtp_code, words.decode() if isinstance(words, bytes) else words
+            said = refused.smtp_error
+            return refused.smtp_code, said.decode() if isinstance(said, bytes) else said
     return 250, ""
 
 
