@@ -13,11 +13,15 @@ from tests.contract.smtp_server import SmtpServer, TakenMail
 from tests.unit.gateway.test_onward import bounce
 from tests.walk.conftest import MakeWorld
 from tests.walk.sink import smtp_sink
-from tests.walk.world import ANNA, World, eventually, mail, unique
+from tests.walk.world import ANNA, BOB, MARY, World, eventually, mail, unique
 
 OBJECTS = """
 [server.relay]
 smarthost = {{ host = "127.0.0.1", port = {port}, security = "none" }}
+
+[server.own]
+from_filter = ["contoso.example"]
+smarthost = {{ host = "127.0.0.1", port = {port}, security = "none", verp = "always" }}
 
 [alias_domain."contoso.example"]
 
@@ -40,6 +44,7 @@ def world(make_world: MakeWorld, relay: SmtpServer) -> World:
     made = make_world()
     made.passwords["token"] = made.gateway.run("token", "add", "elsewhere", "--scope", "inbound:write").split()[0]
     made.apply(OBJECTS.format(port=relay.port))
+    made.add_application("erp", "contoso.example")
     made.gateway.start()
     return made
 
@@ -95,4 +100,22 @@ def test_each_mail_is_forwarded_once_though_the_gateway_is_killed_and_its_bounce
     spam = unique("Spam")
     assert hand_over(world, mail(spam, sender=ANNA, to=way_back), way_back) == "quarantined"
     said = world.gateway.run("destination", "test", "partners")
-    assert "relay keeps that sender" in said
+    assert "keeps that sender" in said
+
+
+def test_a_bounce_to_the_return_address_of_one_delivery_finds_exactly_that_one_and_goes_on_to_its_sender(
+    world: World, relay: SmtpServer
+) -> None:
+    subject = unique("Ours")
+    world.submit(mail(subject), ANNA, BOB)
+    world.wait_for(subject, State.SENT)
+    sent = {each.recipients[0]: sender_of(each) for each in taken(relay, subject)}
+    assert sorted(sent) == sorted([ANNA, BOB])
+    assert all(address.startswith("bounce+") and address.endswith("@contoso.example") for address in sent.values())
+    back = unique("Bounce")
+    forged = sent[BOB][:-1].replace("bounce+0", "bounce+1") + "e"
+    assert hand_over(world, bounce(forged, subject=back), forged, sender="") == "quarantined"
+    assert hand_over(world, bounce(sent[ANNA], subject=back), sent[ANNA], sender="") == "bounce"
+    assert world.states(subject) == {ANNA: State.BOUNCED, BOB: State.SENT}, world.story(subject)
+    (returned,) = eventually(lambda: taken(relay, back))
+    assert (sender_of(returned), returned.recipients) == ("", [MARY])

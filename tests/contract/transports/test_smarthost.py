@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import SMTP
 
 import pytest
 
 from mailroom_core.model import Deferred, DeliveryId, Failed, Reply, Sent
-from tests.contract.smtp_server import Script, SmtpServer
+from tests.contract.smtp_server import Act, Script, SmtpServer
 from tests.contract.transports.jobs import RAW, job, remember
 from tests.contract.transports.smarthosts import send, smarthost_to
 
@@ -184,3 +186,34 @@ async def test_another_from_leaves_the_rest_and_names_the_author_in_reply_to(off
     assert "notifications@example.com" in arrived["From"]
     assert "mary@example.com" in arrived["Reply-To"]
     assert arrived.get_content() == "Grüße\r\n"
+
+
+async def test_each_delivery_with_a_return_address_of_its_own_is_a_mail_of_its_own_and_each_yes_is_remembered() -> None:
+    noted: dict[str, str] = {}
+
+    async def remembered(facts: Mapping[str, str]) -> None:
+        noted.update(facts)
+
+    async with SmtpServer(Script({"RCPT TO:<gone@": b"550 5.1.1 nobody\r\n"})) as server:
+        asked = job("a@example.net", "gone@example.net", "b@example.net", "c@example.net")
+        async with smarthost_to(
+            server, return_address=lambda message, number: f"bounce+{number}@example.com" if number < 4 else None
+        ) as relay:
+            outcomes = await relay.attempt(asked, remembered)
+            unsure = replace(asked, attempt=replace(asked.attempt, facts={"way": "smarthost", **noted}))
+            looked = await relay.resolve(unsure, remembered)
+    assert [type(each) for each in outcomes.values()] == [Sent, Failed, Sent, Sent]
+    assert [each.mail_from.partition("<")[2].partition(">")[0] for each in server.mails] == [
+        "bounce+1@example.com",
+        "bounce+3@example.com",
+        "mary@example.com",
+    ]
+    assert [type(each) for each in looked.values()] == [Sent, Deferred, Sent, Deferred], "what nobody noted may arrive twice"
+
+
+async def test_where_the_connection_ends_in_between_the_others_wait() -> None:
+    async with SmtpServer(Script({"AFTER": Act.HANG_UP})) as server:
+        asked = job("a@example.net", "b@example.net")
+        async with smarthost_to(server, return_address=lambda message, number: f"bounce+{number}@example.com") as relay:
+            outcomes = await relay.attempt(asked, remember)
+    assert [type(each) for each in outcomes.values()] == [Sent, Deferred]

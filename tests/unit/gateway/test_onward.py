@@ -215,12 +215,12 @@ async def test_one_address_gets_only_so_many_bounces(house: Office) -> None:
 
 async def test_a_report_that_came_to_the_mailbox_itself_goes_on_where_somebody_can_carry_it(house: Office) -> None:
     await house.forward()
-    abouts = list(house.store.sent_as(["<1@shop.example>"]).values())
+    (about,) = house.store.sent_as(["<1@shop.example>"]).values()
     goes_on = GoesOn(house.store.directory, house.lookup, house.judge.back, 20)
-    assert goes_on(abouts, NOW) == ANNA
-    assert goes_on([replace(each, application="erp") for each in abouts], NOW) == ""
+    assert goes_on(about, False, NOW) == ANNA
+    assert goes_on(replace(about, application="erp"), False, NOW) == ""
     house.store.apply([], [("server", "relay")], by="test")
-    assert goes_on(abouts, NOW) == ""
+    assert goes_on(about, False, NOW) == ""
 
 
 async def test_with_graph_alone_a_bounce_of_a_stranger_waits_for_a_person(tmp_path: Path) -> None:

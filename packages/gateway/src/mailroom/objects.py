@@ -80,6 +80,15 @@ class GraphRoute:
     on_unsure: OnUnsure = OnUnsure.HOLD
 
 
+class Verp(Enum):
+    """Whether each delivery leaves with an envelope sender of its own, so that its bounce names it."""
+
+    AUTO = "auto"
+    """Where an incoming server reads the mailbox of the bounce address."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmarthostRoute:
     host: str
@@ -94,6 +103,7 @@ class SmarthostRoute:
     ca_file: str = ""
     connections: int = 8
     helo: str = ""
+    verp: Verp = Verp.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,16 +5,16 @@ Done before the report itself is stored, and harmless to do twice, so that a cra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailroom.conversations import ConversationId, Entry, EntryKind
 from mailroom.intake.judge import Judged
 from mailroom.objects import Suppression
-from mailroom.ports import CameBack, Message, Store
+from mailroom.ports import CameBack, Found, Message, Query, Store
 from mailroom_core.inbound import Action, Head, Report, ReportedRecipient
-from mailroom_core.model import MessageId, Reply
+from mailroom_core.model import DeliveryId, MessageId, Reply
 from mailroom_core.policy import bounces
 from mailroom_core.policy.addresses import normalize
 from mailroom_core.policy.bounces import Bounce, Judgement, judge
@@ -36,37 +36,49 @@ class Bounces:
 
     store: Store
     settings: bounces.Settings
-    goes_on: Callable[[list[Message], datetime], str] = lambda abouts, now: ""
-    """To whom a report is passed on, by the mails of ours that it is about; empty: to nobody."""
+    named: Callable[[str], DeliveryId | None] = lambda address: None
+    """The delivery whose envelope sender an address of ours was (VERP)."""
+    goes_on: Callable[[Message, bool, datetime], str] = lambda about, verp, now: ""
+    """To whom a report about a mail of ours is passed on; empty: to nobody. `verp`: it came to an envelope sender that we made."""
 
-    def __call__(self, report: Report, head: Head, now: datetime) -> list[Message]:
-        """The mails of ours that a report is about; none: it is about somebody else's."""
-        abouts = self._about(report)
-        for about in abouts:
-            failures = report.failures
-            self.store.came_back([_came_back(about.id, each, judge(each), now) for each in failures])
-            for each in failures:
-                self._suppress(each, now)
-        return abouts
+    def _apply(self, judged: Judged, report: Report, now: datetime) -> tuple[Message, bool] | None:
+        """The mail of ours that a report is about, and whether it came to an address that names it; None: it is about somebody else's."""
+        failures = report.failures
+        named = self._named(judged.sent_to)
+        if named is not None:  # whatever address the report knows: this one was written to
+            failures = tuple(replace(each, address=named.delivery.recipient) for each in failures[:1])
+        about = named.message if named else self._about(report)
+        if about is None:
+            return None
+        self.store.came_back([_came_back(about.id, each, judge(each), now) for each in failures])
+        for each in failures:
+            self._suppress(each, now)
+        return about, named is not None
+
+    def _named(self, sent_to: Iterable[str]) -> Found | None:
+        number = next((found for each in sent_to if (found := self.named(each)) is not None), None)
+        if number is None:
+            return None
+        return next((each for each in self.store.find(Query(delivery_id=number), limit=1)[0] if not each.message.source), None)
 
     def applied(self, judged: Judged, number: MessageId, now: datetime) -> Applied:
         """What becomes of a mail, now that its report has been applied, if it bears one. `number` is its own."""
         report, decision = judged.report, judged.decision
         if report is None or decision.verdict not in (Verdict.BOUNCE, Verdict.RETURNED):
             return Applied(decision)
-        abouts = self(report, judged.head, now)
-        if decision.verdict is Verdict.BOUNCE and not abouts:
+        found = self._apply(judged, report, now)
+        if found is None and decision.verdict is Verdict.BOUNCE:
             why = f"{decision.why}, and no mail that left here is meant"
             return Applied(replace(decision, verdict=Verdict.QUARANTINED, why=why))
-        to = decision.returns_to or self.goes_on(abouts, now)
-        return Applied(replace(decision, returns_to=to), self._entry(number, report, abouts, judged.head, now))
+        if found is None:
+            return Applied(decision)
+        about, verp = found
+        decision = replace(decision, returns_to=decision.returns_to or self.goes_on(about, verp, now))
+        return Applied(decision, self._entry(number, report, about, judged.head, now))
 
-    def _entry(
-        self, number: MessageId, report: Report, abouts: list[Message], head: Head, now: datetime
-    ) -> tuple[ConversationId, Entry] | None:
+    def _entry(self, number: MessageId, report: Report, about: Message, head: Head, now: datetime) -> tuple[ConversationId, Entry] | None:
         """Where the mail stands in a conversation, its bounce does as well."""
-        known = self.store.conversations.of([each.header_message_id for each in abouts])
-        where = next(iter(known.values()), None)
+        where = self.store.conversations.of([about.header_message_id]).get(about.header_message_id)
         if where is None:
             return None
         return where, Entry(
@@ -78,16 +90,15 @@ class Bounces:
             header_message_id=head.message_id,
         )
 
-    def _about(self, report: Report) -> list[Message]:
+    def _about(self, report: Report) -> Message | None:
         """By our marker, else by any of the Message-IDs, the surest first."""
         original = report.original
         number = self.store.attempted(original.marker) if original.marker else None
         marked = self.store.read(number) if number is not None else None
         if marked is not None:
-            return [marked]
+            return marked
         found = self.store.sent_as(original.ids)
-        first = next((found[name] for name in original.ids if name in found), None)
-        return [first] if first else []
+        return next((found[name] for name in original.ids if name in found), None)
 
     def _suppress(self, failed: ReportedRecipient, now: datetime) -> None:
         address = normalize(failed.address)

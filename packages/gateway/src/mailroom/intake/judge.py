@@ -53,6 +53,8 @@ class Judged:
     head: Head
     report: Report | None
     decision: Decision
+    sent_to: tuple[str, ...] = ()
+    """To whom it came: the envelope's recipients, or where there is none, all that its head names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Judge:
         if came.envelope is not None:
             head = _with_envelope(head, came.envelope)
         report = _report(source, head)
+        sent_to = _sent_to(head, came.envelope)
         fallback = Target(came.fallback) if came.fallback else None
         arrival = Arrival(
             envelope=came.envelope,
@@ -79,16 +82,16 @@ class Judge:
             fallback=fallback,
             conversation=came.conversation,
             doubt=came.doubt,
-            returns_to=self._returns_to(head, came.envelope, now),
+            returns_to=next((to for each in sent_to if (to := self.back(each, now))), ""),
         )
         directory = self.directory()
         tables = tables_of(directory)
         facts = self.lookup(head, arrival, tables, directory, now)
-        return Judged(head, report, route(head, arrival, tables, facts, self.settings, report))
+        return Judged(head, report, route(head, arrival, tables, facts, self.settings, report), sent_to)
 
-    def _returns_to(self, head: Head, envelope: Envelope | None, now: datetime) -> str:
-        addresses = envelope.recipients if envelope else (*head.delivered_to, *(each for _, each in head.to), *head.received_for)
-        return next((to for each in addresses if (to := self.back(each, now))), "")
+
+def _sent_to(head: Head, envelope: Envelope | None) -> tuple[str, ...]:
+    return envelope.recipients if envelope else (*head.delivered_to, *(each for _, each in head.to), *head.received_for)
 
 
 def came_by(server: IncomingServer, conversation: str = "") -> Came:

@@ -18,7 +18,7 @@ from mailroom.accept import Plan, Wishes, choose, kind_of, lane_of, notification
 from mailroom.intake.answers import OURS
 from mailroom.intake.handing_in import Accepts, hand_in
 from mailroom.intake.judge import Back
-from mailroom.intake.lookup import Lookup
+from mailroom.intake.lookup import Lookup, tables_of
 from mailroom.null_sender import carrier
 from mailroom.objects import AliasDomain, Application, Directory, GraphInbox, GraphRoute
 from mailroom.ports import Clock, Job, Message, Remember
@@ -31,7 +31,7 @@ from mailroom_core.mime.index import MAX_HEAD
 from mailroom_core.mime.rewrite import replace_fields
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Kind, LaneName, MessageId, Outcome, Reply, Sent, show_id
 from mailroom_core.policy import servers, srs
-from mailroom_core.policy.addresses import domain_of
+from mailroom_core.policy.addresses import domain_of, normalize
 from mailroom_core.policy.forwarding import why_rewritten
 
 FORWARDED = "forward:"
@@ -161,19 +161,31 @@ async def _outcome(going: Awaitable[MessageId | Held], what: str) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
-    """A bounce that came to the mailbox that forwarded, and not to the address of the sender that we gave: Microsoft Graph keeps none."""
+    """A bounce that its sender would not get otherwise: of a mail that was forwarded through a mailbox, because Microsoft Graph keeps no
+    envelope sender; and one that came to an envelope sender that we made of the application's own (VERP)."""
 
     directory: Callable[[], Directory]
     lookup: Lookup
     back: Back
     most: int
 
-    def __call__(self, abouts: list[Message], now: datetime) -> str:
-        """To whom; empty if nobody forwarded it, nobody can carry it there, or there were too many."""
-        forwarded = (each.sender for each in abouts if each.application.startswith(FORWARDED) and each.sender)
-        to = next((to for each in forwarded if (to := self.back(each, now))), "")
-        goes = to and carrier(self.directory(), to) is not None and self.lookup.returned(to, now) < self.most
-        return to if goes else ""
+    def __call__(self, about: Message, verp: bool, now: datetime) -> str:
+        """To whom; empty if its sender has got it or is a program of ours, nobody can carry it there, or there were too many."""
+        directory, sender = self.directory(), about.sender or ""
+        forwarded = about.application.startswith(FORWARDED)
+        if forwarded:
+            sender = self.back(sender, now)
+        elif not verp or normalize(sender) in ("", *_read_here(directory)) or tables_of(directory).is_ours(sender):
+            sender = ""
+        goes = sender and carrier(directory, sender) is not None and (not forwarded or self.lookup.returned(sender, now) < self.most)
+        return sender if goes else ""
+
+
+def _read_here(directory: Directory) -> Iterable[str]:
+    """Mailboxes that are fetched: what is passed on there would come back."""
+    for each in directory.incoming.values():
+        account = directory.accounts.get(each.source.account)
+        yield normalize(each.source.mailbox or (account.mailbox if account else ""))
 
 
 def _domain(directory: Directory, written_to: Iterable[str]) -> AliasDomain | None:

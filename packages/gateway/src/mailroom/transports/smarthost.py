@@ -11,7 +11,7 @@ import base64
 import os
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
@@ -19,7 +19,7 @@ from typing import cast
 import aiosmtplib
 
 from mailroom.objects import Security, SmarthostRoute
-from mailroom.ports import Clock, Job, Remember
+from mailroom.ports import Clock, Job, Message, Remember
 from mailroom.transports.smtp_body import Body, Unreadable, prepare
 from mailroom.transports.smtp_dialogue import Envelope, Limits, Outcomes, Timeouts, transact
 from mailroom.transports.smtp_pool import IDLE, MAILS, Pool
@@ -28,8 +28,12 @@ from mailroom.transports.smtp_verdict import Stage, judge
 from mailroom.transports.smtp_wire import Features, Wire
 from mailroom.transports.ways import SMARTHOST, not_ours, way_of
 from mailroom_core.errors import MimeError
-from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Reply
+from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Outcome, Reply, Sent
 
+ReturnAddress = Callable[[Message, DeliveryId], str | None]
+"""The envelope sender of a delivery; None: that of its mail."""
+TAKEN = "taken."
+"""What a fact begins with that says which delivery the server has taken."""
 _SHARE = 0.95
 """Of an attempt's time that we use, so that its end is our outcome and not the worker's."""
 
@@ -56,6 +60,7 @@ def tls_context(route: SmarthostRoute) -> ssl.SSLContext:
 class Smarthost:
     """`password()` and `token(refused)` give the secrets when they are needed and raise VaultError.
 
+    `return_address` gives a delivery an envelope sender of its own; such deliveries leave one after the other, and each yes is remembered.
     With a token, `user` of the route or else `mailbox` signs in by XOAUTH2. `tell(step, said, ok)` hears what the server says to each step.
     """
 
@@ -74,9 +79,11 @@ class Smarthost:
         tls: Callable[[SmarthostRoute], ssl.SSLContext] = tls_context,
         clock: Clock = lambda: datetime.now(UTC),
         tell: Callable[[str, str, bool], None] | None = None,
+        return_address: ReturnAddress | None = None,
     ) -> None:
         self._name = server_name
         self._tell = tell
+        self._return_address = return_address
         self._route = route
         self._password = password
         self._token = token
@@ -101,9 +108,9 @@ class Smarthost:
             busy = Reply(0, f"all {self._route.connections} connections to {self._where} were busy; it is tried again")
             return dict.fromkeys(job.recipients, Deferred(busy))
         try:
-            outcomes = await self._over_a_wire(job, limits, fresh=False)
+            outcomes = await self._over_a_wire(job, limits, remember, fresh=False)
             if outcomes is None:
-                outcomes = await self._over_a_wire(job, limits, fresh=True)
+                outcomes = await self._over_a_wire(job, limits, remember, fresh=True)
             assert outcomes is not None, "a fresh connection is never stale"
             return outcomes
         except NoConnection as problem:
@@ -116,7 +123,9 @@ class Smarthost:
         if way_of(job) != SMARTHOST:
             return dict.fromkeys(job.recipients, not_ours(job))
         why = f"{self._where} gave no answer and can't be asked; the mail is sent again and may arrive twice"
-        return dict.fromkeys(job.recipients, Deferred(Reply(0, why, "4.4.2")))
+        taken = {each: job.attempt.facts[name] for each in job.recipients if (name := f"{TAKEN}{each}") in job.attempt.facts}
+        again: Outcomes = dict.fromkeys(job.recipients, Deferred(Reply(0, why, "4.4.2")))
+        return again | {each: Sent(Reply(250, said)) for each, said in taken.items()}
 
     async def close(self) -> None:
         await self._pool.close()
@@ -131,31 +140,61 @@ class Smarthost:
 
     # -- one mail
 
-    async def _over_a_wire(self, job: Job, limits: Limits, *, fresh: bool) -> Outcomes | None:
+    async def _over_a_wire(self, job: Job, limits: Limits, remember: Remember, *, fresh: bool) -> Outcomes | None:
         wire = await self._pool.take(limits.hard, fresh=fresh)
         try:
-            return await self._send(wire, job, limits)
+            return await self._send(wire, job, limits, remember)
         except BaseException:
             wire.drop("the attempt was stopped")
             raise
         finally:
             self._pool.give(wire)
 
-    async def _send(self, wire: Wire, job: Job, limits: Limits) -> Outcomes | None:
-        envelope, refused = _envelope(job, wire.features)
-        if not envelope.recipients:
+    async def _send(self, wire: Wire, job: Job, limits: Limits, remember: Remember) -> Outcomes | None:
+        envelopes, refused = self._envelopes(job, wire.features)
+        if not envelopes:
             return refused
+        rest = [each for envelope in envelopes for each in envelope.recipients]
         try:
             body = await prepare(job.source, rewrite_from=job.message.rewrite_from, eight_bit=wire.features.eight_bit)
         except Unreadable as problem:
-            return {**refused, **dict.fromkeys(envelope.recipients, Deferred(Reply(0, str(problem))))}
+            return {**refused, **dict.fromkeys(rest, Deferred(Reply(0, str(problem))))}
         except MimeError as problem:  # RFC 3463 3.7: conversion is required, but can't be done
             why = f"{self._where} can't carry this mail as it is ({problem}); use another server"
-            return {**refused, **dict.fromkeys(envelope.recipients, Failed(Reply(554, shorten(why), "5.6.3")))}
+            return {**refused, **dict.fromkeys(rest, Failed(Reply(554, shorten(why), "5.6.3")))}
         if too_big := _too_big(body, wire.features):
-            return {**refused, **dict.fromkeys(envelope.recipients, too_big)}
-        outcomes = await transact(wire, envelope, body, limits)
-        return outcomes if outcomes is None or not refused else {**refused, **outcomes}
+            return {**refused, **dict.fromkeys(rest, too_big)}
+        first, *others = envelopes
+        outcomes = await transact(wire, first, body, limits)
+        if outcomes is None:
+            return None
+        return {**refused, **outcomes, **await self._one_by_one(wire, outcomes, others, body, limits, remember)}
+
+    async def _one_by_one(
+        self, wire: Wire, before: Outcomes, envelopes: Sequence[Envelope], body: Body, limits: Limits, remember: Remember
+    ) -> Outcomes:
+        """The same mail to others, each with an envelope of its own, after one that has got these outcomes."""
+        outcomes: Outcomes = {}
+        for envelope in envelopes:
+            await remember({f"{TAKEN}{number}": str(each.reply.text)[:200] for number, each in before.items() if isinstance(each, Sent)})
+            found = None if wire.broken else await transact(wire, envelope, body, limits)
+            before = found or dict.fromkeys(envelope.recipients, Deferred(Reply(0, "the connection ended before its turn came", "4.4.2")))
+            outcomes |= before
+        return outcomes
+
+    def _envelopes(self, job: Job, features: Features) -> tuple[list[Envelope], Outcomes]:
+        """One for each envelope sender, and outcomes for the recipients for whom none can be said in SMTP."""
+        senders: dict[str, dict[DeliveryId, str]] = {}
+        for delivery, address in job.recipients.items():
+            own = self._return_address(job.message, delivery) if self._return_address else None
+            senders.setdefault(job.message.sender or "" if own is None else own, {})[delivery] = address
+        envelopes, refused = [], Outcomes()
+        for sender, recipients in senders.items():
+            envelope, not_said = _envelope(sender, recipients, features)
+            refused |= not_said
+            if envelope.recipients:
+                envelopes.append(envelope)
+        return envelopes, refused
 
     # -- one connection
 
@@ -337,14 +376,13 @@ def _hide(text: str, user: str, secret: str) -> str:
     return text
 
 
-def _envelope(job: Job, features: Features) -> tuple[Envelope, Outcomes]:
+def _envelope(sender: str, to: Mapping[DeliveryId, str], features: Features) -> tuple[Envelope, Outcomes]:
     """What can be said in SMTP, and outcomes for the recipients for whom it can't."""
-    sender = job.message.sender or ""
     refused: Outcomes = {}
     if sender and (problem := _unspeakable(sender, features)):
-        return Envelope("", {}, False), dict.fromkeys(job.recipients, Failed(problem))
+        return Envelope("", {}, False), dict.fromkeys(to, Failed(problem))
     recipients: dict[DeliveryId, str] = {}
-    for delivery, address in job.recipients.items():
+    for delivery, address in to.items():
         if problem := _unspeakable(address, features):
             refused[delivery] = Failed(problem, bad_address=problem.enhanced == "5.1.3")
         else:

@@ -20,6 +20,7 @@ from mailroom.intake.lookup import Lookup
 from mailroom.intake.onward import GoesOn, Onward
 from mailroom.intake.replay import Replay
 from mailroom.intake.take import Intake
+from mailroom.return_address import delivery_of
 from mailroom.vault import credentials
 from mailroom.wiring.parts import Parts, credential_key, hostname, utc_now
 from mailroom_core.policy import bounces, srs
@@ -70,7 +71,8 @@ def _answers(parts: Parts) -> Answers:
 
 def _bounces(parts: Parts, judge: Judge) -> Bounces:
     goes_on = GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)
-    return Bounces(parts.store, bounces.Settings(), goes_on)
+    mac = mac_of(parts)
+    return Bounces(parts.store, bounces.Settings(), lambda address: delivery_of(judge.directory(), address, mac), goes_on)
 
 
 def make_onward(parts: Parts, accept: Accept, spool: Path) -> Onward:

@@ -15,6 +15,7 @@ from mailroom.objects import Account, Directory, GrantType, GraphRoute, Incoming
 from mailroom.observe import events
 from mailroom.ports import Lane, Transport
 from mailroom.queue.worker import Way
+from mailroom.return_address import return_address
 from mailroom.sources.graph import GraphSource
 from mailroom.transports.graph import Graph
 from mailroom.transports.graph_senders import OwnOrNotification
@@ -23,7 +24,7 @@ from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
 from mailroom.wiring.handing import Destinations
-from mailroom.wiring.intake import make_replay
+from mailroom.wiring.intake import mac_of, make_replay
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import LaneName
@@ -209,6 +210,7 @@ class Ways:
             token=self._token(route.account, Resource.SMTP) if route.account else None,
             mailbox=mailbox,
             helo=hostname(self._parts.settings),
+            return_address=return_address(self._parts.directory, route, mac_of(self._parts)),
         )
 
     def _token(self, account: str, resource: Resource) -> Callable[[str], Awaitable[str]]:
