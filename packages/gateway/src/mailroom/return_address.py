@@ -14,7 +14,6 @@ from mailroom_core.model import DeliveryId, read_id, show_id
 from mailroom_core.policy import verp
 from mailroom_core.policy.addresses import domain_of, normalize
 
-
 FORWARDED = ("SRS0", "SRS1")
 """What an envelope sender begins with that leads back to another one: it stays."""
 
