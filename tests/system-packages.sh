@@ -3,6 +3,7 @@
 # root, or where that fails, the tests that need one are skipped by name.
 set -u
 wanted=(curl postfix swaks libnet-ssleay-perl msmtp postgresql strace libfaketime nginx-light chromium knot)
+wanted+=(dovecot-imapd dovecot-pop3d dovecot-lmtpd)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
