@@ -64,7 +64,7 @@ def test_one_is_added_changed_and_removed(pages: Pages) -> None:
     assert 'value="Done"' in text
     assert '<option value="move" selected>' in text
     post(pages, "/incoming/save?old=info", **{**FORM, "folder": "Inbox/New", "active": ""})
-    assert pages.store.directory().incoming["info"].source.folder == "Inbox/New"
+    assert pages.store.directory().incoming["info"].source == GraphInbox(account="office", folder="Inbox/New")
     post(pages, "/incoming/remove", name="info")
     assert pages.store.directory().incoming == {}
     pages.get("/incoming/of/info", 404)

@@ -80,6 +80,7 @@ class FakeSource:
     def __init__(self) -> None:
         self.mails: dict[str, bytes | NotThere | NotConvertible | Trouble | Exception] = {}
         self.read_count = 0
+        self.closed = 0
         self.listing: Trouble | VaultError | None = None
         self.refuses: Trouble | None = None
         self.cursors = False
@@ -115,6 +116,9 @@ class FakeSource:
 
     async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble:
         return Held(Reply(403, "not for shared mailboxes"))
+
+    async def close(self) -> None:
+        self.closed += 1
 
 
 class Office:

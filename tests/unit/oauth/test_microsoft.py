@@ -32,7 +32,7 @@ from mailroom_core.oauth.microsoft import (
     who_am_i,
 )
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
-from mailroom_core.oauth.scopes import Resource, Tier, application_scopes, delegated_scopes, granted, smtp_scopes, tier_of
+from mailroom_core.oauth.scopes import Resource, Tier, application_scopes, delegated_scopes, granted, outlook_scopes, tier_of
 from tests.unit.scripted import answer, body_of, lost, play
 
 VERIFIER = "v" * 43
@@ -131,7 +131,7 @@ def test_app_only_asks_for_exchange_online_under_its_other_name() -> None:
 
 
 def test_smtp_is_asked_for_apart_from_graph() -> None:
-    assert smtp_scopes(GLOBAL.outlook) == ("offline_access", "openid", "https://outlook.office.com/SMTP.Send")
+    assert outlook_scopes(GLOBAL.outlook, Resource.SMTP) == ("offline_access", "openid", "https://outlook.office.com/SMTP.Send")
 
 
 def test_each_tier_asks_for_no_more_than_it_needs() -> None:

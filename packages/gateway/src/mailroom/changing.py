@@ -12,14 +12,19 @@ from typing import Any
 
 from mailroom import tables
 from mailroom.holds import free_after_sign_in
+from mailroom.mailboxes import lane_of
 from mailroom.objects import (
     Account,
     Application,
     Destination,
     Directory,
+    GraphInbox,
+    ImapInbox,
+    IncomingServer,
     Object,
     OdooTarget,
     OutgoingServer,
+    PopInbox,
     Scope,
     SmarthostRoute,
     Suppression,
@@ -160,6 +165,17 @@ class ObjectDesk:
         self.store.audit(by=by, what="new password", kind="server", name=server.name)
         free_after_sign_in(self.store, lambda lane: lane == f"smarthost:{server.name}", by=by)
 
+    def set_incoming_password(self, server: IncomingServer, password: str, *, by: str) -> None:
+        """Of a mailbox that is read with a user's password. If it waited for that, it is looked at now."""
+        if isinstance(server.source, GraphInbox) or server.source.account:
+            raise ConfigError(f"{server.name!r} signs in with the account {server.source.account!r}, and has no password")
+        self.seal(f"incoming:{server.name}", {"password": password})
+        self._apply([server], [], by)
+        self.store.audit(by=by, what="new password", kind="incoming", name=server.name)
+        lane = lane_of(self.directory(), server)
+        free_after_sign_in(self.store, lambda each: each == lane, by=by)
+        self.store.watch.now([server.name])
+
     def new_token(
         self, name: str, *, scopes: Sequence[Scope], application: str, expires_at: datetime | None, per_minute: int, by: str
     ) -> str:
@@ -219,8 +235,8 @@ def _check_paths(kind: str, made: Object, old: Object | None) -> None:
 
 def _named(objects: Sequence[Object]) -> dict[tuple[str, str], Object | None]:
     """Those that may have secrets."""
-    kinds = {Account: "account", OutgoingServer: "server", Destination: "destination"}
-    return {(kinds[type(each)], each.name): each for each in objects if isinstance(each, Account | OutgoingServer | Destination)}
+    kinds = {Account: "account", OutgoingServer: "server", Destination: "destination", IncomingServer: "incoming"}
+    return {(kind, each.name): each for each in objects if (kind := kinds.get(type(each))) and not isinstance(each, Suppression)}
 
 
 def _left_behind(old: Object | None, new: Object | None, kind: str, name: str) -> tuple[str, ...]:
@@ -230,7 +246,7 @@ def _left_behind(old: Object | None, new: Object | None, kind: str, name: str) -
     match kind:
         case "account":
             return (f"app:{name}", f"account:{name}")
-        case "server" | "destination":
+        case "server" | "destination" | "incoming":
             return (f"{kind}:{name}",)
         case _:
             return ()
@@ -243,6 +259,8 @@ def _place(item: Object) -> tuple[object, ...]:
             return item.place
         case OutgoingServer(route=SmarthostRoute() as route):
             return (route.host, route.port, route.security, route.user)
+        case IncomingServer(source=ImapInbox() | PopInbox() as source):
+            return (source.host, source.port, source.security, source.user)
         case Destination(target=OdooTarget() as target):
             return (target.url, target.database, target.user)
         case _:

@@ -77,38 +77,41 @@ class Fetch:
         if server is None:
             return  # it was removed; the watch will forget it, too
         next_at, told = self.clock() + timedelta(minutes=server.every_minutes), ""
+        source = self.sources(lane, server)
         try:
-            count = await self._all(lane, server, watched.cursor)
+            count = await self._all(source, lane, server, watched.cursor)
         except _Stop as stop:
             told = str(stop.trouble.reply)
             events.fetch_failed(server.name, told)
             if stop.grant and isinstance(stop.trouble, Held):
                 events.lane_held(lane.name, told)
-                await asyncio.to_thread(self.store.hold_lane, lane.name, told)
+                account = server.source.account or server.name
+                await asyncio.to_thread(self.store.hold_lane, lane.name, told, account=account)
             elif isinstance(stop.trouble, Deferred):
                 next_at = min(next_at, self.clock() + (stop.trouble.retry_after or SOON))
         else:
             events.fetched(server.name, count)
-            await self._subscribe(lane, server, watched)
+            await self._subscribe(source, lane, server, watched)
+        finally:
+            await source.close()
         await asyncio.to_thread(self.store.watch.looked, lane, watched, next_at=next_at, trouble=told)
 
-    async def _subscribe(self, lane: Lane, server: IncomingServer, watched: Watched) -> None:
+    async def _subscribe(self, source: Source, lane: Lane, server: IncomingServer, watched: Watched) -> None:
         """What the provider does not tell us of is found at the next look."""
         if self.telling is None or (watched.subscribed_until and watched.subscribed_until - self.clock() > RENEW):
             return
         url, state = self.telling(server.name)
         try:
-            told = await self.sources(lane, server).tell(url, state, watched.subscription)
+            told = await source.tell(url, state, watched.subscription)
         except VaultError as problem:
             told = vault_outcome(problem)
         if isinstance(told, tuple):
             await asyncio.to_thread(self.store.watch.subscribed, lane, server.name, *told)
-        else:
+        elif told is not None:
             events.not_told(server.name, str(told.reply))
 
-    async def _all(self, lane: Lane, server: IncomingServer, cursor: str) -> int:
+    async def _all(self, source: Source, lane: Lane, server: IncomingServer, cursor: str) -> int:
         """How many were new. Raises _Stop."""
-        source = self.sources(lane, server)
         done: set[str] = set()
         left: set[str] = set()
         gate, whole = asyncio.Semaphore(AT_ONCE), True

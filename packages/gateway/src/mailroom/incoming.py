@@ -35,8 +35,14 @@ class Source(Protocol):
     async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
         """Write its bytes to a file."""
 
-    async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble:
-        """Have the provider tell us of new mail at `url`, with this state; renews the given subscription. Its name, and until when."""
+    async def tell(self, url: str, state: str, subscription: str) -> tuple[str, datetime] | Trouble | None:
+        """Have the provider tell us of new mail at `url`, with this state; renews the given subscription. Its name, and until when.
+
+        None: this one tells in no such way.
+        """
 
     async def acknowledge(self, message: Arrived) -> Trouble | None:
         """It is safe here: the mailbox may forget it. What is gone already is no trouble."""
+
+    async def close(self) -> None:
+        """The look has ended, or is broken off."""

@@ -50,6 +50,10 @@ class Account:
     """Ask for the .Shared permissions as well (work and school accounts only)."""
     smtp: bool = False
     """Ask for SMTP.Send as well, for a smarthost that signs in with this account."""
+    imap: bool = False
+    """Ask for IMAP.AccessAsUser.All as well, for an incoming server that signs in with this account."""
+    pop: bool = False
+    """The same with POP.AccessAsUser.All."""
     external_recipients_per_day: int = 0
     """Recipients outside our own domains that all accounts of the tenant may have in any 24 hours; 0 is no limit of ours."""
 
@@ -182,7 +186,38 @@ class GraphInbox:
     """A well-known name, or a path such as `Inbox/Invoices`."""
 
 
-Inbox = GraphInbox
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImapInbox:
+    """A folder of a mailbox, read by IMAP."""
+
+    host: str
+    port: int = 993
+    security: Security = Security.TLS
+    user: str = ""
+    """Its password lies in the vault as `incoming:<name>`. With an account: another mailbox that this one may open."""
+    account: str = ""
+    """With an account, XOAUTH2 with its token."""
+    folder: str = "INBOX"
+    """A name, or a path such as `INBOX/Invoices`."""
+    idle: bool = True
+    """Wait at the mailbox (RFC 2177), so that mail is taken as soon as it comes."""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopInbox:
+    """A mailbox, read by POP3."""
+
+    host: str
+    port: int = 995
+    security: Security = Security.TLS
+    user: str = ""
+    """As for IMAP."""
+    account: str = ""
+    ca_file: str = ""
+
+
+Inbox = GraphInbox | ImapInbox | PopInbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,7 +423,7 @@ ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRou
 
 CHOICES: dict[str, tuple[str, dict[str, type]]] = {
     "server": ("route", dict(ROUTES)),
-    "incoming": ("source", {"graph": GraphInbox}),
+    "incoming": ("source", {"graph": GraphInbox, "imap": ImapInbox, "pop": PopInbox}),
     "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget, "webhook": WebhookTarget, "forward": ForwardTarget}),
 }
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""

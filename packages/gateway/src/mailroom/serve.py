@@ -25,6 +25,7 @@ from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
 from mailroom.wiring.fetching import make_fetch, watch_servers
 from mailroom.wiring.front import make_front
+from mailroom.wiring.mailboxes import make_waiting
 from mailroom.wiring.parts import Parts, open_parts
 from mailroom.wiring.signin import tell_set_up
 from mailroom.wiring.ways import Ways
@@ -175,6 +176,7 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     worker = make_worker(parts, ways, wakeup, fetch)
     sweeping = essential(make_sweep(parts), stop)
     telling = asyncio.create_task(make_teller(parts).run(stop))
+    waiting = essential(make_waiting(parts, wakeup).run(stop), stop)
     _calm_collector()
     try:
         await worker.run(stop)
@@ -182,11 +184,11 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
         stop.set()
         refresh.cancel()
         sweeping.cancel()
-        await asyncio.wait({refresh, sweeping, telling})
+        await asyncio.wait({refresh, sweeping, telling, waiting})
         await commit.close()
         await ways.close()
         parts.close()
-    end_of(refresh, sweeping)
+    end_of(refresh, sweeping, waiting)
 
 
 def _calm_collector() -> None:

@@ -1,7 +1,7 @@
 """An object as a plain table, in the words of the users' world: what the object file and the HTTP API read and write.
 
-A server's route is the table `graph`, `smarthost` or `sink`. A name and what a program makes (the hash of a credential) are no part
-of the table.
+A server's route is the table `graph`, `smarthost` or `sink`, an incoming server's mailbox `graph`, `imap` or `pop`. A name and what
+a program makes (the hash of a credential) are no part of the table.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ from mailroom.objects import (
     Destination,
     ForwardTarget,
     GrantType,
+    GraphInbox,
     GraphRoute,
+    ImapInbox,
     InboxTarget,
     IncomingServer,
     Object,
     OdooTarget,
     OutgoingServer,
+    PopInbox,
     Provider,
+    Security,
     SmarthostRoute,
     Webhook,
     WebhookEvent,
@@ -142,6 +146,10 @@ def _mistakes(item: Any) -> Iterable[str]:
                 yield "every_minutes: 1 at least"
             if (item.after is After.MOVE) != bool(item.move_to):
                 yield 'move_to names the folder for after = "move", and nothing else'
+            if isinstance(item.source, PopInbox) and item.after not in (After.DELETE, After.NOTHING):
+                yield f'after: POP3 has no {item.after.value}; write "delete", or "nothing" to leave mail there'
+        case ImapInbox() | PopInbox():
+            yield from _mail_server(item)
         case Destination():
             yield from _mistakes(item.target)
         case InboxTarget():
@@ -203,6 +211,19 @@ def _callable(item: Webhook | WebhookTarget) -> Iterable[str]:
         yield f"url: {item.url!r} is none that can be called; write https://host/path"
     if url.username is not None or url.password is not None or url.fragment:
         yield "url: has a user, a password or a fragment inside; the signature shows who calls, so leave them out"
+
+
+def _mail_server(item: ImapInbox | PopInbox) -> Iterable[str]:
+    if not item.host.strip() or "/" in item.host or " " in item.host:
+        yield f"host: {item.host!r} is none; write its name alone, for example mail.your.domain"
+    if not 0 < item.port < 65536:
+        yield f"port: {item.port} is none; ports are 1 to 65535"
+    if not (item.user or item.account):
+        yield "user: say who signs in, with a user or with an account"
+    if item.security is Security.NONE and not _is_near(item.host):
+        yield 'security: "none" shows password and mail to all on the way; write "tls" or "starttls" ("none" is for private addresses)'
+    if isinstance(item, ImapInbox) and not item.folder.strip():
+        yield "folder: name one, for example INBOX"
 
 
 def _odoo(item: OdooTarget) -> Iterable[str]:
@@ -307,10 +328,15 @@ def _dangling_in(item: Object, accounts: Mapping[str, Account], destinations: Co
         case IncomingServer():
             kind, wanted = "incoming server", item.destination
             account = accounts.get(item.source.account)
-            if account is None:
+            graph = isinstance(item.source, GraphInbox)
+            named = item.source.mailbox if isinstance(item.source, GraphInbox) else item.source.user
+            if account is None and (graph or item.source.account):
                 yield f"{kind} {item.name!r} names the account {item.source.account!r}, which does not exist"
-            elif not item.source.mailbox and _is_nobody(account):
-                yield f"{kind} {item.name!r} has no mailbox to read: the account {account.name!r} is app-only; give the server a mailbox"
+            elif account is not None and graph and account.provider is Provider.GOOGLE:
+                yield f"{kind} {item.name!r} can't read by Graph: the account {account.name!r} is Google's; give it an imap table"
+            elif account is not None and not named and _is_nobody(account):
+                field = "mailbox" if graph else "user"
+                yield f"{kind} {item.name!r} has no mailbox to read: the account {account.name!r} is app-only; give the server a {field}"
         case Alias():
             kind, wanted = "alias", item.destination
         case Application():

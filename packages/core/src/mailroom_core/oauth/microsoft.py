@@ -37,7 +37,7 @@ class Cloud:
     resource: str
     """What scopes begin with; tokens of one cloud are worth nothing in another."""
     outlook: str
-    """The same for Exchange Online's SMTP."""
+    """The same for the SMTP, IMAP and POP3 servers of Exchange Online."""
     outlook_app: str
     """The same for app-only, which has a name of its own."""
 

@@ -19,6 +19,10 @@ class Resource(Enum):
     """Microsoft Graph."""
     SMTP = "smtp"
     """The provider's own SMTP server, by XOAUTH2."""
+    IMAP = "imap"
+    """Its IMAP server."""
+    POP = "pop"
+    """Its POP3 server."""
 
 
 class Tier(Enum):
@@ -38,9 +42,12 @@ def delegated_scopes(resource: str, tier: Tier, *, shared: bool = False) -> tupl
     return (*SIGN_IN, *(f"{resource}/{name}" for name in names))
 
 
-def smtp_scopes(outlook: str) -> tuple[str, ...]:
-    """What a person consents to for SMTP at Exchange Online. `outlook` is a resource of its own: no token is for it and Graph."""
-    return (*SIGN_IN, f"{outlook}/SMTP.Send")
+_AT_OUTLOOK = {Resource.SMTP: "SMTP.Send", Resource.IMAP: "IMAP.AccessAsUser.All", Resource.POP: "POP.AccessAsUser.All"}
+
+
+def outlook_scopes(outlook: str, resource: Resource) -> tuple[str, ...]:
+    """What a person consents to for a protocol of Exchange Online. `outlook` is a name of its own: no token is for it and Graph."""
+    return (*SIGN_IN, f"{outlook}/{_AT_OUTLOOK[resource]}")
 
 
 def application_scopes(resource: str) -> tuple[str, ...]:

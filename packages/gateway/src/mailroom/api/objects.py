@@ -180,6 +180,14 @@ def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: P
     office.notify()
 
 
+@router.post("/incoming/{name:path}/password", status_code=204)
+def new_incoming_password(token: MayWriteObjects, office: TheOffice, name: Name, given: Password) -> None:
+    """The password of a mailbox by IMAP or POP3 with a user. A change of its host, port, security or user drops it."""
+    server = _known(office, "incoming", name)
+    _desk(office).set_incoming_password(server, given.password, by=_by(token))
+    office.notify()
+
+
 for _kind in PLURALS:
     _add_routes(_kind)
 

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 @click.option(
     "--smtp/--no-smtp", default=None, help="Ask for SMTP.Send as well: for a smarthost (smtp.office365.com) that signs in as this account."
 )
+@click.option("--imap/--no-imap", default=None, help="Ask for IMAP as well: for `mailroom incoming add-imap`.")
+@click.option("--pop/--no-pop", default=None, help="Ask for POP3 as well: for `mailroom incoming add-pop`.")
 @click.option("--personal", is_flag=True, help="A personal account (outlook.com): no shared mailboxes.")
 @click.option("--cloud", type=click.Choice(["global", "usgov", "dod", "china"]), default=None)
 @click.option("--login-url", default="", help="For an emulator.")
@@ -63,6 +65,8 @@ def connect(
     certificate: Path | None,
     send_only: bool | None,
     smtp: bool | None,
+    imap: bool | None,
+    pop: bool | None,
     personal: bool,
     cloud: str | None,
     login_url: str,
@@ -90,6 +94,8 @@ def connect(
             # What one grant may do says nothing about another one.
             read_write=known.read_write or grant is not known.grant if send_only is None else not send_only,
             smtp=known.smtp if smtp is None else smtp,
+            imap=known.imap if imap is None else imap,
+            pop=known.pop if pop is None else pop,
             shared=known.shared and not personal,
             cloud=cloud or known.cloud,
             login_url=login_url or known.login_url,

@@ -58,6 +58,7 @@ def add_incoming(
     authserv_id: str,
 ) -> None:
     """Fetch mail from a mailbox at Microsoft 365 under NAME."""
+    from mailroom.mailboxes import address_of
     from mailroom.objects import IncomingServer
     from mailroom.wiring.incoming import warning
 
@@ -70,10 +71,10 @@ def add_incoming(
         "authserv_id": authserv_id,
     }
     with context.parts() as parts:
-        made = _add(parts, "incoming", name, table)
+        made = add_object(parts, "incoming", name, table)
         assert isinstance(made, IncomingServer)
         click.echo(f"{name} is there. Try it with: mailroom incoming test {name}")
-        click.echo(warning(made, address_of(parts, made)), err=True)
+        click.echo(warning(made, address_of(parts.directory(), made)), err=True)
 
 
 @incoming.command("list")
@@ -88,22 +89,26 @@ def list_incoming(context: Context, as_json: bool) -> None:
     show(
         rows,
         as_json=as_json,
-        empty="No mail is fetched yet. Add a mailbox with: mailroom incoming add NAME --account ACCOUNT",
-        columns=("name", "mailbox", "folder", "after", "looked_at", "next", "told", "trouble"),
-        spare=("folder", "next"),
+        empty="No mail is fetched yet. Add a mailbox at Microsoft 365 with: mailroom incoming add NAME --account ACCOUNT; "
+        "another one with: mailroom incoming add-imap NAME --host HOST --user USER",
+        columns=("name", "kind", "mailbox", "folder", "after", "looked_at", "next", "told", "trouble"),
+        spare=("kind", "folder", "next"),
     )
 
 
 def _row(parts: Parts, server: IncomingServer, watched: Watched | None, held: Mapping[LaneName, str]) -> dict[str, object]:
+    from mailroom.mailboxes import address_of, folder_of
+    from mailroom.objects import chosen
     from mailroom.wiring.parts import utc_now
 
     told = watched.subscribed_until if watched else None
     trouble = (held.get(watched.lane, "") or watched.trouble) if watched else ""
     return {
         "name": server.name,
+        "kind": chosen("incoming", server)[1],
         "account": server.source.account,
-        "mailbox": address_of(parts, server),
-        "folder": server.source.folder,
+        "mailbox": address_of(parts.directory(), server),
+        "folder": folder_of(server),
         "after": server.after.value,
         "destination": server.destination,
         "every_minutes": server.every_minutes,
@@ -200,20 +205,15 @@ def test(context: Context, name: str, as_json: bool) -> None:
     """Look into the mailbox of NAME and show each step; nothing is taken. Ends with 1 if mail could not be fetched there."""
     import asyncio
 
+    from mailroom.mailboxes import address_of
     from mailroom.wiring.incoming import incoming_trial, warning
 
     with context.parts() as parts:
         well = asyncio.run(show_steps(incoming_trial(parts, name), as_json=as_json))
         server = parts.directory().incoming[name]
-        click.echo(warning(server, address_of(parts, server)), err=True)
+        click.echo(warning(server, address_of(parts.directory(), server)), err=True)
     if not well:
         raise click.exceptions.Exit(1)
-
-
-def address_of(parts: Parts, server: IncomingServer) -> str:
-    """Of its mailbox."""
-    account = parts.directory().accounts.get(server.source.account)
-    return server.source.mailbox or (account.mailbox if account else "")
 
 
 @click.group()
@@ -228,7 +228,7 @@ def destination() -> None:
 def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> None:
     """A built-in inbox under NAME: conversations, where answers stand with what they answer."""
     with context.parts() as parts:
-        _add(parts, "destination", name, {"inbox": {"followers": list(followers)}})
+        add_object(parts, "destination", name, {"inbox": {"followers": list(followers)}})
     click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
 
 
@@ -314,7 +314,7 @@ def add_alias(context: Context, address: str, destination: str, writers: str, au
         "refusal": refusal,
     }
     with context.parts() as parts:
-        _add(parts, "alias", address, table)
+        add_object(parts, "alias", address, table)
     click.echo(f"Mail to {address} goes to {destination}, if it comes to a mailbox that is fetched (mailroom incoming list).")
 
 
@@ -347,7 +347,7 @@ def remove_alias(context: Context, address: str) -> None:
     _remove(context, "alias", address)
 
 
-def _add(parts: Parts, kind: str, name: str, table: dict[str, object]) -> Object:
+def add_object(parts: Parts, kind: str, name: str, table: dict[str, object]) -> Object:
     """Checked as in an object file. Raises ClickException."""
     from pydantic import ValidationError
 

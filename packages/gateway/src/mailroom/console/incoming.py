@@ -15,6 +15,7 @@ from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mi
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
+from mailroom.mailboxes import address_of
 from mailroom.objects import Directory, GraphInbox, IncomingServer, Role
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import After
@@ -75,11 +76,6 @@ def _fields(directory: Directory) -> tuple[Field, ...]:
     )
 
 
-def _address(directory: Directory, server: IncomingServer) -> str:
-    account = directory.accounts.get(server.source.account)
-    return server.source.mailbox or (account.mailbox if account else "")
-
-
 def lines(house: House) -> list[Line]:
     """By name. Blocking."""
     directory, now = house.directory(), house.clock()
@@ -92,7 +88,7 @@ def lines(house: House) -> list[Line]:
         found.append(
             Line(
                 server=server,
-                address=_address(directory, server),
+                address=address_of(directory, server),
                 looked_at=seen.looked_at if seen else None,
                 due_at=seen.due_at if seen else None,
                 told=until is not None and until > now,

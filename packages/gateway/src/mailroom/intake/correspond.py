@@ -12,6 +12,7 @@ from mailroom.conversations import Conversation, ConversationId, Entry, EntryKin
 from mailroom.intake.followers import Followers
 from mailroom.intake.letter import Letter, Plan, copied_to, written
 from mailroom.intake.lookup import tables_of
+from mailroom.mailboxes import address_of
 from mailroom.objects import Application, Directory, InboxTarget
 from mailroom.observe import events
 from mailroom.ports import Blobs, Message, OpenBlob, Store
@@ -187,7 +188,7 @@ class _InMemory(InMemory):
 def _is_ours(directory: Directory, address: str) -> bool:
     own = {normalize(each.name) for each in directory.aliases.values()}
     own |= {normalize(each.mailbox) for each in directory.accounts.values() if each.mailbox}
-    own |= {normalize(each.source.mailbox) for each in directory.incoming.values() if each.source.mailbox}
+    own |= {normalize(address) for each in directory.incoming.values() if "@" in (address := address_of(directory, each))}
     return normalize(address) in own or domain_of(address) in directory.alias_domains
 
 

@@ -51,5 +51,8 @@ class Watch(Protocol):
     def subscribed(self, lane: Lane, name: str, subscription: str, until: datetime | None) -> None:
         """The provider tells us of new mail until then. Nothing happens for who does not own the lane any more."""
 
+    def awaited(self, name: str, until: datetime | None) -> None:
+        """Somebody waits at the mailbox until then, and will say `now`. None: nobody does any more."""
+
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         """A look has ended; if somebody wished for another one meanwhile, that one is due."""

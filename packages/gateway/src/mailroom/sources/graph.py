@@ -68,6 +68,9 @@ class GraphSource:
             return self._gone(self._folder)
         return (found.id, found.until) if isinstance(found, subscribing.Subscription) else found
 
+    async def close(self) -> None:
+        """There is no connection of its own."""
+
     async def acknowledge(self, message: Arrived) -> Trouble | None:
         folder = await self._id(self._move_to) if self._after is After.MOVE else ""
         if not isinstance(folder, str):

@@ -33,7 +33,7 @@ OURS = "SELECT name, epoch FROM lanes WHERE name {names} AND owner = ? ORDER BY 
 RENEW = "UPDATE lanes SET lease_until = ? WHERE name = ?"
 RELEASE = "UPDATE lanes SET owner = '', lease_until = 0, released_at = ? WHERE name = ? AND owner = ? AND epoch = ?"
 END_LEASES = "UPDATE lanes SET owner = '', lease_until = 0 WHERE owner <> '' AND substr(owner, 1, ?) = ?"
-END_NOTICING = "DELETE FROM leases WHERE name = ? AND substr(owner, 1, ?) = ?"
+END_NOTICING = "DELETE FROM leases WHERE (name = ? OR substr(name, 1, 5) = 'idle:') AND substr(owner, 1, ?) = ?"
 END_DEADLINES = "UPDATE attempts SET deadline = ?, look_at = ? WHERE resolution = 'open' AND look_at > ?"
 # Not those that another owner began on the lane before: that one may be alive.
 THEIRS = """ AND EXISTS (SELECT 1 FROM lanes l WHERE l.name = attempts.lane AND l.epoch = attempts.epoch AND substr(l.owner, 1, ?) = ?)"""

@@ -24,6 +24,7 @@ REMOVE = "DELETE FROM sources WHERE name = ?"
 NOW = "UPDATE sources SET due_at = CASE WHEN due_at > ? THEN ? ELSE due_at + 1 END WHERE name = ?"
 KEEP = "UPDATE sources SET cursor = ? WHERE name = ? AND lane = ?"
 SUBSCRIBED = "UPDATE sources SET subscription = ?, subscribed_until = ? WHERE name = ? AND lane = ?"
+AWAITED = "UPDATE sources SET subscribed_until = ? WHERE name = ?"
 LOOKED = """UPDATE sources SET looked_at = ?, trouble = ?, failing_since = {since}, due_at = CASE WHEN due_at = ? THEN ? ELSE due_at END
     WHERE name = ? AND lane = ?"""
 OWNED = "SELECT 1 FROM lanes WHERE name = ? AND epoch = ?"
@@ -71,6 +72,10 @@ class SqlWatch:
         with self._write() as tx:
             if _owned(tx, lane):
                 tx.run(SUBSCRIBED, subscription, None if until is None else micros(until), name, lane.name)
+
+    def awaited(self, name: str, until: datetime | None) -> None:
+        with self._write() as tx:
+            tx.run(AWAITED, None if until is None else micros(until), name)
 
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         with self._write() as tx:

@@ -13,7 +13,7 @@ from mailroom_core.oauth import google, google_problems, microsoft, problems
 from mailroom_core.oauth.grants import Grant, Identity, Secret
 from mailroom_core.oauth.microsoft import Assertion, Cloud
 from mailroom_core.oauth.problems import TokenProblem
-from mailroom_core.oauth.scopes import Resource, Tier, delegated_scopes, smtp_scopes
+from mailroom_core.oauth.scopes import Resource, Tier, delegated_scopes, outlook_scopes
 
 App = microsoft.App | google.App
 NAMES = {Provider.MICROSOFT: "Microsoft", Provider.GOOGLE: "Google"}
@@ -60,25 +60,31 @@ def first_resource(account: Account) -> Resource:
 def scopes_of(account: Account, resource: Resource) -> tuple[str, ...]:
     """What Microsoft is asked for with one token: the permissions at one resource."""
     cloud = cloud_of(account)
-    if resource is Resource.SMTP:
-        return smtp_scopes(cloud.outlook)
+    if resource is not Resource.GRAPH:
+        return outlook_scopes(cloud.outlook, resource)
     tier = Tier.READ_WRITE if account.read_write else Tier.SEND
     return delegated_scopes(cloud.resource, tier, shared=account.shared)
 
 
 def consent_scopes(account: Account) -> tuple[str, ...]:
     """What a person is asked to agree to at Microsoft: the permissions at every resource that the account is used for."""
-    wanted = scopes_of(account, Resource.GRAPH)
-    return tuple(dict.fromkeys((*wanted, *scopes_of(account, Resource.SMTP)))) if account.smtp else wanted
+    wanted = (Resource.GRAPH, *(each for each, asked in _extras(account).items() if asked))
+    return tuple(dict.fromkeys(scope for each in wanted for scope in scopes_of(account, each)))
+
+
+def _extras(account: Account) -> dict[Resource, bool]:
+    """What a person is asked for besides Graph, if the account says so."""
+    return {Resource.SMTP: account.smtp, Resource.IMAP: account.imap, Resource.POP: account.pop}
 
 
 def lacks(account: Account, resource: Resource) -> str:
     """Why no token for this resource can be asked for, and what to do; empty if it can."""
     if account.provider is Provider.GOOGLE:
-        return "" if resource is Resource.SMTP else f"the account {account.name!r} is Google's; give its server a smarthost route"
-    if resource is Resource.SMTP and account.grant is GrantType.DELEGATED and not account.smtp:
-        again = f"run: mailroom connect {account.name} --smtp"
-        return f"nobody was asked whether the account {account.name!r} may sign in to the SMTP server; {again}"
+        return f"the account {account.name!r} is Google's, and is not for Graph: use SMTP or IMAP" if resource is Resource.GRAPH else ""
+    if account.grant is GrantType.DELEGATED and not _extras(account).get(resource, True):
+        again = f"run: mailroom connect {account.name} --{resource.value}"
+        server = {Resource.POP: "POP3"}.get(resource, resource.value.upper())
+        return f"nobody was asked whether the account {account.name!r} may sign in to the {server} server; {again}"
     return ""
 
 

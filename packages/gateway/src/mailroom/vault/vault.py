@@ -1,6 +1,6 @@
 """The vault: sealed secrets in the store, and access tokens that are fresh when they are asked for.
 
-An account has one grant, and of it a token for each resource that it is used for (Graph, SMTP).
+An account has one grant, and of it a token for each resource that it is used for (Graph, SMTP, IMAP, POP3).
 
 One refresh at a time per account, over all processes and machines: who wants one takes the lease `token:<account>` and looks first
 whether somebody else has just done it. A new refresh token is stored before the new access token is used, because Microsoft
@@ -37,7 +37,7 @@ WAIT = timedelta(seconds=20)
 """How long one process waits for another one's refresh."""
 _SECRET = frozenset({"AADSTS7000215", "AADSTS7000222", "AADSTS7000218"})
 """A new client secret ends these."""
-_PREFIX = {Resource.GRAPH: "", Resource.SMTP: "smtp_"}
+_PREFIX = {Resource.GRAPH: "", Resource.SMTP: "smtp_", Resource.IMAP: "imap_", Resource.POP: "pop_"}
 """Of the fields of a kept grant that belong to one resource."""
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 

@@ -17,6 +17,7 @@ from secrets import token_hex
 from mailroom import tables
 from mailroom.console.accounts_desk import CALLBACK, Done, Shown
 from mailroom.doctor.trial import Step
+from mailroom.mailboxes import lane_of
 from mailroom.objects import Account, GrantType, OutgoingServer, Provider, SinkRoute
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
@@ -178,8 +179,11 @@ class Accounts:
         if account.grant is GrantType.APPLICATION:
             again = f"connect it again under Accounts, or run: mailroom connect {account.name} --secret (or --certificate FILE)"
         reason = f"the account {account.name!r} was disconnected by {by}; {again}"
+        directory = self._parts.directory()
+        lanes = {f"smarthost:{name}" for name in servers}
+        lanes |= {lane_of(directory, each) for each in directory.incoming.values() if each.source.account == account.name}
         for lane in store.lanes():
-            if lane.name.startswith(f"graph:{account.name}:") or lane.name in {f"smarthost:{name}" for name in servers}:
+            if lane.name.startswith(f"graph:{account.name}:") or lane.name in lanes:
                 store.hold_lane(lane.name, reason, account=account.name)
 
 
@@ -189,9 +193,9 @@ def _uses(server: OutgoingServer, account: str) -> bool:
 
 def _allows(account: Account) -> str:
     if account.provider is Provider.GOOGLE:
-        return "Sends through smtp.gmail.com"
+        return "Sends through smtp.gmail.com, reads by IMAP and POP3"
     words = "Sends, also large mail, and looks before sending again" if account.read_write else "Sends only: no large mail, no looking"
-    return f"{words}; SMTP" if account.smtp else words
+    return "; ".join((words, *(name.upper() for name in ("smtp", "imap", "pop") if getattr(account, name))))
 
 
 def _name(state: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mailroom.holds import free_after_sign_in
+from mailroom.mailboxes import lane_of
 from mailroom.objects import (
     Account,
     Directory,
@@ -92,10 +93,14 @@ async def connected(
 
 
 def free(parts: Parts, account: str, *, by: str = "") -> tuple[int, list[LaneStatus]]:
-    """The lanes that waited for a sign-in of this account go on: those of its mailboxes, and of smarthosts that sign in with it."""
-    servers = parts.directory().servers
-    smarthosts = {f"smarthost:{name}" for name, each in servers.items() if _signs_in_as(each, account)}
-    return free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account}:") or lane in smarthosts, by=by)
+    """The lanes that waited for a sign-in of this account go on: those of its mailboxes, and of servers that sign in with it."""
+    directory = parts.directory()
+    smarthosts = {f"smarthost:{name}" for name, each in directory.servers.items() if _signs_in_as(each, account)}
+    incoming = [each for each in directory.incoming.values() if each.source.account == account]
+    lanes = smarthosts | {lane_of(directory, each) for each in incoming}
+    found = free_after_sign_in(parts.store, lambda lane: lane.startswith(f"graph:{account}:") or lane in lanes, by=by)
+    parts.store.watch.now([each.name for each in incoming])
+    return found
 
 
 def _signs_in_as(server: OutgoingServer, account: str) -> bool:

@@ -12,13 +12,13 @@ from mailroom.accept import write
 from mailroom.batching import GroupCommit
 from mailroom.fetch import Fetch
 from mailroom.incoming import NOTIFY_PATH
-from mailroom.objects import Directory, IncomingServer
+from mailroom.mailboxes import lane_of
 from mailroom.ports import NewMessage, Wakeup
 from mailroom.vault import credentials
 from mailroom.wiring.intake import make_intake
 from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom.wiring.ways import Ways
-from mailroom_core.model import LaneName, MessageId
+from mailroom_core.model import MessageId
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -58,13 +58,6 @@ def watch_servers(parts: Parts) -> None:
     """Blocking, raises StoreError: the store knows which incoming servers are to be looked at, and in which lane."""
     directory = parts.directory()
     parts.store.watch.over({each.name: lane_of(directory, each) for each in directory.incoming.values() if each.active})
-
-
-def lane_of(directory: Directory, server: IncomingServer) -> LaneName:
-    """That of the mailbox, which sending shares."""
-    account = directory.accounts.get(server.source.account)
-    mailbox = server.source.mailbox or (account.mailbox if account else "")
-    return LaneName(f"graph:{server.source.account}:{mailbox.lower()}")
 
 
 def _spool(folder: Path) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from mailroom.doctor.mail_server import mail_server_trial
 from mailroom.doctor.trial import Step
-from mailroom.objects import IncomingServer
+from mailroom.mailboxes import address_of
+from mailroom.objects import GraphInbox, IncomingServer, PopInbox
 from mailroom.transports.http import Http, client
 from mailroom.vault.provider import cloud_of
 from mailroom.vault.vault import nothing
+from mailroom.wiring.mailboxes import new_password, sign_in_of
 from mailroom.wiring.parts import Parts
 from mailroom.wiring.testing import is_own, token_step
 from mailroom_core.errors import ConfigError, VaultError
@@ -30,12 +33,14 @@ def incoming_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
     server = parts.directory().incoming.get(name)
     if server is None:
         raise ConfigError(f"there is no incoming server {name!r}; see: mailroom incoming list")
-    return _by_graph(parts, server)
+    if isinstance(server.source, GraphInbox):
+        return _by_graph(parts, server, server.source)
+    return mail_server_trial(server, sign_in_of(parts, server), new_password(server))
 
 
-async def _by_graph(parts: Parts, server: IncomingServer) -> AsyncIterator[Step]:
-    account = parts.directory.account(server.source.account)
-    address = server.source.mailbox or account.mailbox
+async def _by_graph(parts: Parts, server: IncomingServer, inbox: GraphInbox) -> AsyncIterator[Step]:
+    account = parts.directory.account(inbox.account)
+    address = address_of(parts.directory(), server)
     mailbox = Mailbox.of(cloud_of(account).graph, "" if is_own(account, address) else address)
     try:
         yield Step("token", await token_step(parts, account, Resource.GRAPH))
@@ -44,9 +49,9 @@ async def _by_graph(parts: Parts, server: IncomingServer) -> AsyncIterator[Step]
         return
     async with client() as connection:
         http = Http(connection, lambda refused: parts.vault.token(account.name, refused=refused))
-        found = await _folder(mailbox, http, server.source.folder)
+        found = await _folder(mailbox, http, inbox.folder)
         if not isinstance(found, Folder):
-            yield Step("read", _words(found, server.source.folder), ok=False)
+            yield Step("read", _words(found, inbox.folder), ok=False)
             return
         yield Step("read", f"{found.name!r} of {address}: {_mails(found.total)}, {found.unread} unread")
         if server.after is After.NOTHING:
@@ -67,6 +72,12 @@ async def _by_graph(parts: Parts, server: IncomingServer) -> AsyncIterator[Step]
 
 def warning(server: IncomingServer, account: str) -> str:
     """What the owner of a mailbox should know before it is fetched."""
+    if isinstance(server.source, PopInbox):
+        then = "deleted there" if server.after is After.DELETE else "left there"
+        return (
+            f"Everything that lies in {account} is taken and {then}, also what a person has not read yet. "
+            "Take a mailbox that is for this alone, no person's own."
+        )
     if server.after is After.NOTHING:
         return f"All mail that comes to {account} is taken from now on. Take no person's own mailbox, unless all of that mail belongs here."
     return (

@@ -11,7 +11,17 @@ from mailroom.budget import Budget, rule_of
 from mailroom.incoming import Source
 from mailroom.intake.onward import RETURNS
 from mailroom.lanes import LanePace, pace_of, past_of
-from mailroom.objects import Account, Directory, GrantType, GraphRoute, IncomingServer, OutgoingServer, SinkRoute, SmarthostRoute
+from mailroom.objects import (
+    Account,
+    Directory,
+    GrantType,
+    GraphInbox,
+    GraphRoute,
+    IncomingServer,
+    OutgoingServer,
+    SinkRoute,
+    SmarthostRoute,
+)
 from mailroom.observe import events
 from mailroom.ports import Lane, Transport
 from mailroom.queue.worker import Way
@@ -25,6 +35,7 @@ from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
 from mailroom.wiring.handing import Destinations
 from mailroom.wiring.intake import mac_of, make_replay
+from mailroom.wiring.mailboxes import by_mail_server
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import ConfigError, StoreError, VaultError
 from mailroom_core.model import LaneName
@@ -89,6 +100,8 @@ class Ways:
         """The mailbox of an incoming server, at the pace of its lane. Blocking. Raises ConfigError."""
         directory = self._current()
         inbox = server.source
+        if not isinstance(inbox, GraphInbox):
+            return by_mail_server(self._parts, server, inbox)
         account = self._parts.directory.account(inbox.account)
         sending = next(iter(servers_of(directory, lane.name)), None)
         pace = self._pace(sending or OutgoingServer(name="", route=GraphRoute(account=account.name)), lane)
