@@ -30,10 +30,12 @@ from mailroom.objects import (
     ForwardTarget,
     GraphInbox,
     GraphRoute,
+    ImapInbox,
     InboxTarget,
     IncomingServer,
     OdooTarget,
     OutgoingServer,
+    PopInbox,
     SinkRoute,
     SmarthostRoute,
     Webhook,
@@ -140,6 +142,8 @@ KINDS: Mapping[str, tuple[type, str, str]] = {
     "#### `forward = { ... }`": (ForwardTarget, "[destination.x]\n[destination.x.forward]\n", ""),
     '### `[alias."ADDRESS"]`': (Alias, "[destination.x.inbox]\n[alias.'a@b.example']\n", ""),
     "### `[incoming.NAME]`": (IncomingServer, "[account.x]\n[incoming.x]\n", "[incoming.x.graph]\naccount = 'x'\n"),
+    "#### `imap = { ... }`": (ImapInbox, "[incoming.x]\n[incoming.x.imap]\n", ""),
+    "#### `pop = { ... }`": (PopInbox, "[incoming.x]\nafter = 'delete'\n[incoming.x.pop]\n", ""),
     '#### `graph = { account = "NAME" }`': (GraphInbox, "[account.x]\n[incoming.x]\n[incoming.x.graph]\n", ""),
 }
 REQUIRED = {

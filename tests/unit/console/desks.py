@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
+from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
 from mailroom.ports import Blobs, NewMessage, Store
@@ -99,7 +100,13 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
     )
     followers = Followers(directory=store.directory, accept=accept, spool=folder, mark="ours")
     answering = Correspondence(store=store, blobs=blobs, directory=store.directory, accept=accept, followers=followers)
-    return WayIn(correspondence=answering)
+    return WayIn(correspondence=answering, trial=tried)
+
+
+async def tried(name: str) -> AsyncIterator[Step]:
+    """Stands for a look into a mailbox."""
+    yield Step("connect", f"{name} answers")
+    yield Step("sign in", "<refused>", ok=False)
 
 
 ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")

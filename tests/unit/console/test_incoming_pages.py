@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from mailroom.objects import Account, Destination, GraphInbox, InboxTarget, IncomingServer, Role
+from mailroom.objects import Account, Destination, GraphInbox, ImapInbox, InboxTarget, IncomingServer, PopInbox, Role, Security
 from mailroom_core.model import After, LaneName
 from tests.unit.console.conftest import Pages
 from tests.unit.console.test_object_pages import MARY, beside, post, put
@@ -69,6 +71,70 @@ def test_one_is_added_changed_and_removed(pages: Pages) -> None:
     assert pages.store.directory().incoming == {}
     pages.get("/incoming/of/info", 404)
     post(pages, "/incoming/save?old=info", 404, **FORM)
+
+
+IMAP: dict[str, Any] = {
+    "name": "support",
+    "host": "mail.example.com",
+    "port": "143",
+    "security": "starttls",
+    "account": "",
+    "user": "support",
+    "password": "s3cr3t-w0rd",
+    "ca_file": "",
+    "folder": "INBOX",
+    "idle": "on",
+    "after": "delete",
+    "move_to": "",
+    "destination": "desk",
+    "every_minutes": "5",
+    "authserv_id": "",
+    "active": "on",
+}
+
+
+def test_a_mailbox_by_imap_is_added_with_its_password_and_changed_without(pages: Pages) -> None:
+    account(pages)
+    assert 'href="/incoming/new?kind=imap"' in pages.get("/incoming")
+    assert 'value="imap.gmail.com"' in pages.get("/incoming/new?kind=imap&preset=gmail")
+    post(pages, "/incoming/save?kind=imap", **IMAP)
+    imap = ImapInbox(host="mail.example.com", port=143, security=Security.STARTTLS, user="support")
+    assert pages.store.directory().incoming["support"].source == imap
+    assert "new password" in pages.get("/audit")
+    text = pages.get("/incoming/of/support")
+    assert '<option value="starttls" selected>' in text
+    assert "s3cr3t-w0rd" not in text
+    post(pages, "/incoming/save?old=support", **{key: value for key, value in IMAP.items() if key not in ("password", "idle")})
+    assert pages.store.directory().incoming["support"].source == replace(imap, idle=False)
+    assert "mail.example.com" in pages.get("/incoming")
+    refused = post(pages, "/incoming/save?old=support", 422, **{**IMAP, "account": "office"})
+    assert "leave the password empty" in beside(refused, "account")
+    assert "s3cr3t-w0rd" not in refused
+    assert "say who signs in" in beside(post(pages, "/incoming/save?old=support", 422, **{**IMAP, "user": "", "password": ""}), "user")
+
+
+def test_a_mailbox_by_pop_has_no_folders_and_marks_nothing(pages: Pages) -> None:
+    account(pages)
+    form = pages.get("/incoming/new?kind=pop")
+    assert "Everything in this mailbox will be taken" in form
+    assert 'value="read"' not in form
+    assert 'name="folder"' not in form
+    pop = {key: value for key, value in IMAP.items() if key not in ("folder", "idle", "move_to")}
+    post(pages, "/incoming/save?kind=pop", **{**pop, "port": "995", "security": "tls"})
+    assert pages.store.directory().incoming["support"].source == PopInbox(host="mail.example.com", user="support")
+    assert "POP3" in pages.get("/incoming")
+    pages.get("/incoming/new?kind=news", 404)
+
+
+def test_a_look_into_the_mailbox_shows_each_step(pages: Pages) -> None:
+    account(pages)
+    put(pages, SERVER)
+    text = pages.client.post("/incoming/test", data={"name": "info"}).text
+    assert re.findall(r"<li><strong>([\w ]+)</strong>", text) == ["connect", "sign in"]
+    assert "&lt;refused&gt;" in text
+    assert text.rstrip().endswith("</html>")
+    pages.role = Role.VIEWER
+    post(pages, "/incoming/test", 403, name="info")
 
 
 def test_what_is_wrong_is_said_beside_its_field(pages: Pages) -> None:

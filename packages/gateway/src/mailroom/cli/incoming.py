@@ -239,7 +239,7 @@ def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> 
 def add_forward(context: Context, name: str, to: tuple[str, ...]) -> None:
     """Other addresses under NAME: what comes in for it is forwarded by mail."""
     with context.parts() as parts:
-        _add(parts, "destination", name, {"forward": {"to": list(to)}})
+        add_object(parts, "destination", name, {"forward": {"to": list(to)}})
         domains = parts.directory().alias_domains
     click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
     if not domains:

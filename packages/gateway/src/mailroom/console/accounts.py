@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Request
-from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
@@ -19,8 +17,8 @@ from mailroom.console.forms import Entered
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.proving import proof_given
+from mailroom.console.steps import GROWS, growing
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.doctor.trial import Step
 from mailroom.objects import Account, GrantType, Provider, Role
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.oauth.google_problems import ROWS as GOOGLE_ROWS
@@ -83,6 +81,8 @@ def _form(request: Request, house: House, provider: Provider, *, status: int = 2
         "proof": "secret",
         "send_only": False,
         "smtp": False,
+        "imap": False,
+        "pop": False,
         "personal": False,
         "login_url": "",
         "graph_url": "",
@@ -115,7 +115,7 @@ async def connect(
 ) -> Response:
     """Checks what was entered; a person's sign-in goes on at the provider, app-only is done at once."""
     given: dict[str, Any] = {"name": name, "mailbox": mailbox, "client_id": client_id, "tenant": tenant, "grant": grant.value}
-    given |= {"proof": proof or "secret", "send_only": send_only, "smtp": smtp, "personal": personal}
+    given |= {"proof": proof or "secret", "send_only": send_only, "smtp": smtp, "imap": imap, "pop": pop, "personal": personal}
     table = {
         "provider": provider.value,
         "grant": grant.value if provider is Provider.MICROSOFT else GrantType.DELEGATED.value,
@@ -186,6 +186,8 @@ def _one(request: Request, house: House, account: Account, *, status: int = 200,
         "tenant": account.tenant,
         "send_only": not account.read_write,
         "smtp": account.smtp,
+        "imap": account.imap,
+        "pop": account.pop,
         "proof": _usual_proof(shown),
         "external_recipients_per_day": account.external_recipients_per_day or "",
     } | entered
@@ -213,15 +215,18 @@ async def reconnect(
     proof: Text = "",
     send_only: Flag = False,
     smtp: Flag = False,
+    imap: Flag = False,
+    pop: Flag = False,
 ) -> Response:
     """The same account signs in again: with what is known of it, or (`changed`) with what its page had."""
     account = _known(house, name)
     if not changed:
         return await _again(request, house, account, None, me)
-    given = {"mailbox": mailbox, "client_id": client_id, "tenant": tenant, "send_only": send_only, "smtp": smtp, "proof": proof}
+    asked = {"smtp": smtp, "imap": imap, "pop": pop}
+    given = {"mailbox": mailbox, "client_id": client_id, "tenant": tenant, "send_only": send_only, "proof": proof, **asked}
     table = {"mailbox": mailbox.strip(), "client_id": client_id.strip(), "tenant": tenant.strip()}
     try:
-        fresh = tables.read("account", name, {**tables.write(account), **table, "read_write": not send_only, "smtp": smtp})
+        fresh = tables.read("account", name, {**tables.write(account), **table, "read_write": not send_only, **asked})
         assert isinstance(fresh, Account)
         shows = await proof_given(entered, house)
         if shows is None and fresh.client_id != account.client_id:
@@ -287,19 +292,8 @@ async def try_out(request: Request, house: TheHouse, server: Text = "", to: Text
     except ConfigError as problem:
         text = str(problem)
         return await run_in_threadpool(lambda: _list(request, house, status=422, error=text))
-    whole = await run_in_threadpool(lambda: fragment(request, "account_test.html", server=server, to=to.strip(), steps=Markup("\0")))
-    return StreamingResponse(_growing(whole, steps), media_type="text/html")
-
-
-async def _growing(whole: str, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
-    before, _, after = str(whole).partition("\0")
-    yield before
-    async for step in steps:
-        tone, word = ("good", "ok") if step.ok else ("bad", "failed")
-        yield Markup('<li><strong>{}</strong> <span class="tag {}">{}</span> <span class="anywhere">{}</span></li>\n').format(
-            step.name, tone, word, step.said
-        )
-    yield after
+    whole = await run_in_threadpool(lambda: fragment(request, "account_test.html", server=server, to=to.strip(), steps=GROWS))
+    return StreamingResponse(growing(whole, steps), media_type="text/html")
 
 
 def _known(house: House, name: str) -> Account:

@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
-from starlette.responses import RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
 from mailroom.console.house import House, TheHouse
-from mailroom.console.pages import page
+from mailroom.console.incoming_fields import KINDS, NAME, common_fields, shown, source_fields, usual
+from mailroom.console.pages import fragment, page
+from mailroom.console.steps import GROWS, growing
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.mailboxes import address_of
-from mailroom.objects import Directory, GraphInbox, IncomingServer, Role
+from mailroom.mailboxes import address_of, folder_of
+from mailroom.objects import Directory, GraphInbox, IncomingServer, Role, chosen
 from mailroom_core.errors import ConfigError
-from mailroom_core.model import After
+from mailroom_core.providers.reading import SERVICES
 
 router = APIRouter(prefix="/incoming")
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 Admin = Annotated[Visitor, Depends(at_least(Role.ADMIN))]
-NAME = Field("name", "Name", required=True)
-AFTER = {
-    After.READ: "Mark it as read",
-    After.MOVE: "Move it to the folder below",
-    After.DELETE: "Delete it",
-    After.NOTHING: "Leave it as it is, for an account that may only read",
-}
-SOURCE = ("account", "mailbox", "folder")
-"""The fields that say which mailbox it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +33,11 @@ class Line:
     """One incoming server, and how it is doing."""
 
     server: IncomingServer
+    kind: str
+    """In words."""
     address: str
+    folder: str
+    """Empty where a mailbox has none."""
     looked_at: datetime | None
     due_at: datetime | None
     told: bool
@@ -48,32 +46,6 @@ class Line:
     failing_since: datetime | None
     held: bool
     """Nothing is tried until a person has acted."""
-
-
-def _fields(directory: Directory) -> tuple[Field, ...]:
-    accounts = tuple((name, name) for name in sorted(directory.accounts))
-    destinations = tuple((name, name) for name in sorted(directory.destinations))
-    return (
-        Field("account", "Account", "choice", choices=accounts or (("", "No account yet: connect one first"),)),
-        Field("mailbox", "Mailbox", help="The address of another mailbox that the account may read. Empty: the account's own."),
-        Field("folder", "Folder", help="A well-known name such as inbox, or a path such as Inbox/Invoices.", required=True),
-        Field("after", "When a mail is safe here", "choice", choices=tuple((each.value, words) for each, words in AFTER.items())),
-        Field("move_to", "Folder to move it to", help="Only where mail is moved."),
-        Field(
-            "destination",
-            "Destination",
-            "choice",
-            "Takes what no alias wants.",
-            choices=(("", "None: it waits in quarantine"), *destinations),
-        ),
-        Field("every_minutes", "Minutes between two looks", "number"),
-        Field(
-            "authserv_id",
-            "Name in Authentication-Results",
-            help="Under which this mailbox's own server says who is proven. Empty: nobody counts as proven.",
-        ),
-        Field("active", "In use", "tick"),
-    )
 
 
 def lines(house: House) -> list[Line]:
@@ -88,7 +60,9 @@ def lines(house: House) -> list[Line]:
         found.append(
             Line(
                 server=server,
+                kind=_kind_of(server),
                 address=address_of(directory, server),
+                folder=folder_of(server),
                 looked_at=seen.looked_at if seen else None,
                 due_at=seen.due_at if seen else None,
                 told=until is not None and until > now,
@@ -100,16 +74,34 @@ def lines(house: House) -> list[Line]:
     return found
 
 
+def _kind_of(server: IncomingServer) -> str:
+    """What kind of mailbox it is, and where."""
+    words = KINDS[chosen("incoming", server)[1]]
+    return words if isinstance(server.source, GraphInbox) else f"{words}, {server.source.host}"
+
+
 def _list(request: Request, house: House, *, status: int = 200, error: str = "") -> Response:
     house.look()
-    return page(request, "incoming_servers.html", status=status, rows=lines(house), error=error, now=house.clock())
+    return page(request, "incoming_servers.html", status=status, rows=lines(house), kinds=KINDS, error=error, now=house.clock())
 
 
 def _form(
-    request: Request, house: House, name: str, given: Given, wrong: Mapping[str, str] | None = None, *, status: int = 200
+    request: Request, house: House, kind: str, name: str, given: Given, wrong: Mapping[str, str] | None = None, *, status: int = 200
 ) -> Response:
-    fields = _fields(house.directory()) if name else (NAME, *_fields(house.directory()))
-    return page(request, "incoming_server.html", status=status, name=name, fields=fields, given=given, wrong=wrong or {})
+    """An empty name: a new one."""
+    known: dict[str, Any] = {"kind": kind, "kinds": KINDS, "services": SERVICES if kind != "graph" and not name else ()}
+    known |= {"name": name, "fields": _fields(kind, name, house.directory()), "given": {**given, "password": ""}}
+    return page(request, "incoming_server.html", status=status, wrong=wrong or {}, **known)
+
+
+def _fields(kind: str, name: str, directory: Directory) -> tuple[Field, ...]:
+    return (*(() if name else (NAME,)), *source_fields(kind, directory), *common_fields(kind, directory))
+
+
+def _kind(kind: str) -> str:
+    if kind not in KINDS:
+        raise HTTPException(404, f"There is no mailbox of the kind {kind[:40]!r}; there are {', '.join(KINDS)}")
+    return kind
 
 
 def _known(house: House, name: str) -> IncomingServer:
@@ -120,51 +112,68 @@ def _known(house: House, name: str) -> IncomingServer:
     return found
 
 
-def _shown(fields: tuple[Field, ...], server: IncomingServer) -> Given:
-    table = {each.name: getattr(server.source if each.name in SOURCE else server, each.name) for each in fields}
-    return given_of(fields, {**table, "after": server.after.value})
-
-
 @router.get("")
 def show(request: Request, house: TheHouse) -> Response:
     return _list(request, house)
 
 
 @router.get("/new")
-def new(request: Request, house: TheHouse, who: Admin) -> Response:
+def new(request: Request, house: TheHouse, who: Admin, kind: str = "graph", preset: str = "") -> Response:
     house.look()
-    usual = IncomingServer(name="", source=GraphInbox(account=""))
-    return _form(request, house, "", _shown((NAME, *_fields(house.directory())), usual))
+    fields = _fields(_kind(kind), "", house.directory())
+    return _form(request, house, kind, "", given_of(fields, shown(fields, usual(kind, preset))))
 
 
 @router.get("/of/{name:path}")
 def edit(request: Request, house: TheHouse, who: Admin, name: str) -> Response:
     known = _known(house, name)
-    return _form(request, house, name, _shown(_fields(house.directory()), known))
+    kind = chosen("incoming", known)[1]
+    fields = _fields(kind, name, house.directory())
+    return _form(request, house, kind, name, given_of(fields, shown(fields, known)))
 
 
 @router.post("/save")
-def save(request: Request, house: TheHouse, who: Admin, form: Entered, old: str = "") -> Response:
+def save(request: Request, house: TheHouse, who: Admin, form: Entered, kind: str = "graph", old: str = "") -> Response:
+    """`old` is the name of the one that is changed."""
     if old:
-        _known(house, old)
+        kind = chosen("incoming", _known(house, old))[1]
     house.look()
     directory = house.directory()
-    fields = _fields(directory) if old else (NAME, *_fields(directory))
+    source, fields = source_fields(_kind(kind), directory), _fields(kind, old, directory)
     given = given_by(fields, form)
     table, wrong = table_of(fields, given)
     name = old or str(given["name"])
     if not old and name in directory.incoming:
         wrong["name"] = f"There is an incoming server {name!r} already"
+    if given.get("password") and given.get("account"):
+        wrong["account"] = "An account signs in with its token: leave the password empty, or choose no account"
     if wrong:
-        return _form(request, house, old, given, wrong, status=422)
+        return _form(request, house, kind, old, given, wrong, status=422)
     table.pop("name", None)
-    table["graph"] = {each: table.pop(each) for each in SOURCE}
+    password = table.pop("password", "")
+    table[kind] = {each.name: table.pop(each.name) for each in source if each.name in table}
     try:
-        house.objects.put("incoming", name, table, by=who.by)
+        made = house.objects.put("incoming", name, table, by=who.by)
+        if password:
+            assert isinstance(made, IncomingServer)
+            house.objects.set_incoming_password(made, password, by=who.by)
     except (ConfigError, ValidationError) as problem:
-        return _form(request, house, old, given, mistakes(problem, fields), status=422)
+        return _form(request, house, kind, old, given, mistakes(problem, fields), status=422)
     house.notify()
     return RedirectResponse("/incoming", 303)
+
+
+@router.post("/test")
+async def try_out(request: Request, house: TheHouse, who: Operator, form: Entered) -> Response:
+    """Looks into the mailbox and takes nothing; the page grows with every step."""
+    name = str(form.get("name", ""))
+    try:
+        await run_in_threadpool(house.look)
+        steps = house.way_in.trial(name)
+    except ConfigError as problem:
+        raise HTTPException(404, str(problem)) from None
+    whole = await run_in_threadpool(lambda: fragment(request, "incoming_test.html", server=name, steps=GROWS))
+    return StreamingResponse(growing(whole, steps), media_type="text/html")
 
 
 @router.post("/look")

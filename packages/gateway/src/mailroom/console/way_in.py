@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
+from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 
 
@@ -12,3 +14,5 @@ class WayIn:
     """Made by `wiring`."""
 
     correspondence: Correspondence
+    trial: Callable[[str], AsyncIterator[Step]]
+    """A test of an incoming server, which takes nothing. Raises ConfigError."""

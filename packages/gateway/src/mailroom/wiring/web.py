@@ -121,6 +121,7 @@ def _host_of(settings: Settings, listener: ListenerSettings) -> str:
 def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
     from mailroom.console import app, exporting, house, way_in
     from mailroom.wiring.accounts import Accounts
+    from mailroom.wiring.incoming import incoming_trial
     from mailroom.wiring.signin import make_door
 
     return app.make_console(
@@ -138,7 +139,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             objects=object_desk(parts),
             entrance=entrance_of(parts.settings),
             exports=exporting.Exports(parts.settings.data / exporting.FOLDER, utc_now),
-            way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool)),
+            way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool), trial=partial(incoming_trial, parts)),
             clock=utc_now,
         ),
         make_door(parts),
