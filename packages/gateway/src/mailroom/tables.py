@@ -220,7 +220,7 @@ def _mail_server(item: ImapInbox | PopInbox) -> Iterable[str]:
         yield f"port: {item.port} is none; ports are 1 to 65535"
     if not (item.user or item.account):
         yield "user: say who signs in, with a user or with an account"
-    if item.security is Security.NONE and not _is_near(item.host):
+    if item.security is Security.NONE and not is_near(item.host):
         yield 'security: "none" shows password and mail to all on the way; write "tls" or "starttls" ("none" is for private addresses)'
     if isinstance(item, ImapInbox) and not item.folder.strip():
         yield "folder: name one, for example INBOX"
