@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mailroom.mailboxes import address_of
 from mailroom.objects import AliasDomain, Directory, SmarthostRoute, Verp
 from mailroom.ports import Message
 from mailroom_core.model import DeliveryId, read_id, show_id
@@ -43,10 +44,7 @@ def return_address(
 def is_read(directory: Directory, domain: AliasDomain) -> bool:
     """Whether an incoming server reads the mailbox of the bounce address."""
     wanted = normalize(bounce_address(domain))
-    accounts = directory.accounts
-    servers = (each for each in directory.incoming.values() if each.active)
-    boxes = (each.source.mailbox or (accounts[each.source.account].mailbox if each.source.account in accounts else "") for each in servers)
-    return wanted in map(normalize, boxes)
+    return wanted in (normalize(address_of(directory, each)) for each in directory.incoming.values() if each.active)
 
 
 def delivery_of(directory: Directory, address: str, mac: verp.Mac) -> DeliveryId | None:

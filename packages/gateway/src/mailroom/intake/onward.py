@@ -19,6 +19,7 @@ from mailroom.intake.answers import OURS
 from mailroom.intake.handing_in import Accepts, hand_in
 from mailroom.intake.judge import Back
 from mailroom.intake.lookup import Lookup, tables_of
+from mailroom.mailboxes import address_of
 from mailroom.null_sender import carrier
 from mailroom.objects import AliasDomain, Application, Directory, GraphInbox, GraphRoute
 from mailroom.ports import Clock, Job, Message, Remember
@@ -184,8 +185,7 @@ class GoesOn:
 def _read_here(directory: Directory) -> Iterable[str]:
     """Mailboxes that are fetched: what is passed on there would come back."""
     for each in directory.incoming.values():
-        account = directory.accounts.get(each.source.account)
-        yield normalize(each.source.mailbox or (account.mailbox if account else ""))
+        yield normalize(address_of(directory, each))
 
 
 def _domain(directory: Directory, written_to: Iterable[str]) -> AliasDomain | None:
