@@ -18,7 +18,7 @@ from mailroom.listen.listener import Limits, Listener, TlsMode
 from mailroom.listen.tls import Certificates
 from mailroom_core.errors import Refused
 from tests.contract.listen.certificates import server_files
-from tests.contract.listen.fakes import Accepted, FakeDoor, listening
+from tests.contract.listen.fakes import Accepted, FakeDoor, listening, mx_listening
 
 HERE = Path(__file__).parent
 PATIENCE = 10.0
@@ -87,6 +87,8 @@ def limits_of(settings: dict[str, str]) -> Limits:
     limits = Limits(linger=timedelta(milliseconds=200), login_delay=timedelta(0), handshake=timedelta(seconds=5))
     if settings.pop("loopback_login", "off") == "on":
         limits = replace(limits, clear_text_login_on_loopback=True)
+    greet_pause, tarpit = (timedelta(milliseconds=int(settings.pop(f"{name}_ms", 0))) for name in ("greet_pause", "tarpit"))
+    limits = replace(limits, greet_pause=greet_pause, tarpit=tarpit)
     if "idle_ms" in settings:
         limits = replace(limits, idle=timedelta(milliseconds=int(settings.pop("idle_ms"))))
     numbers: dict[str, Any] = {name: int(settings.pop(name)) for name in list(settings)}
@@ -154,12 +156,14 @@ class Talk:
         assert f"{envelope} | {how} | {accepted.raw!r}" == text
 
 
-async def play(path: Path, spool: Path) -> None:
+async def play(path: Path, spool: Path, *, mx: bool = False) -> None:
     script = read(path)
     settings = dict(script.settings)
+    mx = settings.pop("mx", "off") == "on" or mx
     door, listener = door_of(settings), listener_of(settings)
     certificates = None if listener.mode is TlsMode.NONE else Certificates(server_files())
-    async with listening(door, spool, listener=listener, limits=limits_of(settings), certificates=certificates) as running:
+    made = mx_listening if mx else listening
+    async with made(door, spool, listener=listener, limits=limits_of(settings), certificates=certificates) as running:
         host, port = running.addresses[0]
         talk = Talk(*await asyncio.open_connection(host, port), door)
         try:
@@ -180,4 +184,18 @@ LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop
 def test_the_dialogue_goes_as_written(path: Path, loop: Any, tmp_path: Path) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(play(path, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+OF_SUBMISSION = {
+    *("addresses", "auth-in-a-mail", "auth-mistakes", "clear-text-login-on-loopback", "helo"),
+    *("implicit-tls-and-auth-login", "legacy-network", "no-right", "starttls-and-auth-plain"),
+}
+"""About who may submit."""
+EVERYWHERE = [path for path in sorted(HERE.glob("*.txt")) if path.stem not in OF_SUBMISSION and not path.stem.startswith("mx-")]
+
+
+@pytest.mark.parametrize("path", EVERYWHERE, ids=lambda path: path.stem)
+def test_the_same_holds_where_other_servers_bring_mail(path: Path, tmp_path: Path) -> None:
+    asyncio.run(play(path, tmp_path, mx=True))
     assert list(tmp_path.iterdir()) == []

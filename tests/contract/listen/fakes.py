@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 from mailroom.accept import Submission
+from mailroom.intake.arrive import Arriving
 from mailroom.listen.door import Client
 from mailroom.listen.listener import Limits, Listener, TlsMode
+from mailroom.listen.mx import serve_mx
 from mailroom.listen.serving import Running
 from mailroom.listen.submission import serve
 from mailroom.listen.tls import Certificates
@@ -90,6 +92,39 @@ class FakeDoor:
         return Accepted(submission, raw, status.st_mode & 0o777)
 
 
+class FakeMxDoor:
+    """The door of an MX listener, over what a `FakeDoor` keeps. It knows the addresses of example.net."""
+
+    def __init__(self, door: FakeDoor) -> None:
+        self.door = door
+
+    def check_recipient(self, client: Client, address: str) -> None:
+        if not address.endswith("@example.net"):
+            raise Refused(550, "5.7.1", "Mail for this domain is not taken here: relaying denied")
+        if address.startswith("nobody@"):
+            raise Refused(550, "5.1.1", "There is no such address here. Please check how it is written")
+
+    def postmaster(self) -> str:
+        return "postmaster@example.net"
+
+    async def accept(self, mail: Arriving) -> str:
+        return await self.door.accept(
+            Submission(
+                application=ODOO,
+                sender=mail.sender,
+                recipients=mail.recipients,
+                raw=mail.raw,
+                spool=mail.spool,
+                size=mail.size,
+                client=str(mail.client),
+                helo=mail.helo,
+                tls="TLS" if mail.protocol.endswith("S") else "",
+                authenticated="",
+                protocol=mail.protocol,
+            )
+        )
+
+
 PLAIN = Listener(port=0, tls=TlsMode.NONE)
 
 
@@ -111,6 +146,27 @@ async def listening(
         certificates=certificates,
         limits=limits or Limits(linger=timedelta(milliseconds=200), login_delay=timedelta(0)),
         clock=clock,
+    )
+    try:
+        yield running
+    finally:
+        await running.stop(timedelta(0))
+
+
+@asynccontextmanager
+async def mx_listening(
+    door: FakeDoor, spool: Path, *, listener: Listener = PLAIN, limits: Limits | None = None, certificates: Certificates | None = None
+) -> AsyncIterator[Running]:
+    """An MX listener; its size is the door's."""
+    limits = limits or Limits(linger=timedelta(milliseconds=200))
+    running = await serve_mx(
+        listener,
+        FakeMxDoor(door),
+        spool=spool,
+        hostname="mail.example.com",
+        certificates=certificates,
+        limits=replace(limits, max_size=door.size),
+        clock=lambda: 0.0,
     )
     try:
         yield running

@@ -12,15 +12,28 @@ from typing import Any
 
 import pytest
 
+from mailroom.listen.commands import Commands
 from mailroom.listen.listener import Limits
+from mailroom.listen.mx import MxSession
 from mailroom.listen.service import Service
 from mailroom.listen.session import SubmissionSession
-from tests.contract.listen.fakes import PLAIN, FakeDoor, listening, until
+from tests.contract.listen.fakes import PLAIN, FakeDoor, FakeMxDoor, listening, mx_listening, until
 from tests.contract.listen.test_submission import ENVELOPE, LOOPS, Client, Run
 
 NO_READER = {"_stream_reader_wr", "_strong_reader"}
 """Of asyncio's protocol; ours is `Inbound`."""
-SHARED = {"_door", "_service", "_limits", "_listener", "loop", "_loop", "event_handler", "_handle_hooks", "_authenticator"}
+SHARED = {
+    "_door",
+    "_service",
+    "_limits",
+    "_listener",
+    "loop",
+    "_loop",
+    "event_handler",
+    "_handle_hooks",
+    "_authenticator",
+    "_auth_callback",
+}
 """The same for all sessions of a listener."""
 PLAIN_VALUES = (str, bytes, int, float, bool, type(None))
 
@@ -41,16 +54,21 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-def _methods(session: SubmissionSession) -> dict[str, MethodType]:
+def _session(service: Service, door: FakeDoor, loop: asyncio.AbstractEventLoop, *, mx: bool) -> Commands:
+    return MxSession(service, FakeMxDoor(door), PLAIN, loop) if mx else SubmissionSession(service, door, PLAIN, loop)
+
+
+def _methods(session: Commands) -> dict[str, MethodType]:
     return {**session._smtp_methods, **{f"AUTH {name}": found.method for name, found in session._auth_methods.items()}}
 
 
-def test_another_session_is_what_the_constructor_would_make_and_shares_nothing_that_changes(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mx", [False, True])
+def test_another_session_is_what_the_constructor_would_make_and_shares_nothing_that_changes(run: Run, mx: bool, tmp_path: Path) -> None:
     async def walk() -> None:
         limits = Limits()
         service = Service(limits=limits, spool=tmp_path, hostname="mx", ident="x", certificates=None, clock=lambda: 0.0)
         door, loop = FakeDoor(), asyncio.get_running_loop()
-        pattern, made = (SubmissionSession(service, door, PLAIN, loop) for _ in range(2))
+        pattern, made = (_session(service, door, loop, mx=mx) for _ in range(2))
         other = pattern.another()
         assert vars(other).keys() == vars(made).keys()
         for name, value in vars(made).items():
@@ -60,7 +78,7 @@ def test_another_session_is_what_the_constructor_would_make_and_shares_nothing_t
                 assert copied is not getattr(pattern, name), name
             if isinstance(value, PLAIN_VALUES):
                 assert copied == value, name
-        assert _methods(other).keys() == _methods(made).keys() >= {"MAIL", "DATA", "AUTH PLAIN", "AUTH LOGIN"}
+        assert _methods(other).keys() == _methods(made).keys() >= {"MAIL", "DATA", *(() if mx else ("AUTH PLAIN", "AUTH LOGIN"))}
         for name, method in _methods(other).items():
             assert method.__self__ is other, name
             assert method.__func__ is _methods(made)[name].__func__, name
@@ -70,9 +88,10 @@ def test_another_session_is_what_the_constructor_would_make_and_shares_nothing_t
 
 @pytest.mark.usefixtures("no_collector")
 @pytest.mark.parametrize("last", [b"QUIT\r\n", b"MAIL FROM:<a@exa", b"DATA\r\nhalf a mail", b"a line without CR\n"])
-def test_a_session_that_has_ended_leaves_nothing_to_collect(run: Run, last: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [listening, mx_listening])
+def test_a_session_that_has_ended_leaves_nothing_to_collect(run: Run, last: bytes, made: Any, tmp_path: Path) -> None:
     async def walk() -> None:
-        async with listening(FakeDoor(), tmp_path) as running:
+        async with made(FakeDoor(), tmp_path) as running:
             client = await Client.connect(running.addresses[0])
             await client.say(b"HELO x\r\n" + ENVELOPE, replies=4)
             (session,) = running._service.sessions

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from mailroom.listen.commands import Commands
 from mailroom.listen.listener import Limits
+from mailroom.listen.mx import MxSession
 from mailroom.listen.service import Service
 from mailroom.listen.session import SubmissionSession
 from mailroom.observe import events
-from tests.contract.listen.fakes import PLAIN, FakeDoor, until
+from tests.contract.listen.fakes import PLAIN, FakeDoor, FakeMxDoor, until
 from tests.contract.listen.pieces import chunks_of, cuts
 
 
@@ -56,13 +58,14 @@ class Wire:
     abort = close
 
 
-async def talk(door: FakeDoor, chunks: list[bytes], spool: Path) -> bytes:
+async def talk(door: FakeDoor, chunks: list[bytes], spool: Path, *, mx: bool = False) -> bytes:
     """What the server wrote until the end of what the client sent."""
     loop = asyncio.get_running_loop()
     limits = Limits(linger=timedelta(0), login_delay=timedelta(0), max_errors=1000, clear_text_login_on_loopback=True)
     service = Service(limits=limits, spool=spool, hostname="m", ident="x", certificates=None, clock=lambda: 0.0)
     wire = Wire(loop)
-    session = wire.session = SubmissionSession(service, door, PLAIN, loop)
+    session: Commands = MxSession(service, FakeMxDoor(door), PLAIN, loop) if mx else SubmissionSession(service, door, PLAIN, loop)
+    wire.session = session
     session.connection_made(wire)
     for chunk in chunks:
         if wire.closing:
@@ -94,25 +97,26 @@ def no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert errors == []
 
 
-def played(data: bytes, at: list[int]) -> tuple[bytes, list[tuple[str | None, tuple[str, ...], bytes]]]:
+def played(data: bytes, at: list[int], *, mx: bool = False) -> tuple[bytes, list[tuple[str | None, tuple[str, ...], bytes]]]:
     with TemporaryDirectory() as spool:
         door = FakeDoor()
-        written = asyncio.run(asyncio.wait_for(talk(door, chunks_of(data, at), Path(spool)), 20))
+        written = asyncio.run(asyncio.wait_for(talk(door, chunks_of(data, at), Path(spool), mx=mx), 20))
         assert list(Path(spool).iterdir()) == []
     return written, [(mail.submission.sender, mail.submission.recipients, mail.raw) for mail in door.accepted]
 
 
-@given(streams, cuts)
-@settings(deadline=None, max_examples=150)
-def test_any_stream_in_any_pieces_is_answered_in_lines_and_leaves_nothing_behind(data: bytes, at: list[int]) -> None:
-    written, _ = played(data, at)
+@given(streams, cuts, st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_any_stream_in_any_pieces_is_answered_in_lines_and_leaves_nothing_behind(data: bytes, at: list[int], mx: bool) -> None:
+    written, _ = played(data, at, mx=mx)
     for line in written.splitlines(keepends=True):
         assert line.endswith(b"\r\n")
         assert line[:3].isdigit()
 
 
-@given(st.one_of(streams, well_formed), cuts)
-@example(b"EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n", list(range(100)))
-@settings(deadline=None, max_examples=150)
-def test_how_a_stream_is_cut_changes_neither_the_answers_nor_the_mail(data: bytes, at: list[int]) -> None:
-    assert played(data, at) == played(data, [])
+@given(st.one_of(streams, well_formed), cuts, st.booleans())
+@example(b"EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n", list(range(100)), False)
+@example(b"EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.net>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n", list(range(100)), True)
+@settings(deadline=None, max_examples=200)
+def test_how_a_stream_is_cut_changes_neither_the_answers_nor_the_mail(data: bytes, at: list[int], mx: bool) -> None:
+    assert played(data, at, mx=mx) == played(data, [], mx=mx)
