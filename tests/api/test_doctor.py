@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Api, problem
+from tests.api.conftest import Api, eventually, problem
 from tests.dns.world import healthy, microsoft, txt
 from tests.dns_server import dns_server
+from tests.unit.doctor.reports import brought, packed, report
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,24 @@ def test_a_domain_is_looked_at_and_ours_are_kept(looking: Api) -> None:
     assert [each["domain"] for each in objects.get("/doctor").json()["domains"]] == ["desk.example"]
     told = json.loads(looking.gateway.run("doctor", "healthy.test", "--json"))
     assert told["checks"] == found["checks"]
+
+
+def test_reports_that_come_in_say_who_sends(looking: Api) -> None:
+    add = looking.gateway.run
+    add("destination", "add-doctor", "doctor")
+    add("alias", "add", "dmarc-reports@desk.example", "--destination", "doctor")
+    raw = brought(packed(report(domain="desk.example", begins=int(time.time()) - 86400)), to="dmarc-reports@desk.example")
+    put = looking["inbound"].post(
+        "/inbound",
+        params={"recipient": "dmarc-reports@desk.example", "sender": "noreply@google.com"},
+        content=raw,
+        headers={"Content-Type": "message/rfc822"},
+    )
+    assert put.status_code in (200, 202), put.text
+    found = eventually(lambda: (answer := looking["objects"].get("/doctor/desk.example/senders").json())["sources"] and answer)
+    assert [(each["address"], each["both"]) for each in found["sources"]] == [("192.0.2.1", 3)]
+    assert "After 14 days" in looking.gateway.run("doctor", "senders", "desk.example")
+    assert "is no domain" in problem(looking["objects"].get("/doctor/nonsense/senders"), 422)
 
 
 def test_what_can_not_be_looked_at_says_why(looking: Api) -> None:

@@ -31,7 +31,7 @@ def test_a_report_counts_once_and_is_given_back_whole(store: Store, clock: FakeC
     assert not store.diagnoses.add(report(clock))
     assert store.diagnoses.add(report(clock, "1", "other.test"))
     (seen,) = store.diagnoses.seen("example.com", clock() - timedelta(days=7))
-    assert (seen.reporter, seen.begins, seen.row) == ("google.com", clock() - timedelta(days=1), ROW)
+    assert (seen.reporter, seen.begins, seen.policy, seen.row) == ("google.com", clock() - timedelta(days=1), "reject", ROW)
     assert store.diagnoses.reported() == {"example.com": (1, clock()), "other.test": (1, clock())}
     assert not store.diagnoses.seen("example.com", clock())
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from mailroom.doctor.aggregate import read
 from mailroom.objects import AliasDomain, Role
 from tests.unit.console.desks import doctor_of
 from tests.unit.console.site import PAUL, Site, post, token
+from tests.unit.doctor.reports import report, row
 from tests.unit.doctor.test_desk import GOOD
 
 
@@ -38,7 +42,19 @@ def test_a_viewer_sees_the_last_looks_and_starts_none(site: Site) -> None:
     assert browser.post("/doctor/look", data={"csrf": token(page), "domain": "example.com"}).status_code == 403
 
 
-def _with(site: Site, records: dict[str, object]) -> object:
-    from dataclasses import replace
+def test_who_sends_is_shown_by_source_with_a_proposal(site: Site) -> None:
+    site.store.apply([AliasDomain(name="example.com")], [], by="test")
+    browser = site.signed_in()
+    assert "add-doctor" in browser.get("/doctor/senders/example.com").text
+    assert browser.get("/doctor/senders/other.test").status_code == 404
+    made = read(report(row("192.0.2.1", 7), row("198.51.100.66", 5, dkim="fail", spf="fail")))
+    site.store.diagnoses.add(replace(made, begins=site.clock(), ends=site.clock()))
+    page = browser.get("/doctor/senders/example.com").text
+    assert "7 of 12 mails pass" in page
+    assert "198.51.100.66" in page
+    assert "After 14 days" in page
+    assert "Who sends" in browser.get("/doctor").text
 
+
+def _with(site: Site, records: dict[str, object]) -> object:
     return replace(site.app.state.house, doctor=doctor_of(site.store, site.clock, records))  # type: ignore[arg-type]

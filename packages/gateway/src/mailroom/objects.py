@@ -284,7 +284,12 @@ class ForwardTarget:
     to: tuple[str, ...]
 
 
-Target = InboxTarget | OdooTarget | WebhookTarget | ForwardTarget
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorTarget:
+    """The doctor: reads DMARC reports, and takes other mail apart."""
+
+
+Target = InboxTarget | OdooTarget | WebhookTarget | ForwardTarget | DoctorTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,10 +426,18 @@ OBJECT_KINDS: dict[str, type[Object]] = {
 
 ROUTES: dict[str, type[Route]] = {"graph": GraphRoute, "smarthost": SmarthostRoute, "sink": SinkRoute}
 
+TARGETS: dict[str, type[Target]] = {
+    "inbox": InboxTarget,
+    "odoo": OdooTarget,
+    "webhook": WebhookTarget,
+    "forward": ForwardTarget,
+    "doctor": DoctorTarget,
+}
+
 CHOICES: dict[str, tuple[str, dict[str, type]]] = {
     "server": ("route", dict(ROUTES)),
     "incoming": ("source", {"graph": GraphInbox, "imap": ImapInbox, "pop": PopInbox}),
-    "destination": ("target", {"inbox": InboxTarget, "odoo": OdooTarget, "webhook": WebhookTarget, "forward": ForwardTarget}),
+    "destination": ("target", dict(TARGETS)),
 }
 """Kinds of objects with a field that is one of several kinds of thing: the field, and the word for each."""
 

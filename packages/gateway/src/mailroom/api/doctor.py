@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -13,6 +13,9 @@ from mailroom.api.messages import Words
 from mailroom.api.office import TheOffice
 from mailroom.api.problems import Problem
 from mailroom.doctor.desk import Busy
+from mailroom.doctor.domain import domain_name
+from mailroom.doctor.senders import senders as of_reports
+from mailroom.doctor.senders import senders_body, since
 from mailroom.doctor.shapes import report_body
 from mailroom_core.errors import ConfigError
 
@@ -91,6 +94,62 @@ class Report(BaseModel):
 
 class Kept(BaseModel):
     domains: list[Report]
+
+
+class Source(BaseModel):
+    """One address that sends in the domain's name."""
+
+    address: str
+    mails: int
+    both: int
+    """Proven by SPF and DKIM, aligned."""
+    one: int
+    """By one of them."""
+    failing: int
+    stopped: int
+    """Quarantined or refused by receivers."""
+    proven_by: list[str]
+    """Domains whose SPF or signature was valid, aligned or not."""
+
+
+class Day(BaseModel):
+    day: date
+    both: int
+    one: int
+    failing: int
+
+
+class Proposal(BaseModel):
+    ready: bool
+    policy: str
+    """The value for `p`; empty: leave it."""
+    text: str
+
+
+class Senders(BaseModel):
+    """What DMARC reports of the last 30 days say of a domain."""
+
+    domain: str
+    policy: str
+    """`p`, as the newest report has it."""
+    mails: int
+    passing: int
+    reporters: list[str]
+    proposal: Proposal
+    sources: list[Source]
+    """Most mails first, 200 at most."""
+    days: list[Day]
+
+
+@router.get("/{domain}/senders")
+def senders(token: MayReadObjects, office: TheOffice, domain: Words) -> Senders:
+    """Who sends in the name of a domain, by the DMARC reports that have come in."""
+    try:
+        name = domain_name(domain)
+    except ConfigError as problem:
+        raise Problem(422, str(problem)) from None
+    seen = office.store.diagnoses.seen(name, since(office.clock()))
+    return Senders.model_validate(senders_body(of_reports(name, seen)))
 
 
 @router.get("")

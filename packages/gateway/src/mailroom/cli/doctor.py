@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, json_option
+from mailroom.cli.context import Context, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.doctor.findings import Evidence, Finding, Record, Report
@@ -47,6 +47,74 @@ def domain_(context: Context, domain: str, selectors: tuple[str, ...], as_json: 
         _show(report)
     if report.harmful:
         raise click.exceptions.Exit(1)
+
+
+@doctor.command("senders")
+@click.argument("domain")
+@json_option
+@click.pass_obj
+def senders_(context: Context, domain: str, as_json: bool) -> None:
+    """Who sends in the name of DOMAIN, by the DMARC reports of the last 30 days, and whether the policy can be tightened."""
+    from mailroom.doctor.domain import domain_name
+    from mailroom.doctor.senders import propose, senders, senders_body, since
+    from mailroom.wiring.parts import utc_now
+
+    with context.parts() as parts:
+        name = domain_name(domain)
+        found = senders(name, parts.store.diagnoses.seen(name, since(utc_now())))
+    if as_json:
+        click.echo(json.dumps(senders_body(found), indent=2))
+        return
+    rows: list[dict[str, object]] = [
+        {
+            "address": each.address,
+            "mails": each.mails,
+            "spf_and_dkim": each.both,
+            "one_of_them": each.one,
+            "failing": each.failing,
+            "stopped": each.stopped,
+            "proven_by": each.proven_by,
+        }
+        for each in found.sources
+    ]
+    show(rows, as_json=False, empty=f"No report about {name} in the last 30 days. docs/doctor.md says how they get here")
+    if rows:
+        click.echo(propose(found).text)
+
+
+@doctor.command("report")
+@click.argument("file", type=click.File("rb"))
+@json_option
+@click.pass_obj
+def report_(context: Context, file: IO[bytes], as_json: bool) -> None:
+    """Read a DMARC report, or a mail that brings some, from FILE (- is standard input): XML, gzip, zip or RFC 5322. It counts once."""
+    from mailroom.doctor.aggregate import MOST_MAIL, NoReport, read, reports_of
+    from mailroom_core.mime.source import InMemory
+
+    raw = file.read(MOST_MAIL + 1)
+    if len(raw) > MOST_MAIL:
+        raise click.ClickException(f"the file is larger than {MOST_MAIL >> 20} MiB")
+    try:
+        is_report = raw.lstrip()[:1] == b"<" or raw[:2] in (b"PK", b"\x1f\x8b")
+        reports = [read(raw)] if is_report else reports_of(InMemory(raw))
+    except NoReport as problem:
+        raise click.ClickException(f"this is no report that can be read: {problem}") from None
+    if not reports:
+        raise click.ClickException("this mail brings no report")
+    with context.parts() as parts:
+        rows: list[dict[str, object]] = [
+            {
+                "domain": each.domain,
+                "reporter": each.reporter,
+                "number": each.number,
+                "begins": each.begins,
+                "ends": each.ends,
+                "mails": sum(row.count for row in each.rows),
+                "new": parts.store.diagnoses.add(each),
+            }
+            for each in reports
+        ]
+    show(rows, as_json=as_json, empty="")
 
 
 def _show(report: Report) -> None:

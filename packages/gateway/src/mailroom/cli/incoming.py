@@ -246,6 +246,16 @@ def add_forward(context: Context, name: str, to: tuple[str, ...]) -> None:
         click.echo("Nothing can be forwarded before there is an alias domain, whose address the sender becomes: mailroom apply", err=True)
 
 
+@destination.command("add-doctor")
+@click.argument("name")
+@click.pass_obj
+def add_doctor(context: Context, name: str) -> None:
+    """The doctor under NAME: it reads DMARC reports that come in for it, and takes other mail apart."""
+    with context.parts() as parts:
+        add_object(parts, "destination", name, {"doctor": {}})
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+
+
 @destination.command("list")
 @json_option
 @click.pass_obj
@@ -270,10 +280,12 @@ def list_destinations(context: Context, as_json: bool) -> None:
 
 def _where(target: Target) -> tuple[str, ...]:
     """Where its mail goes: an inbox has followers."""
-    from mailroom.objects import ForwardTarget, InboxTarget
+    from mailroom.objects import DoctorTarget, ForwardTarget, InboxTarget
 
     if isinstance(target, ForwardTarget):
         return target.to
+    if isinstance(target, DoctorTarget):
+        return ()
     return target.followers if isinstance(target, InboxTarget) else (target.url,)
 
 

@@ -15,6 +15,7 @@ from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.doctor.desk import Busy
 from mailroom.doctor.findings import Harm
+from mailroom.doctor.senders import MOST_SOURCES, propose, senders, since
 from mailroom.doctor.shapes import report_body
 from mailroom.objects import Role
 from mailroom_core.errors import ConfigError
@@ -37,7 +38,8 @@ def _start(request: Request, house: House, *, status: int = 200, domain: str = "
     kept = house.doctor.kept()
     ours = sorted(house.directory().alias_domains)
     rows = [(name, kept[name][0].at if name in kept else None, _counts(kept[name][1]) if name in kept else {}) for name in ours]
-    return page(request, "doctor.html", status=status, domain=domain, error=error, rows=rows, tones=TONES)
+    reported = house.store.diagnoses.reported()
+    return page(request, "doctor.html", status=status, domain=domain, error=error, rows=rows, reported=reported, tones=TONES)
 
 
 def _counts(body: dict[str, Any]) -> dict[str, int]:
@@ -61,6 +63,16 @@ def last(request: Request, house: TheHouse, domain: str) -> Response:
     if kept is None:
         raise HTTPException(404, f"Nobody has looked at {domain[:120]!r} yet; enter it on the page Doctor")
     return _report(request, kept[1])
+
+
+@router.get("/senders/{domain}")
+def senders_(request: Request, house: TheHouse, domain: str) -> Response:
+    """Who sends in its name."""
+    house.look()
+    if domain not in house.directory().alias_domains:
+        raise HTTPException(404, f"{domain[:120]!r} is no alias domain; reports are only read about those")
+    found = senders(domain, house.store.diagnoses.seen(domain, since(house.clock())))
+    return page(request, "doctor_senders.html", found=found, proposal=propose(found), sources=found.sources[:MOST_SOURCES])
 
 
 @router.post("/look")

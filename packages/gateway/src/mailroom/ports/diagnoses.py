@@ -59,6 +59,7 @@ class Seen:
 
     reporter: str
     begins: datetime
+    policy: str
     row: ReportRow
 
 

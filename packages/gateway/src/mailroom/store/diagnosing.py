@@ -18,7 +18,8 @@ REPORT = """INSERT INTO dmarc_reports (reporter, number, domain, begins, ends, p
     ON CONFLICT DO NOTHING RETURNING id"""
 ROW = """INSERT INTO dmarc_rows (report_id, source, mails, header_from, disposition, dkim, spf, dkim_domains, spf_domain)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-SEEN = """SELECT t.reporter, t.begins, r.source, r.mails, r.header_from, r.disposition, r.dkim, r.spf, r.dkim_domains, r.spf_domain
+SEEN = """SELECT t.reporter, t.begins, t.policy, r.source, r.mails, r.header_from, r.disposition, r.dkim, r.spf,
+        r.dkim_domains, r.spf_domain
     FROM dmarc_reports t JOIN dmarc_rows r ON r.report_id = t.id WHERE t.domain = ? AND t.begins >= ?
     ORDER BY t.begins DESC, r.id LIMIT ?"""
 REPORTED = "SELECT domain, count(*), max(ends) FROM dmarc_reports GROUP BY domain"
@@ -60,7 +61,7 @@ class SqlDiagnoses:
 
     def seen(self, domain: str, since: datetime, *, limit: int = 100_000) -> Sequence[Seen]:
         with self._read() as tx:
-            return [Seen(row[0], moment(row[1]), _row(row[2:])) for row in tx.rows(SEEN, domain, micros(since), limit)]
+            return [Seen(row[0], moment(row[1]), row[2], _row(row[3:])) for row in tx.rows(SEEN, domain, micros(since), limit)]
 
     def reported(self) -> dict[str, tuple[int, datetime]]:
         with self._read() as tx:

@@ -17,6 +17,7 @@ WEBHOOK = "webhook"
 FORWARD = "forward"
 RETURN = "return"
 """Bounces of what was forwarded."""
+DOCTOR = "doctor"
 REPLAY = "replay"
 """Out of quarantine."""
 

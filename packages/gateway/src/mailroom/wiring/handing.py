@@ -8,9 +8,21 @@ from typing import assert_never
 
 import httpx2
 
+from mailroom.doctor.receiving import DoctorTransport
 from mailroom.doctor.trial import Step
 from mailroom.intake.onward import Forward, Return
-from mailroom.objects import Destination, ForwardTarget, GraphRoute, InboxTarget, OdooApi, OdooTarget, SinkRoute, Webhook, WebhookTarget
+from mailroom.objects import (
+    Destination,
+    DoctorTarget,
+    ForwardTarget,
+    GraphRoute,
+    InboxTarget,
+    OdooApi,
+    OdooTarget,
+    SinkRoute,
+    Webhook,
+    WebhookTarget,
+)
 from mailroom.ports import Transport
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.transports.http import Http, client
@@ -60,6 +72,8 @@ class Destinations:
                 return WebhookTransport(called, lambda: secret(self._parts, destination.name), self._parts.store, links, utc_now)
             case ForwardTarget(to=to):
                 return Forward(destination.name, to, self._onward)
+            case DoctorTarget():
+                return DoctorTransport(self._parts.store.diagnoses, lambda: self._parts.directory().alias_domains)
             case _:
                 assert_never(target)
 
@@ -116,6 +130,8 @@ def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
             return _webhook(parts, name, target)
         case ForwardTarget() as target:
             return _forward(parts, target)
+        case DoctorTarget():
+            raise ConfigError(f"{name!r} is the doctor: there is nothing to try")
         case _:
             assert_never(destination.target)
 

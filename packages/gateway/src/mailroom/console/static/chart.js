@@ -2,6 +2,7 @@
 (() => {
   const colours = ["sent", "other", "failed", "quiet"];
   const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const date = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
   let drawn = [];
 
   function read(table) {
@@ -22,12 +23,15 @@
       label, fill: colour(`--chart-${colours[place]}`), stroke: colour(`--chart-${colours[place]}`), width: 0, points: { show: false },
       paths: uPlot.paths.bars({ size: [0.72, 36], radius: 0.12 }), value: (_, __, ___, index) => (index == null ? "" : counts[place][index].toLocaleString()),
     }));
+    const days = box.dataset.unit === "day";
+    const edge = days ? 52000 : 2200;
+    const label = (at) => (days ? date : hour).format(at * 1000);
     const axis = { stroke: colour("--muted"), font: "12px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const chart = new uPlot({
       width: box.clientWidth, height: 220, padding: [12, 4, 0, 0], legend: { live: true }, cursor: { y: false, drag: { x: false, y: false } },
-      scales: { x: { range: (_, low, high) => [low - 2200, high + 2200] }, y: { range: (_, __, high) => [0, Math.max(4, high * 1.08)] } },
-      axes: [{ ...axis, grid: { show: false }, space: 60, values: (_, ticks) => ticks.map((at) => hour.format(at * 1000)) }, { ...axis, size: 48, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
-      series: [{ label: "Hour", value: (_, at) => (at == null ? "" : hour.format(at * 1000)) }, ...series.slice().reverse()],
+      scales: { x: { range: (_, low, high) => [low - edge, high + edge] }, y: { range: (_, __, high) => [0, Math.max(4, high * 1.08)] } },
+      axes: [{ ...axis, grid: { show: false }, space: 60, values: (_, ticks) => ticks.map(label) }, { ...axis, size: 48, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6] }],
+      series: [{ label: days ? "Day" : "Hour", value: (_, at) => (at == null ? "" : label(at)) }, ...series.slice().reverse()],
     }, [hours, ...stacked.slice().reverse()], box);
     drawn.push([box, chart]);
   }
