@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from fastapi import FastAPI, HTTPException, Request
@@ -58,6 +59,7 @@ class Pages:
                 raise HTTPException(403, "no token")
 
         self.app.dependency_overrides |= {visitor: somebody, protected: checked}
+        self.app.state.admit = AsyncMock()
         self.client = TestClient(self.app, headers={"X-CSRF-Token": CSRF}, follow_redirects=False)
 
     def get(self, path: str, status: int = 200, **headers: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Sequence
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
+from starlette.types import Message
 
-from mailroom.console.app import OPEN
-from mailroom.console.visitor import SAFE
+from mailroom.console.app import OPEN, OPEN_PATHS
+from mailroom.edge import SAFE
 from mailroom.objects import Role
 from tests.unit.console.site import MARY, PASSWORD, PAUL, Site, token
 
@@ -58,6 +60,40 @@ def test_nothing_is_shown_or_done_without_a_session(site: Site) -> None:
             assert (answer.status_code, answer.headers["location"].split("?")[0]) == (303, "/signin"), f"{method} {declared}"
             part = browser.request(method, path, headers={"HX-Request": "true"})
             assert (part.status_code, part.headers["hx-redirect"].split("?")[0]) == (401, "/signin"), f"{method} {declared}"
+
+
+def test_no_byte_of_a_strangers_body_is_taken(site: Site) -> None:
+    """Frameworks read a form before they ask who sends it, and files of it onto the disk."""
+    for method, declared, path in requests_of(site.app, unsafe=True):
+        answered, taken = asyncio.run(told(site.app, method, path))
+        assert (answered, taken) == (303, 0), f"{method} {declared}"
+
+
+async def told(app: FastAPI, method: str, path: str) -> tuple[int, int]:
+    """Status of the answer to somebody without a session, and how often the body was asked for before."""
+    statuses = list[int]()
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        taken += not statuses
+        return {"type": "http.request", "body": b"csrf=x", "more_body": False}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = [(b"host", b"testserver"), (b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"", "headers": headers}
+    await app({**scope, "scheme": "http", "server": ("testserver", 80), "client": ("192.0.2.1", 4711), "state": {}}, receive, send)
+    return statuses[0], taken
+
+
+def test_what_is_open_is_small(site: Site) -> None:
+    for path in ("/signin", "/setup/x", "/welcome/x"):
+        assert site.browser().post(path, data={"name": "x" * 20_000}).status_code == 413
+    assert all(path.startswith(OPEN_PATHS) for path in open_paths())
+    assert not any(path.startswith(OPEN_PATHS) for _, path, _ in requests_of(site.app, unsafe=True))
 
 
 def test_nothing_is_done_without_the_token_of_this_very_session(site: Site) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
-from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from mailroom.api import (
     accounts,
@@ -29,10 +30,11 @@ from mailroom.api import (
     webhooks,
 )
 from mailroom.api.bodies import MAX_SMALL, too_large
-from mailroom.api.guard import Guard
+from mailroom.api.guard import Guard, known, plain_bearer
 from mailroom.api.mail import Batch, Mail
 from mailroom.api.office import Office
 from mailroom.api.problems import MEDIA, ProblemBody
+from mailroom.edge import Edge, Rules
 
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -45,35 +47,17 @@ OWN_LIMITS = ("/v1/messages", "/v1/inbound", "/v1/route/explain")
 """Paths that take whole mails, and look at the size themselves."""
 
 
-class Edge:
-    """Around every request: small bodies stay small, and every answer has the header fields that it should have."""
+def _limit(scope: Scope) -> int | None:
+    return None if scope["path"].startswith(OWN_LIMITS) and scope["method"] == "POST" else MAX_SMALL
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        received = 0
+def _headers(scope: Scope) -> Mapping[str, str]:
+    return {**_ALWAYS, **scope.get("state", {}).get("headers", {})}
 
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_SMALL:
-                raise too_large(MAX_SMALL, "send less")
-            return message
 
-        async def completed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**_ALWAYS, **scope.get("state", {}).get("headers", {})}.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        own_limits = scope["path"].startswith(OWN_LIMITS) and scope["method"] == "POST"
-        await self._app(scope, receive if own_limits else limited, completed)
+async def _admit(request: Request) -> None:
+    if request.url.path.startswith("/v1/"):
+        known(request, request.app.state.office, plain_bearer(request.headers.get("authorization", "").encode("latin-1")))
 
 
 def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
@@ -95,7 +79,8 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     app.router.routes.insert(0, sending.Straight())
     app.router.routes.extend(others)
     app.router.routes.append(page.route(app.openapi))
-    app.add_middleware(Edge)
+    too_large_here = partial(too_large, advice="send less")
+    app.add_middleware(Edge, rules=Rules(headers=_headers, limit=_limit, too_large=too_large_here, admit=_admit))
     _describe(app)
     return app
 

@@ -67,7 +67,8 @@ class Guard:
         return headers
 
 
-def _known(request: Request, office: Office, given: HTTPAuthorizationCredentials | None) -> Token:
+def known(request: Request, office: Office, given: HTTPAuthorizationCredentials | None) -> Token:
+    """Whose token it is. Raises Problem."""
     if given is None:
         text = "Send a token as `Authorization: Bearer ...`; `mailroom token add` makes one"
         raise Problem(401, text, headers={"WWW-Authenticate": "Bearer"})
@@ -90,7 +91,7 @@ def may(scope: Scope) -> Callable[[Request, TheOffice, _Bearer], Awaitable[Token
     """The token of a request that needs this scope. Raises Problem."""
 
     async def check(request: Request, office: TheOffice, given: _Bearer) -> Token:
-        token = _known(request, office, given)
+        token = known(request, office, given)
         guard: Guard = request.app.state.guard
         request.state.headers = guard.count(token, office.clock())
         if scope not in token.scopes:

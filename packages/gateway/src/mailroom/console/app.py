@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Depends, FastAPI
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.types import Scope
 
 from mailroom.console import (
     accounts,
@@ -35,7 +34,8 @@ from mailroom.console import (
 from mailroom.console.door import Door
 from mailroom.console.headers import ALWAYS
 from mailroom.console.house import House
-from mailroom.console.visitor import protected
+from mailroom.console.visitor import protected, visitor
+from mailroom.edge import Edge, Rules
 from mailroom.objects import Role
 
 MAX_BODY = 1024 * 1024
@@ -85,48 +85,34 @@ OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router)
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)
 """What is there for everybody: files, and the pages of the sign-in."""
+OPEN_PATHS = ("/static/", "/signin", "/setup/", "/welcome/")
+"""Where they are; nowhere else is a body read before it is known who sends it."""
+MAX_OPEN = 16 * 1024
+"""Bytes of a form there."""
 
 
 def make_console(house: House, door: Door) -> FastAPI:
     """The pages as an application of their own, which `wiring` puts beside the API. Blocking: templates and files are read."""
     app = FastAPI(title="Mailroom", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.house, app.state.door, app.state.areas = house, door, AREAS
+    app.state.admit = visitor
     app.state.overview = overview.Overview(house)
     errors.install(app)
     for router in OPEN:
         app.include_router(router)
     for router in (*OWN, *(area.router for area in AREAS)):
         app.include_router(router, dependencies=[Depends(protected)])
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, rules=Rules(headers=lambda _: ALWAYS, limit=_limit, too_large=errors.too_large, admit=_admit))
     static_files.static_files()
     return app
 
 
-class Edge:
-    """Around every request: forms stay small, and every answer has the header fields that it should have."""
+def _limit(scope: Scope) -> int:
+    if scope["path"].startswith(OPEN_PATHS):
+        return MAX_OPEN
+    return MAX_FILES if WITH_FILES.fullmatch(scope["path"]) else MAX_BODY
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        received, limit = 0, MAX_FILES if WITH_FILES.fullmatch(scope["path"]) else MAX_BODY
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > limit:
-                raise errors.too_large(limit)
-            return message
-
-        async def completed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in ALWAYS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, limited, completed)
+async def _admit(request: Request) -> None:
+    if not request.url.path.startswith(OPEN_PATHS):
+        await request.app.state.admit(request)

@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailroom.console.door import Door, TheDoor, begin_session, begin_visit, guest_of, own_host, session_of, visit_of
 from mailroom.console.pages import page
-from mailroom.console.visitor import SAFE, csrf_given, local
+from mailroom.console.visitor import csrf_given, local
+from mailroom.edge import SAFE
 from mailroom.observe import events
 from mailroom.signin.links import ANSWER
 from mailroom.signin.reception import CodeNeeded, Refusal, SignedIn, SignInRefused

@@ -15,11 +15,9 @@ from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import UploadFile
 
 from mailroom.console.door import Door, own_host, session_of
+from mailroom.edge import SAFE
 from mailroom.objects import Role
 from mailroom.signin.reception import Present
-
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-"""RFC 9110 9.2.1."""
 
 
 @dataclass(frozen=True, slots=True)
