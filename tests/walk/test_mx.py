@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
+from pathlib import Path
 from typing import Any
 
 import dkim
@@ -45,34 +46,28 @@ def names(tmp_path_factory: pytest.TempPathFactory, key: Key) -> Iterator[DnsSer
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory, names: DnsServer) -> Iterator[Api]:
-    folder = tmp_path_factory.mktemp("mx")
-    (folder / "gateway").mkdir()
-    (folder / "gateway" / "mailroom.toml").write_text(
-        f"""[web]
-port = 0
-[[listener]]
-port = 0
-[mx]
-enabled = true
-host = "127.0.0.1"
-port = 0
-max_size = "20MiB"
-max_recipients = 100
-messages_per_minute = 0
-tarpit = "0s"
-resolver = ["{names.address}"]
-"""
-    )
-    made = Api(folder)
+    made = gateway_with_mx(tmp_path_factory.mktemp("mx"), names.address, 'max_size = "20MiB"', "max_recipients = 100")
     made["objects"].put(f"/aliases/{SECURE}", json={"destination": "repairs", "authenticated": True})
     eventually(lambda: made["objects"].get(f"/aliases/{SECURE}").status_code == 200)
     yield made
     made.stop()
 
 
+def gateway_with_mx(folder: Path, resolver: str, *more: str) -> Api:
+    """`desk.example` with its MX listener at any free port of loopback."""
+    lines = ["enabled = true", 'host = "127.0.0.1"', "port = 0", "messages_per_minute = 0", 'tarpit = "0s"', f'resolver = ["{resolver}"]']
+    (folder / "gateway").mkdir()
+    config = "\n".join(["[web]", "port = 0", "[[listener]]", "port = 0", "[mx]", *lines, *more, ""])
+    (folder / "gateway" / "mailroom.toml").write_text(config)
+    return Api(folder)
+
+
+def mx_port(api: Api) -> int:
+    return next(each.port or 0 for each in api.gateway.addresses if each.scheme == "mx")
+
+
 def server(api: Api) -> smtplib.SMTP:
-    place = next(each for each in api.gateway.addresses if each.scheme == "mx")
-    return smtplib.SMTP(place.hostname or "", place.port or 0, local_hostname="mx.customer.example", timeout=60)
+    return smtplib.SMTP("127.0.0.1", mx_port(api), local_hostname="mx.customer.example", timeout=60)
 
 
 def mail(subject: str, *, sender: str = ANNA, to: str = SALES, more: str = "", text: str = "Two chairs, please.") -> bytes:
