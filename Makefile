@@ -4,6 +4,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 ARGS ?=
 N ?= 1000
+JOBS ?= 2
 PACKAGES := packages/core packages/client packages/gateway packages/emulator
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
 SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench odoo
@@ -53,11 +54,11 @@ format: .venv/.dev
 	@.venv/bin/ruff format $(SOURCES)
 
 test: .venv/.dev system  ## all tests; the core is covered whole, every branch
-	@.venv/bin/pytest tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
-	@.venv/bin/pytest --ignore=tests/unit $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile --ignore=tests/unit $(ARGS)
 
 test-fast: .venv/.dev  ## without the tests that start processes
-	@.venv/bin/pytest tests/unit $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit $(ARGS)
 
 test-odoo: .venv/.dev  ## the add-on in a real Odoo: ODOO=/path/to/odoo
 	@$(PY) -m tests.odoo "$(ODOO)" $(ARGS)
