@@ -30,7 +30,7 @@ OFFICE = """
 from_filter = ["contoso.example"]
 graph = { account = "office" }
 """
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 T = TypeVar("T")
 
