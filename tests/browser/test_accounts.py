@@ -9,19 +9,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
-from tests.browser.chromium import PHONE, sideways, violations
+from tests.browser.chromium import violations
 from tests.browser.scene import Scene
 from tests.walk.world import TOM
-
-PATHS = (
-    "/accounts",
-    "/accounts/connect/microsoft",
-    "/accounts/connect/google",
-    "/accounts/of/office",
-    "/presets",
-    "/presets/ses",
-    "/presets/smtp",
-)
 
 
 @pytest.fixture
@@ -104,12 +94,3 @@ def _comes_back_with_a_secret(scene: Scene, person: Page) -> None:
     person.get_by_label("Client secret", exact=True).fill(CONFIDENTIAL_SECRET)
     person.get_by_role("button", name="Connect it again").click()
     expect(person.get_by_role("heading", name="robot is connected")).to_be_visible()
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_the_pages_are_whole_on_a_phone_and_for_everybody(scene: Scene, page: Page, path: str) -> None:
-    page.goto(f"{scene.gateway.web}{path}")
-    assert violations(page) == []
-    page.set_viewport_size(PHONE)
-    assert sideways(page) == 0
-    assert violations(page) == []

@@ -10,14 +10,30 @@ from email.message import EmailMessage
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from mailroom.console.app import AREAS
 from mailroom.console.messages import STEP
 from mailroom.ports import Action, Query
 from mailroom_core.model import State
-from tests.browser.chromium import PHONE, sideways, violations
+from tests.browser.chromium import PHONE, WIDE, sideways, violations
 from tests.browser.scene import ADMIN, PASSWORD, Scene, invoice, plain
 from tests.contract.store.makers import Maker
 from tests.walk.world import MARY, unique
 
+FORMS = (
+    "/accounts/connect/microsoft",
+    "/accounts/connect/google",
+    "/accounts/of/office",
+    "/presets",
+    "/presets/ses",
+    "/presets/smtp",
+    "/servers/new?way=smarthost",
+    "/servers/of/office",
+    "/incoming/new",
+    "/applications/new",
+    "/applications/of/erp",
+    "/domains/new",
+    "/me/exports",
+)
 REFUSED = {"operation": "createDraft"}
 EVIL = """<html><head><meta http-equiv="refresh" content="0;url=http://EVIL/refresh"><base href="http://EVIL/">
 <link rel="stylesheet" href="http://EVIL/x.css"><link rel="preconnect" href="http://EVIL">
@@ -232,6 +248,23 @@ def test_every_page_is_accessible_and_fits(scene: Scene, page: Page, colours: st
         assert page.evaluate("document.documentElement.dataset.bsTheme") == colours
         assert violations(page) == [], path
         assert sideways(page) <= 0, path
+
+
+def test_every_area_and_every_form_is_accessible_and_fits(scene: Scene, page: Page) -> None:
+    """Wide and light, then on a phone in the dark."""
+    wrong = dict[str, list[str]]()
+    for path in (*sorted({area.path for area in AREAS} - {"/", "/messages"}), *FORMS):
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.set_viewport_size(WIDE)
+        page.goto(f"{scene.gateway.web}{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.evaluate("for (const each of document.querySelectorAll('main details')) each.open = true")
+        found = violations(page)
+        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        page.set_viewport_size(PHONE)
+        found += violations(page) + (["it is wider than a phone"] if sideways(page) > 0 else [])
+        wrong |= {path: found} if found else {}
+    assert wrong == {}
 
 
 def test_the_colours_that_a_person_chose_stay(scene: Scene, page: Page) -> None:

@@ -154,7 +154,8 @@ def test_an_answer_is_told_in_words_and_its_codes_are_a_click_away(pages: Pages)
     event = Event(at=pages.clock(), name="failed", text=f"Refused for good: {reply}", delivery_id=attempt.delivery_ids[0], data=facts)
     pages.store.settle([replace(settled, deliveries=(replace(settled.deliveries[0], event=event),))])
     text = pages.get(path(mail))
-    assert '<p class="anywhere">Refused for good: No such user here</p>' in text
+    assert '<p class="answer anywhere">No such user here</p>' in text
+    assert '<p class="anywhere">Refused for good</p>' in text, "the answer stands beside the recipient already"
     assert "Refused for good: 550 5.1.1 RecipientNotFound No such user here</dd>" in text
 
 

@@ -45,8 +45,18 @@ def send(store: Store, pages: Pages, state: State, *, limit: int = 100) -> None:
 def test_an_empty_house_says_what_to_do_first(pages: Pages) -> None:
     text = now(pages)
     assert "There is no way out yet" in text
-    assert "No outgoing server" in text
-    assert "No application may hand in mail" in text
+    assert "Connect an account" in text
+    assert 'href="/applications/new"' in text
+    assert "No outgoing server" not in text, "said once"
+
+
+def test_the_first_steps_go_when_the_first_mail_has_left(office: Pages) -> None:
+    text = now(office)
+    assert text.count('class="done"') == 2
+    waiting(office, 1)
+    assert "First steps" in now(office)
+    send(office.store, office, State.SENT)
+    assert "First steps" not in now(office)
 
 
 def test_the_limit_that_the_accounts_of_a_tenant_share_is_a_bar(office: Pages) -> None:
@@ -155,7 +165,7 @@ def test_every_kind_of_way_out_is_named(office: Pages) -> None:
     text = now(office)
     assert "mail.example.org:587" in text
     assert "0 of 30" in text
-    assert "delivers nothing" in text
+    assert "Delivers nothing" in text
 
 
 def test_nothing_is_sent_to_those_who_have_seen_it(office: Pages) -> None:

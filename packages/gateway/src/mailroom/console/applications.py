@@ -30,14 +30,25 @@ def _fields(house: House, *, new: bool) -> tuple[Field, ...]:
         *((NAME,) if new else ()),
         Field("senders", "May send as", "lines", "Addresses and domains, one in each line; * is anybody."),
         Field("networks", "Needs no password from", "lines", "Networks, one in each line, for example 192.168.1.20/32 for a printer."),
-        Field("certificates", "Needs no password with", "lines", "SHA-256 fingerprints of TLS client certificates, one in each line."),
         Field(
-            "alias_domain", "Alias domain", "choice", "Its notification address serves senders that are not ours.", (("", "None"), *domains)
+            "certificates",
+            "Needs no password with",
+            "lines",
+            "SHA-256 fingerprints of TLS client certificates, one in each line.",
+            more=True,
         ),
-        Field("kind", "Kind of mail", "choice", choices=KINDS),
-        Field("per_minute", "Mails a minute", "number", "0 is no limit."),
-        Field("max_size", "Largest mail (MiB)", "mebibytes"),
-        Field("active", "May hand in mail", "tick"),
+        Field(
+            "alias_domain",
+            "Alias domain",
+            "choice",
+            "Its notification address serves senders that are not ours.",
+            (("", "None"), *domains),
+            more=True,
+        ),
+        Field("kind", "Kind of mail", "choice", choices=KINDS, more=True),
+        Field("per_minute", "Mails a minute", "number", "0 is no limit.", more=True),
+        Field("max_size", "Largest mail (MiB)", "mebibytes", more=True),
+        Field("active", "May hand in mail", "tick", more=True),
     )
 
 

@@ -28,6 +28,8 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     """Value and words."""
     required: bool = False
+    more: bool = False
+    """Seldom needed: it stands under "More", which is open where something in it is wrong."""
 
 
 async def _entered(request: Request) -> FormData:

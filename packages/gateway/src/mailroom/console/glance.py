@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -93,6 +93,14 @@ class Way:
     bars: tuple[Bar, ...]
 
 
+class Step(Enum):
+    """What a new house does first, in this order; the template knows the words."""
+
+    WAY_OUT = "way out"
+    APPLICATION = "application"
+    FIRST_MAIL = "first mail"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
     """The overview of one moment."""
@@ -102,6 +110,8 @@ class Glance:
     tone: Tone
     notices: tuple[Notice, ...]
     ways: tuple[Way, ...]
+    steps: Mapping[Step, bool]
+    """Which are done; none any more once a mail has left."""
 
 
 def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
@@ -112,7 +122,17 @@ def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
     mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_incoming(house, now), *_mail(house, now))
     notices = (*mail, *_webhooks(house, directory, now))
     title, text, tone = _headline(notices, ways)
-    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways)
+    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, steps=_steps(house, directory))
+
+
+def _steps(house: House, directory: Directory) -> dict[Step, bool]:
+    if house.store.how_many(State.SENT, limit=1):
+        return {}
+    return {
+        Step.WAY_OUT: any(server.active for server in directory.servers.values()),
+        Step.APPLICATION: any(application.active for application in directory.applications.values()),
+        Step.FIRST_MAIL: False,
+    }
 
 
 def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, str, Tone]:
@@ -306,7 +326,7 @@ def _kind(server: OutgoingServer) -> str:
         case SmarthostRoute(host=host, port=port):
             return f"{host}:{port}"
         case SinkRoute():
-            return "Sink: delivers nothing, for trying out"
+            return "Delivers nothing, for trying out"
 
 
 _UNITS = {Unit.RECIPIENTS: "Recipients", Unit.MESSAGES: "Mails", Unit.REQUESTS: "Requests", Unit.BYTES: "Upload"}

@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from mailroom.console.glance import Glance, Trouble, glance
+from mailroom.console.glance import Glance, Step, Trouble, glance
 from mailroom.console.house import House, TheHouse
 from mailroom.console.kept import Kept
 from mailroom.console.pages import fragment, page
@@ -94,7 +94,7 @@ def refresh_chart(request: Request, overview: TheOverview) -> HTMLResponse:
 def free(house: TheHouse, overview: TheOverview, _: Operator, lane: Annotated[str, Form()]) -> Response:
     """Let a held lane go on."""
     if lane not in [each.name for each in house.store.lanes()]:
-        raise ConfigError("There is no such lane any more; load the page again")
+        raise ConfigError("There is no such way out any more; load the page again")
     house.store.free_lane(LaneName(lane))
     house.notify()
     overview.now.forget()
@@ -102,7 +102,7 @@ def free(house: TheHouse, overview: TheOverview, _: Operator, lane: Annotated[st
 
 
 def _live(request: Request, overview: Overview) -> tuple[str, str]:
-    text = fragment(request, "overview_now.html", glance=overview.now(), Trouble=Trouble)
+    text = fragment(request, "overview_now.html", glance=overview.now(), Trouble=Trouble, Step=Step)
     return text, hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +19,10 @@ from mailroom.console.static_files import address
 from mailroom.objects import Role
 from mailroom_core.model import MessageId, show_id
 
+_TIMES = re.compile(
+    r"(?P<iso>\d{4}-\d\d-\d\d \d\d:\d\d(?P<seconds>:\d\d)?) UTC|(?P<clock>\d\d:\d\d:\d\d) UTC on (?P<day>\d\d [A-Z][a-z]{2})"
+)
+"""How times stand in the texts of logs and stories."""
 UNITS = ("B", "kB", "MB", "GB")
 
 
@@ -45,7 +50,7 @@ def _templates() -> Environment:
         loader=PackageLoader("mailroom.console"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.globals |= {"way_to": way_to, "static": address, "Role": Role, "version": version("mailroom-gateway")}
-    made.filters |= {"moment": moment, "size": size, "span": span, "number": number, "message_id": message_id}
+    made.filters |= {"moment": moment, "told": told, "size": size, "span": span, "number": number, "message_id": message_id}
     return made
 
 
@@ -57,7 +62,7 @@ def way_to(context: Context, title: str) -> str:
 
 
 def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
-    """A time as `<time>`: UTC as it is sent, and the reader's own time zone as soon as the script has run."""
+    """A time as `<time>`: UTC as it is sent, and the reader's own time zone as soon as the script has run, which leaves UTC as its tip."""
     if at is None:
         return Markup("")
     form = Markup('<time datetime="{}" data-local="{}">{}</time>')
@@ -66,6 +71,27 @@ def moment(at: datetime | None, *, seconds: bool = False) -> Markup:
         "seconds" if seconds else "",
         f"{at:%Y-%m-%d %H:%M:%S} UTC" if seconds else f"{at:%Y-%m-%d %H:%M} UTC",
     )
+
+
+def told(text: str, near: datetime | None = None) -> Markup:
+    """A text whose times in UTC become the reader's, as all others. `near` tells the year of a time without one."""
+    made, end = Markup(), 0
+    for found in _TIMES.finditer(text):
+        if (at := _time(found, near)) is not None:
+            made += Markup("{}{}").format(text[end : found.start()], moment(at, seconds=bool(found["seconds"])))
+            end = found.end()
+    return made + Markup("{}").format(text[end:])
+
+
+def _time(found: re.Match[str], near: datetime | None) -> datetime | None:
+    try:
+        if found["iso"]:
+            return datetime.fromisoformat(found["iso"]).replace(tzinfo=timezone.utc)
+        at = near or datetime.now(timezone.utc)
+        read = datetime.strptime(f"{at.year} {found['clock']} {found['day']}", "%Y %H:%M:%S %d %b").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    return read.replace(year=at.year + 1) if read < at - timedelta(days=180) else read
 
 
 def size(count: int) -> str:

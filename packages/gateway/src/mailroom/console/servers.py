@@ -21,17 +21,17 @@ from mailroom_core.errors import ConfigError, Refused
 
 router = APIRouter(prefix="/servers")
 Admin = Annotated[Visitor, Depends(at_least(Role.ADMIN))]
-WAYS = {"smarthost": "An SMTP server", "graph": "Microsoft 365, by Graph", "sink": "A sink, for trying out"}
+WAYS = {"smarthost": "An SMTP server", "graph": "Microsoft 365, by Graph", "sink": "Nothing leaves, for trying out"}
 NAME = Field("name", "Name", required=True)
 COMMON = (
     Field("from_filter", "FROM filter", "lines", "Addresses and domains whose mail goes this way, one in each line. Empty: every sender."),
-    Field("priority", "Priority", "number", "The lowest number is asked first."),
-    Field("per_minute", "Mails a minute", "number", "0 is no limit of ours."),
-    Field("recipients_per_day", "Recipients a day", "number", "0 means the provider's own: 10,000 for a Microsoft 365 mailbox."),
-    Field("max_size", "Largest mail (MiB)", "mebibytes", "0 means what the way can carry."),
-    Field("transactional", "May carry transactional mail", "tick"),
-    Field("bulk", "May carry bulk mail", "tick"),
-    Field("active", "In use", "tick"),
+    Field("priority", "Priority", "number", "The lowest number is asked first.", more=True),
+    Field("per_minute", "Mails a minute", "number", "0 is no limit of ours.", more=True),
+    Field("recipients_per_day", "Recipients a day", "number", "0 means the provider's own: 10,000 for a Microsoft 365 mailbox.", more=True),
+    Field("max_size", "Largest mail (MiB)", "mebibytes", "0 means what the way can carry.", more=True),
+    Field("transactional", "May carry transactional mail", "tick", more=True),
+    Field("bulk", "May carry bulk mail", "tick", more=True),
+    Field("active", "In use", "tick", more=True),
 )
 ON_UNSURE = (("hold", "Keep it back for a person"), ("retry", "Send it again, at the risk of twice"))
 SECURITY = (("starttls", "STARTTLS (port 587)"), ("tls", "TLS from the start (port 465)"), ("none", "None"))
@@ -45,7 +45,7 @@ def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
             Field(
                 "mailbox", "Mailbox", help="Whose Sent Items: an address, or the word sender for each sender's own. Empty: the account's."
             ),
-            Field("on_unsure", "When nobody knows whether a mail left", "choice", choices=ON_UNSURE),
+            Field("on_unsure", "When nobody knows whether a mail left", "choice", choices=ON_UNSURE, more=True),
         )
     if way == "sink":
         return (Field("directory", "Folder", help="Each mail is written there as a file. Empty: nothing is kept."),)
@@ -58,7 +58,7 @@ def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
         Field(
             "account", "Account", "choice", "Signs in with its token (XOAUTH2) instead of a password.", choices=(("", "None"), *accounts)
         ),
-        Field("connections", "Connections at a time", "number"),
+        Field("connections", "Connections at a time", "number", more=True),
     )
 
 

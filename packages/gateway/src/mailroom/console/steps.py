@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from markupsafe import Markup
 
+from mailroom.console.pages import told
 from mailroom.doctor.trial import Step
 
 GROWS = Markup("\0")
@@ -19,6 +20,6 @@ async def growing(whole: str, steps: AsyncIterator[Step]) -> AsyncIterator[str]:
     async for step in steps:
         tone, word = ("good", "ok") if step.ok else ("bad", "failed")
         yield Markup('<li><strong>{}</strong> <span class="tag {}">{}</span> <span class="anywhere">{}</span></li>\n').format(
-            step.name, tone, word, step.said
+            step.name, tone, word, told(step.said)
         )
     yield after

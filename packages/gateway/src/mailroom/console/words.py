@@ -130,6 +130,8 @@ class Moment:
     """Whether `raw` holds what the other side said."""
 
 
+LOUD = frozenset({"bad", "warn", "busy"})
+"""The tones of states whose answer stands beside the recipient."""
 _TITLES = {
     "accepted": ("Accepted", "quiet"),
     "sent": ("Handed over", "good"),
@@ -164,26 +166,32 @@ def timeline(story: Story) -> list[Moment]:
 
 def _events(story: Story) -> Iterator[Moment]:
     names = {delivery.id: delivery.recipient for delivery in story.deliveries}
+    answers = {each.id: each.reply.text for each in story.deliveries if each.reply and word_of(story.message, each.state).tone in LOUD}
     for event in story.events:
+        said = _said(event, story.message, answers.get(event.delivery_id, "") if event.delivery_id else "")
         title, tone = _TITLES.get(event.name, (event.name.capitalize(), "quiet"))
         yield Moment(
             at=event.at,
             title=title,
-            text=_said(event, story.message),
+            text=said,
             tone=tone,
             recipient=_name(names, event.delivery_id, len(story.deliveries)),
-            raw=({"Event": event.text} if event.text != _said(event, story.message) else {}) | _named(event.data),
+            raw=({"Event": event.text} if event.text != said else {}) | _named(event.data),
             answered=event.name == "sent" or "reply" in event.data,
         )
 
 
-def _said(event: Event, message: Message) -> str:
-    """What to read first; what the other side answered word by word is one click away."""
+def _said(event: Event, message: Message, known: str = "") -> str:
+    """What to read first; what the other side answered word by word is one click away. `known` stands on the page already."""
     if event.name == "sent":
         lost = event.text.partition("This way out could not carry: ")[2]
         return word_of(message, State.SENT).meaning + (f" It could not carry: {lost}." if lost else "")
     reply = reply_of(event.data)
-    return event.text.replace(str(reply), reply.text) if reply is not None and reply.text else event.text
+    if reply is None or not reply.text:
+        return event.text
+    if reply.text == known and f": {reply}" in event.text:
+        return event.text.replace(f": {reply}", "")
+    return event.text.replace(str(reply), reply.text)
 
 
 def _attempts(story: Story) -> Iterator[Moment]:
@@ -197,7 +205,7 @@ def _attempts(story: Story) -> Iterator[Moment]:
             tone="busy" if attempt.resolution is Resolution.OPEN else "quiet",
             recipient=of,
             answered=bool(attempt.text),
-            raw={"Answer": attempt.text, "Marker": attempt.marker, "Lane": attempt.lane} | _named(attempt.facts),
+            raw={"Answer": attempt.text, "Marker": attempt.marker, "Way out": attempt.lane} | _named(attempt.facts),
         )
 
 

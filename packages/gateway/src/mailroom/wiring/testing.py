@@ -116,4 +116,4 @@ async def _by_smtp(parts: Parts, server: OutgoingServer, route: SmarthostRoute, 
 async def token_step(parts: Parts, account: Account, resource: Resource) -> str:
     await parts.vault.token(account.name, resource=resource)
     until = await asyncio.to_thread(parts.vault.valid_until, account.name, resource)
-    return f"valid until {until:%H:%M} UTC" if until else "valid"
+    return f"valid until {until:%Y-%m-%d %H:%M} UTC" if until else "valid"

@@ -3,15 +3,14 @@
   const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" });
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   const precise = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
   function localize(root) {
     for (const time of root.querySelectorAll("time[data-local]")) {
       const at = new Date(time.dateTime);
       const today = at.toDateString() === new Date().toDateString();
       const short = time.dataset.local ? precise : clock;
+      time.title = time.textContent;
       time.textContent = today ? short.format(at) : day.format(at);
-      time.title = exact.format(at);
       time.removeAttribute("data-local");
     }
   }
