@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import AsyncMock
@@ -46,6 +46,7 @@ class Pages:
     nudges: list[str] = field(default_factory=list)
     ends: list[Expiry] = field(default_factory=list)
     role: Role = Role.ADMIN
+    sealed: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         async def somebody() -> Visitor:
@@ -74,6 +75,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
     store, blobs, nudges = open_store(tmp_path / "mail.db", clock=clock), FileBlobs(tmp_path / "blobs"), list[str]()
     parts = open_parts(Settings(data=tmp_path / "accounts"))
     ends = list[Expiry]()
+    sealed: dict[str, Mapping[str, str] | None] = {}
     app = make_console(
         House(
             store=store,
@@ -83,7 +85,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             servers_of=lambda lane: servers_of(store.directory(), lane),
             notify=lambda: nudges.append("nudge"),
             webhooks=desk_of(store, clock),
-            objects=objects_of(store),
+            objects=objects_of(store, sealed),
             doctor=doctor_of(store, clock),
             entrance=ENTRANCE,
             exports=Exports(tmp_path / "exports", clock),
@@ -94,7 +96,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
         ),
         door_of(store, clock),
     )
-    yield Pages(app, store, blobs, clock, Maker(clock), nudges, ends)
+    yield Pages(app, store, blobs, clock, Maker(clock), nudges, ends, sealed=sealed)
     store.close()
     parts.close()
 

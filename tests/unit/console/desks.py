@@ -21,6 +21,8 @@ from mailroom.doctor.findings import Report
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
+from mailroom.intake.judge import Judge
+from mailroom.intake.lookup import Lookup
 from mailroom.ports import Blobs, NewMessage, Store
 from mailroom.signin.admission import Admission, Rules
 from mailroom.signin.keys import Keyed
@@ -33,6 +35,7 @@ from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import MessageId
+from mailroom_core.policy.decision import Settings
 from tests.contract.store.makers import FakeClock, Maker
 from tests.unit.doctor.zone import Records, zone
 
@@ -78,8 +81,10 @@ def desk_of(store: SqlStore, clock: FakeClock) -> WebhookDesk:
     return WebhookDesk(notices=store, store=store, seal=seal, unseal=kept.get, caller=caller, ids=Maker(clock).ids, clock=clock)
 
 
-def objects_of(store: Store) -> ObjectDesk:
-    return ObjectDesk(store=store, directory=store.directory, look=lambda: True, seal=lambda name, secret: None, key=b"k" * 32)
+def objects_of(store: Store, sealed: dict[str, Mapping[str, str] | None] | None = None) -> ObjectDesk:
+    """Secrets go into `sealed`, if somebody wants to see them."""
+    kept = {} if sealed is None else sealed
+    return ObjectDesk(store=store, directory=store.directory, look=lambda: True, seal=kept.__setitem__, key=b"k" * 32)
 
 
 def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> WayIn:
@@ -100,13 +105,21 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
     )
     followers = Followers(directory=store.directory, accept=accept, spool=folder, mark="ours")
     answering = Correspondence(store=store, blobs=blobs, directory=store.directory, accept=accept, followers=followers)
-    return WayIn(correspondence=answering, trial=tried)
+    rules = Settings(mark="ours")
+    judge = Judge(store.directory, Lookup(store, rules), rules)
+    return WayIn(correspondence=answering, judge=judge, trial=tried, destination_trial=odoo_tried)
 
 
 async def tried(name: str) -> AsyncIterator[Step]:
     """Stands for a look into a mailbox."""
     yield Step("connect", f"{name} answers")
     yield Step("sign in", "<refused>", ok=False)
+
+
+async def odoo_tried(name: str) -> AsyncIterator[Step]:
+    """What the test of a destination says here."""
+    yield Step("version", f"{name} is Odoo 19.0")
+    yield Step("user", "nobody <b>there</b> knows the key", ok=False)
 
 
 ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")

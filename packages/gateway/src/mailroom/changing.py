@@ -176,6 +176,15 @@ class ObjectDesk:
         free_after_sign_in(self.store, lambda each: each == lane, by=by)
         self.store.watch.now([server.name])
 
+    def set_key(self, destination: Destination, key: str, *, by: str) -> None:
+        """Of an Odoo. Mail that waited for it goes on."""
+        if not isinstance(destination.target, OdooTarget):
+            raise ConfigError(f"the destination {destination.name!r} has no key; only one that is an Odoo has")
+        self.seal(f"destination:{destination.name}", {"key": key})
+        self._apply([destination], [], by=by)  # so that the running gateway reads it
+        self.store.audit(by=by, what="new key", kind="destination", name=destination.name)
+        free_after_sign_in(self.store, lambda lane: lane == f"destination:{destination.name}", by=by)
+
     def new_token(
         self, name: str, *, scopes: Sequence[Scope], application: str, expires_at: datetime | None, per_minute: int, by: str
     ) -> str:

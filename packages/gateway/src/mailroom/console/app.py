@@ -10,9 +10,11 @@ from starlette.types import Scope
 
 from mailroom.console import (
     accounts,
+    aliases,
     applications,
     audit_log,
     conversations,
+    destinations,
     doctor,
     domains,
     errors,
@@ -23,6 +25,7 @@ from mailroom.console import (
     overview,
     presets,
     quarantine,
+    routing,
     servers,
     signin,
     static_files,
@@ -42,7 +45,7 @@ MAX_BODY = 1024 * 1024
 """Bytes of any form without files."""
 MAX_FILES = 21 * 1024 * 1024
 """Bytes of a form with files; they lie in a file while it is read."""
-WITH_FILES = re.compile(r"/conversations/[^/]+/answer")
+WITH_FILES = re.compile(r"/conversations/[^/]+/answer|/routing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,15 @@ AREAS: tuple[Area, ...] = (
     Area("Messages", "/messages", "envelope", messages.router),
     Area("Conversations", "/conversations", "inbox", conversations.router),
     Area("Quarantine", "/quarantine", "funnel", quarantine.router),
+    Area("What would happen?", "/routing", "question-circle", routing.router, Role.OPERATOR),
     Area("Suppressions", "/suppressions", "shield-slash", suppressions.router),
     Area("Doctor", "/doctor", "check-circle", doctor.router),
     Area("Accounts", "/accounts", "plug", accounts.router, Role.ADMIN, "Settings"),
     Area("Outgoing servers", "/servers", "send", servers.router, group="Settings"),
     Area("Incoming servers", "/incoming", "download", incoming.router, group="Settings"),
     Area("Applications", "/applications", "grid", applications.router, Role.ADMIN, "Settings"),
+    Area("Destinations", "/destinations", "inbox", destinations.router, Role.ADMIN, "Settings"),
+    Area("Aliases", "/aliases", "envelope", aliases.router, Role.ADMIN, "Settings"),
     Area("Alias domains", "/domains", "globe", domains.router, Role.ADMIN, "Settings"),
     Area("API tokens", "/tokens", "key", tokens.router, Role.ADMIN, "Settings"),
     Area("Webhooks", "/webhooks", "broadcast", webhooks.router, Role.ADMIN, "Settings"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
+from mailroom.intake.judge import Judge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,3 +17,6 @@ class WayIn:
     correspondence: Correspondence
     trial: Callable[[str], AsyncIterator[Step]]
     """A test of an incoming server, which takes nothing. Raises ConfigError."""
+    judge: Judge
+    destination_trial: Callable[[str], AsyncIterator[Step]]
+    """Tries a destination without handing anything over. Raises ConfigError, at once, for what can't be tried."""

@@ -14,7 +14,8 @@ from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
 from mailroom.wiring.doctor import doctor_desk
 from mailroom.wiring.fetching import told_state
-from mailroom.wiring.intake import make_correspondence, make_intake
+from mailroom.wiring.handing import destination_trial
+from mailroom.wiring.intake import make_correspondence, make_intake, make_judge
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
@@ -139,7 +140,12 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             objects=object_desk(parts),
             entrance=entrance_of(parts.settings),
             exports=exporting.Exports(parts.settings.data / exporting.FOLDER, utc_now),
-            way_in=way_in.WayIn(correspondence=make_correspondence(parts, made, spool), trial=partial(incoming_trial, parts)),
+            way_in=way_in.WayIn(
+                correspondence=make_correspondence(parts, made, spool),
+                judge=make_judge(parts),
+                trial=partial(incoming_trial, parts),
+                destination_trial=partial(destination_trial, parts),
+            ),
             clock=utc_now,
         ),
         make_door(parts),
