@@ -228,6 +228,15 @@ def test_a_smarthost_is_at_a_host_that_can_be_one(tmp_path: Path, host: str) -> 
         read(path)
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata"])
+@pytest.mark.parametrize("kind", ["imap", "pop"])
+def test_a_mailbox_is_at_a_host_that_can_be_one(tmp_path: Path, kind: str, host: str) -> None:
+    path = tmp_path / "objects.toml"
+    path.write_text(f'[incoming.info]\n{kind} = {{ host = "{host}", user = "mary" }}\n')
+    with pytest.raises(ConfigError, match="host: no server of yours"):
+        read(path)
+
+
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254", "https://169.254.169.254", "http://metadata", "http://0.0.0.0", "http://odoo.example.com"]
 )

@@ -216,6 +216,8 @@ def _callable(item: Webhook | WebhookTarget) -> Iterable[str]:
 def _mail_server(item: ImapInbox | PopInbox) -> Iterable[str]:
     if not item.host.strip() or "/" in item.host or " " in item.host:
         yield f"host: {item.host!r} is none; write its name alone, for example mail.your.domain"
+    elif is_nobodys(item.host):
+        yield f"host: {_nobody(item.host)}"
     if not 0 < item.port < 65536:
         yield f"port: {item.port} is none; ports are 1 to 65535"
     if not (item.user or item.account):
