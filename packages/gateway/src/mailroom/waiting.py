@@ -82,7 +82,10 @@ class Waiting:
                     return
             except StoreError as problem:
                 events.store_trouble(str(problem))
-            except (VaultError, ConfigError, Broken, SaidNo, NoFolder) as problem:
+            except VaultError as problem:
+                events.not_told(server.name, str(problem))
+                await self._look(server)  # which holds the lane if that is for good, and tells
+            except (ConfigError, Broken, SaidNo, NoFolder) as problem:
                 events.not_told(server.name, str(problem))
             pause = FIRST_PAUSE if self.clock() - began > PROVEN else min(2 * pause, LONGEST_PAUSE)
             await _until(self._changed, pause)
@@ -126,11 +129,14 @@ class Waiting:
         while True:
             if news.is_set():
                 news.clear()
-                await asyncio.to_thread(self.store.watch.now, [server.name])
-                self.notify()
+                await self._look(server)
             if not await asyncio.to_thread(self._keep, server, lease):
                 return True
             await _until(news, RENEW)
+
+    async def _look(self, server: IncomingServer) -> None:
+        await asyncio.to_thread(self.store.watch.now, [server.name])
+        self.notify()
 
     def _keep(self, server: IncomingServer, lease: str) -> bool:
         """Blocking."""
