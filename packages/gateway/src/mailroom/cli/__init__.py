@@ -41,6 +41,7 @@ def _register() -> None:
         keeping,
         mailboxes,
         messages,
+        odoo,
         pipe,
         routing,
         running,
@@ -68,6 +69,7 @@ def _register() -> None:
         incoming,
         routing,
         destinations,
+        odoo,
         doctor,
     ):
         for command in module.COMMANDS:
