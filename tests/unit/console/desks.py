@@ -18,6 +18,8 @@ from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
+from mailroom.doctor.mail import Seal, Verified, take_apart
+from mailroom.doctor.mail_judge import MailReport, judge
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
@@ -34,6 +36,7 @@ from mailroom.signin.staff import Staff
 from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
+from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import MessageId
 from mailroom_core.policy.decision import Settings
 from tests.contract.store.makers import FakeClock, Maker
@@ -136,4 +139,8 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) ->
         return await examine(wanted, zone(records or {}), no_policy, now=clock(), resolver="192.0.2.53")
 
     ours = lambda: store.directory().alias_domains  # noqa: E731
-    return DoctorDesk(look_at=look_at, diagnoses=store.diagnoses, ours=ours, clock=clock)
+
+    def judge_mail(source: ReadAt) -> MailReport:
+        return judge(take_apart(source, Verified((), Seal("none", "", "")), lambda name: None, "SpamAssassin is not for tests"))
+
+    return DoctorDesk(look_at=look_at, judge_mail=judge_mail, diagnoses=store.diagnoses, ours=ours, clock=clock)

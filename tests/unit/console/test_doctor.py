@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import httpx2
+
 from mailroom.doctor.aggregate import read
 from mailroom.objects import AliasDomain, Role
 from tests.unit.console.desks import doctor_of
 from tests.unit.console.site import PAUL, Site, post, token
 from tests.unit.doctor.reports import report, row
 from tests.unit.doctor.test_desk import GOOD
+from tests.unit.doctor.test_mail import HEAD
 
 
 def test_a_domain_is_looked_at_and_its_records_can_be_copied(site: Site) -> None:
@@ -54,6 +57,24 @@ def test_who_sends_is_shown_by_source_with_a_proposal(site: Site) -> None:
     assert "198.51.100.66" in page
     assert "After 14 days" in page
     assert "Who sends" in browser.get("/doctor").text
+
+
+def test_a_mail_is_uploaded_and_taken_apart(site: Site) -> None:
+    browser = site.signed_in()
+    page = browser.get("/doctor")
+
+    def upload(raw: bytes) -> httpx2.Response:
+        file = {"file": ("mail.eml", raw, "message/rfc822")}
+        sent: httpx2.Response = browser.post("/doctor/message", data={"csrf": token(page)}, files=file)
+        return sent
+
+    shown = upload(HEAD.replace("Order 7", "Order <b>7</b>").encode())
+    assert (shown.status_code, "7 of 10" in shown.text, "<b>7" in shown.text) == (200, True, False), shown.text
+    assert "out.example.com → mx.receiver.test" in shown.text
+    assert "SpamAssassin is not for tests" in shown.text
+    assert "be read as a mail" in upload(b"hello").text
+    assert "Choose the file" in upload(b"").text
+    assert browser.get("/doctor/mail/unknown").status_code == 404
 
 
 def _with(site: Site, records: dict[str, object]) -> object:

@@ -11,6 +11,9 @@ from mailroom.cli.context import Context, json_option, show
 
 if TYPE_CHECKING:
     from mailroom.doctor.findings import Evidence, Finding, Record, Report
+    from mailroom.doctor.mail_judge import MailReport
+
+MOST_MAIL = 50 * 1024 * 1024
 
 
 class _DoctorGroup(click.Group):
@@ -47,6 +50,54 @@ def domain_(context: Context, domain: str, selectors: tuple[str, ...], as_json: 
         _show(report)
     if report.harmful:
         raise click.exceptions.Exit(1)
+
+
+@doctor.command("message")
+@click.argument("file", type=click.File("rb"))
+@json_option
+@click.pass_obj
+def message_(context: Context, file: IO[bytes], as_json: bool) -> None:
+    """Take a received mail apart: FILE is an .eml with its whole header (- is standard input). Ends with 1 if something is harmful."""
+    from mailroom.doctor.mail_judge import mail_body
+    from mailroom.wiring.doctor import judge_mail
+    from mailroom_core.errors import MimeError
+    from mailroom_core.mime.source import InMemory
+
+    raw = file.read(MOST_MAIL + 1)
+    if len(raw) > MOST_MAIL:
+        raise click.ClickException(f"the mail is larger than {MOST_MAIL >> 20} MiB")
+    with context.parts() as parts:
+        try:
+            report = judge_mail(parts, InMemory(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")))
+        except MimeError as problem:
+            raise click.ClickException(f"this can't be read as a mail: {problem}") from None
+    if as_json:
+        click.echo(json.dumps(mail_body(report), indent=2, ensure_ascii=False))
+    else:
+        _show_mail(report)
+    if report.harmful:
+        raise click.exceptions.Exit(1)
+
+
+def _show_mail(report: MailReport) -> None:
+    from mailroom.doctor.mail_judge import hop_words, raises
+
+    click.echo(f"{report.score:g} of 10: {report.mail.subject} (from {report.mail.author})\n")
+    for check in report.checks:
+        click.echo(f"  {check.area:<13} {check.verdict.value:<13} {check.text}")
+    if report.mail.hops:
+        click.echo("\nIts way:")
+    for hop in report.mail.hops:
+        waited = "" if hop.delay is None else f"  +{hop.delay.total_seconds():.0f} s"
+        tls = {True: "TLS", False: "no TLS", None: ""}[hop.encrypted]
+        click.echo(f"  {hop_words(hop)}  {hop.protocol} {tls}{waited}".rstrip())
+    for finding in report.findings:
+        _show_finding(finding)
+        click.echo(f"  Mending it is worth {raises(finding):g}.")
+    if report.unchecked:
+        click.echo("\nUnchecked:")
+    for open_ in report.unchecked:
+        click.echo(f"  {open_.what}: {open_.why}")
 
 
 @doctor.command("senders")
@@ -88,7 +139,7 @@ def senders_(context: Context, domain: str, as_json: bool) -> None:
 @click.pass_obj
 def report_(context: Context, file: IO[bytes], as_json: bool) -> None:
     """Read a DMARC report, or a mail that brings some, from FILE (- is standard input): XML, gzip, zip or RFC 5322. It counts once."""
-    from mailroom.doctor.aggregate import MOST_MAIL, NoReport, read, reports_of
+    from mailroom.doctor.aggregate import NoReport, read, reports_of
     from mailroom_core.mime.source import InMemory
 
     raw = file.read(MOST_MAIL + 1)

@@ -45,7 +45,7 @@ MAX_BODY = 1024 * 1024
 """Bytes of any form without files."""
 MAX_FILES = 21 * 1024 * 1024
 """Bytes of a form with files; they lie in a file while it is read."""
-WITH_FILES = re.compile(r"/conversations/[^/]+/answer|/routing")
+WITH_FILES = re.compile(r"/conversations/[^/]+/answer|/routing|/doctor/message")
 
 
 @dataclass(frozen=True, slots=True)

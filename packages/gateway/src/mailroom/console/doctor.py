@@ -7,18 +7,23 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from mailroom.console.forms import Entered
 from mailroom.console.house import House, TheHouse
+from mailroom.console.message import opened, story_of
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.doctor.desk import Busy
 from mailroom.doctor.findings import Harm
+from mailroom.doctor.mail_judge import MailReport, hop_words, mail_body
 from mailroom.doctor.senders import MOST_SOURCES, propose, senders, since
 from mailroom.doctor.shapes import report_body
 from mailroom.objects import Role
-from mailroom_core.errors import ConfigError
+from mailroom_core.errors import ConfigError, MimeError
+from mailroom_core.mime.source import InMemory
 
 router = APIRouter(prefix="/doctor", dependencies=[Depends(at_least(Role.VIEWER))])
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
@@ -33,13 +38,13 @@ TONES = {
 }
 
 
-def _start(request: Request, house: House, *, status: int = 200, domain: str = "", error: str = "") -> Response:
+def _start(request: Request, house: House, *, status: int = 200, domain: str = "", error: str = "", wrong: str = "") -> Response:
     house.look()
     kept = house.doctor.kept()
     ours = sorted(house.directory().alias_domains)
     rows = [(name, kept[name][0].at if name in kept else None, _counts(kept[name][1]) if name in kept else {}) for name in ours]
     reported = house.store.diagnoses.reported()
-    return page(request, "doctor.html", status=status, domain=domain, error=error, rows=rows, reported=reported, tones=TONES)
+    return page(request, "doctor.html", status=status, domain=domain, error=error, rows=rows, reported=reported, wrong=wrong, tones=TONES)
 
 
 def _counts(body: dict[str, Any]) -> dict[str, int]:
@@ -63,6 +68,46 @@ def last(request: Request, house: TheHouse, domain: str) -> Response:
     if kept is None:
         raise HTTPException(404, f"Nobody has looked at {domain[:120]!r} yet; enter it on the page Doctor")
     return _report(request, kept[1])
+
+
+@router.post("/message")
+async def uploaded(request: Request, house: TheHouse, who: Operator, form: Entered) -> Response:
+    """A mail as a file, with its whole header."""
+    value = form.get("file")
+    raw = await value.read() if isinstance(value, UploadFile) else b""
+    return await run_in_threadpool(_apart, request, house, raw)
+
+
+def _apart(request: Request, house: House, raw: bytes) -> Response:
+    if not raw:
+        return _start(request, house, status=422, wrong="Choose the file of a mail, as your mail program saves it (.eml)")
+    lines = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    try:
+        return _mail(request, house.doctor.mail(InMemory(lines)))
+    except MimeError as problem:
+        return _start(request, house, status=422, wrong=f"This can't be read as a mail: {problem}")
+    except Busy as problem:
+        return _start(request, house, status=503, wrong=str(problem))
+
+
+@router.get("/mail/{id}")
+def mail(request: Request, house: TheHouse, who: Operator, id: str) -> Response:
+    """A mail that has come in."""
+    with opened(house, story_of(house, id)) as source:
+        if source is None:
+            raise HTTPException(410, "The bytes of this mail are gone: they are kept for the time that queue.keep_raw says")
+        try:
+            return _mail(request, house.doctor.mail(source))
+        except MimeError as problem:
+            raise HTTPException(422, f"This can't be read as a mail: {problem}") from None
+        except Busy as problem:
+            raise HTTPException(503, str(problem)) from None
+
+
+def _mail(request: Request, report: MailReport) -> Response:
+    body = mail_body(report)
+    hops = [(hop_words(each), each) for each in report.mail.hops]
+    return page(request, "doctor_mail.html", report=body, hops=hops, tones=TONES)
 
 
 @router.get("/senders/{domain}")

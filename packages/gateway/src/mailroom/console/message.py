@@ -36,7 +36,7 @@ Place = Annotated[str, Parameter(pattern=r"^mail[0-9A-Za-z-]{0,40}$")]
 
 @router.get("/{id}")
 def show(request: Request, house: TheHouse, id: str, did: str = "", n: int = 0) -> HTMLResponse:
-    story = _story(house, id)
+    story = story_of(house, id)
     deed = called(BY_SLUG[did], came_in=bool(story.message.source)) if did in BY_SLUG else None
     live, version = _live(request, house, story)
     done = f"{n} {'recipient' if n == 1 else 'recipients'}: {deed.done}." if deed and 0 < n < 100_000 else ""
@@ -46,7 +46,7 @@ def show(request: Request, house: TheHouse, id: str, did: str = "", n: int = 0) 
 @router.get("/{id}/live")
 def refresh(request: Request, house: TheHouse, id: str, seen: str = "") -> Response:
     """The part that changes; nothing if it has not."""
-    story = _story(house, id)
+    story = story_of(house, id)
     live, version = _live(request, house, story)
     if version == seen:
         return Response(status_code=204)
@@ -78,7 +78,7 @@ def act(
     delivery: Annotated[str, Form(max_length=20)] = "",
 ) -> Response:
     """Something for all recipients that it is possible for, or for one."""
-    story = _story(house, id)
+    story = story_of(house, id)
     deed = BY_SLUG.get(action)
     if deed is None:
         raise HTTPException(404, "This can't be done to mail; load the page again")
@@ -106,8 +106,8 @@ def _act(house: House, query: Query, action: Action, who: Visitor) -> int:
 @router.get("/{id}/mail")
 def mail(request: Request, house: TheHouse, id: str, view: str = "", place: Place = "mail") -> HTMLResponse:
     """The part of the page that shows the mail, loaded after the rest: a large one takes a moment."""
-    story = _story(house, id)
-    with _opened(house, story) as source:
+    story = story_of(house, id)
+    with opened(house, story) as source:
         if source is None:
             return HTMLResponse(fragment(request, "message_mail.html", story=story, gone=True))
         try:
@@ -124,8 +124,8 @@ def mail(request: Request, house: TheHouse, id: str, view: str = "", place: Plac
 @router.get("/{id}/html")
 def html(house: TheHouse, id: str) -> Response:
     """The HTML of a mail for the frame of the page: it can do nothing there, and loads nothing."""
-    story = _story(house, id)
-    with _opened(house, story) as source:
+    story = story_of(house, id)
+    with opened(house, story) as source:
         if source is None:
             raise HTTPException(410, "The bytes of this mail are gone")
         document = rendering.frame(source, index(source))
@@ -135,7 +135,7 @@ def html(house: TheHouse, id: str) -> Response:
 @router.get("/{id}/raw")
 def raw(house: TheHouse, id: str) -> Response:
     """The mail as it came, as a file."""
-    story = _story(house, id)
+    story = story_of(house, id)
     headers = {"Content-Disposition": f'attachment; filename="{show_id(story.message.id)}.eml"', "Content-Security-Policy": "sandbox"}
     source, close = _open(house, story)
     return StreamingResponse(_pieces(source), media_type="message/rfc822", headers=headers, background=BackgroundTask(close))
@@ -144,7 +144,7 @@ def raw(house: TheHouse, id: str) -> Response:
 @router.get("/{id}/attachments/{number}")
 def attachment(house: TheHouse, id: str, number: int) -> Response:
     """A file that hangs on the mail. It is saved, never shown: nobody knows what is in it."""
-    story = _story(house, id)
+    story = story_of(house, id)
     source, close = _open(house, story)
     try:
         found = rendering.attachment(source, index(source), number)
@@ -165,7 +165,7 @@ def _pieces(source: ReadAt) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(house: House, story: Story) -> Iterator[ReadAt | None]:
+def opened(house: House, story: Story) -> Iterator[ReadAt | None]:
     """None if its bytes are gone."""
     try:
         source, close = _open(house, story)
@@ -188,7 +188,7 @@ def _open(house: House, story: Story) -> tuple[ReadAt, rendering.Close]:
     return blob, blob.close
 
 
-def _story(house: House, text: str) -> Story:
+def story_of(house: House, text: str) -> Story:
     found = house.store.story(MessageId(_number(text)))
     if found is None:
         raise HTTPException(404, "There is no mail with this id, or it is so old that it has been forgotten")

@@ -20,7 +20,6 @@ from mailroom_core.errors import MimeError
 from mailroom_core.mime.index import decoded_pieces, decoded_size, index
 from mailroom_core.mime.source import ReadAt
 
-MOST_MAIL = 25 * 1024 * 1024
 MOST_PACKED = 8 * 1024 * 1024
 MOST = 64 * 1024 * 1024
 """Bytes of a report as text."""

@@ -12,10 +12,12 @@ from typing import Any
 
 from mailroom.doctor.domain import changes
 from mailroom.doctor.findings import Report, Verdict
+from mailroom.doctor.mail_judge import MailReport
 from mailroom.doctor.shapes import report_body
 from mailroom.observe import events
 from mailroom.ports import Clock, Diagnoses, KeptLook
 from mailroom_core.errors import MailroomError
+from mailroom_core.mime.source import ReadAt
 
 AT_ONCE = 8
 """Looks that somebody has asked for; each is several dozen questions."""
@@ -36,6 +38,8 @@ class DoctorDesk:
     """Made by `wiring`. `ours` are the alias domains."""
 
     look_at: LookAt
+    judge_mail: Callable[[ReadAt], MailReport]
+    """Blocking. Raises MimeError for what is no mail."""
     diagnoses: Diagnoses
     ours: Callable[[], Collection[str]]
     clock: Clock
@@ -53,6 +57,15 @@ class DoctorDesk:
         if report.domain in self.ours() and not selectors and not _unread(report):
             await asyncio.to_thread(self.diagnoses.keep, _kept(report))
         return report
+
+    def mail(self, source: ReadAt) -> MailReport:
+        """Blocking. Take a received mail apart. Raises MimeError, Busy."""
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"{AT_ONCE} looks are under way; try again in some seconds")
+        try:
+            return self.judge_mail(source)
+        finally:
+            self._places.release()
 
     def kept(self) -> dict[str, tuple[KeptLook, dict[str, Any]]]:
         """Blocking. The last look at each of our domains, with its report as JSON has it."""

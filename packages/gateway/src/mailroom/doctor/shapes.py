@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mailroom.doctor.findings import Evidence, Finding, Record, Report
+from mailroom.doctor.findings import Check, Evidence, Finding, Record, Report
 
 
 def report_body(report: Report) -> dict[str, Any]:
@@ -16,11 +16,13 @@ def report_body(report: Report) -> dict[str, Any]:
         "harmful": report.harmful,
         "findings": [finding_body(each) for each in report.findings],
         "unchecked": [{"what": each.what, "why": each.why} for each in report.unchecked],
-        "checks": [
-            {"area": each.area, "verdict": each.verdict.value, "text": each.text, "evidence": [_evidence(one) for one in each.evidence]}
-            for each in report.checks
-        ],
+        "checks": [check_body(each) for each in report.checks],
     }
+
+
+def check_body(check: Check) -> dict[str, Any]:
+    shown = [_evidence(each) for each in check.evidence]
+    return {"area": check.area, "verdict": check.verdict.value, "text": check.text, "evidence": shown}
 
 
 def finding_body(finding: Finding) -> dict[str, Any]:

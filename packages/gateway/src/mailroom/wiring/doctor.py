@@ -7,20 +7,28 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from mailroom.accept import explained
+from mailroom.doctor import mail, spam
 from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
+from mailroom.doctor.mail import Seal, Signature, Verified
+from mailroom.doctor.mail_judge import MailReport, judge
 from mailroom.doctor.services import BY_KEY, Way, service_at
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, Provider, SinkRoute, SmarthostRoute
 from mailroom.observe import events
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
 from mailroom.wiring.parts import Parts, hostname, utc_now
-from mailroom_core.errors import MailroomError, Refused, StoreError
+from mailroom_core.errors import MailroomError, MimeError, Refused, StoreError
+from mailroom_core.mime.headers import Fields
+from mailroom_core.mime.index import MAX_HEAD
+from mailroom_core.mime.source import ReadAt
 
 FIRST = timedelta(minutes=10)
 """After the start, and between two looks at what is due."""
+MAIL_PATIENCE = timedelta(seconds=10)
+"""For all questions about one mail."""
 FETCH_PATIENCE = 5.0
 """Seconds for the policy of MTA-STS."""
 
@@ -48,9 +56,39 @@ async def look_at(parts: Parts, domain: str, *, selectors: Iterable[str] = ()) -
         caller.close()
 
 
+def judge_mail(parts: Parts, source: ReadAt) -> MailReport:
+    """Take a received mail apart. Blocking, for half a minute at most. Raises MimeError for what is no mail."""
+    from mailroom.authenticity.bodies import Bodies
+    from mailroom.authenticity.names import Names, Unanswered, texts
+    from mailroom.authenticity.signatures import Signed
+
+    ask = Names(parts.settings.doctor.resolver).asking(MAIL_PATIENCE)
+    head = source.read_at(0, MAX_HEAD)
+
+    def verified() -> Verified:
+        try:
+            signed = Signed(head, Bodies(source, Fields(head).body_start), ask)
+        except MimeError as problem:
+            return Verified((), Seal("none", "", ""), f"its signatures were not looked at: {problem}")
+        signatures = tuple(Signature(each.result, each.domain, each.selector, each.why) for each in signed.dkim())
+        chain = signed.arc()
+        return Verified(signatures, Seal(chain.result, chain.sealer, chain.why))
+
+    def known(name: str) -> list[str] | None:
+        try:
+            found = texts(ask, name)
+        except Unanswered as problem:
+            raise mail.Unanswered(str(problem)) from None
+        return None if found is None else [each.decode("ascii", "replace") for each in found]
+
+    raw = source.read_at(0, spam.MOST + 1)
+    return judge(mail.take_apart(source, verified(), known, spam.opinion(raw)))
+
+
 def doctor_desk(parts: Parts) -> DoctorDesk:
     return DoctorDesk(
         look_at=lambda domain, selectors: look_at(parts, domain, selectors=selectors),
+        judge_mail=lambda source: judge_mail(parts, source),
         diagnoses=parts.store.diagnoses,
         ours=lambda: parts.directory().alias_domains,
         clock=utc_now,
