@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import smtplib
 import ssl
+import subprocess
 import uuid
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -231,3 +233,33 @@ def test_a_domain_that_says_nothing_of_itself_is_taken_as_it_is(api: Api) -> Non
     subject = uuid.uuid4().hex
     assert bring(api, mail(subject, sender="x@nowhere.invalid"), sender="x@nowhere.invalid") == (250, "")
     assert b"dmarc=none" in stored(api, subject)[1]
+
+
+def test_the_listener_is_tested_step_by_step(api: Api, names: DnsServer) -> None:
+    def tested(**more: str) -> tuple[int, str]:
+        environment = {**os.environ, **api.gateway.environment, "MAILROOM_MX_PORT": str(mx_port(api)), **more}
+        words = [*api.gateway.words, "incoming", "test", "mx"]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+    code, said = tested()
+    assert code == 1, said
+    for words in ("self-signed", "550 5.7.1", "550 5.1.1", "add at your DNS: desk.example. MX 10 gateway.test."):
+        assert words in said
+    names.add("desk.example. MX 10 gateway.test.")
+    code, said = tested()
+    assert (code, "gateway.test: here" in said) == (0, True), said
+    code, said = tested(MAILROOM_MX_ENABLED="false")
+    assert (code, "enabled = true" in said) == (1, True)
+
+
+def test_what_was_answered_with_250_is_there_after_a_crash(api: Api) -> None:
+    small, large = uuid.uuid4().hex, uuid.uuid4().hex
+    with server(api) as smtp:
+        smtp.sendmail(ANNA, [SALES], mail(small))
+        smtp.sendmail(ANNA, [SALES], mail(large, text="\r\n".join(["x" * 900] * 5000)))
+        api.gateway.kill()
+    api.gateway.start()
+    api.forget_clients()
+    for subject in (small, large):
+        assert conversation(api, subject)["destination"] == "desk"

@@ -113,39 +113,6 @@ class SmtpSettings(_Section):
     clear_text_login_on_loopback: bool = False
 
 
-class MxSettings(_Section):
-    """The port where other servers bring mail for our addresses."""
-
-    enabled: bool = False
-    host: str = "0.0.0.0"  # noqa: S104  # off by default, and useless on loopback
-    port: int = Field(default=25, ge=0, le=65535)
-    tls: Literal["none", "starttls"] = "starttls"
-    max_size: Size = 50 * 1024**2
-    max_recipients: int = Field(default=200, ge=1)
-    max_sessions: int = Field(default=200, ge=1)
-    max_sessions_per_client: int = Field(default=20, ge=1)
-    messages_per_minute: int = Field(default=300, ge=0)
-    """Of one client address; 0 is no limit."""
-    idle: Span = timedelta(minutes=5)
-    greet_pause: Span = timedelta(0)
-    tarpit: Span = timedelta(seconds=1)
-    """Before the answer to a recipient that there is not."""
-    dmarc: Literal["record", "quarantine", "reject"] = "quarantine"
-    """What becomes of mail whose sender's domain wants it quarantined or refused."""
-    authserv_id: str = ""
-    """As whom we write Authentication-Results; empty: the host name."""
-    trusted_sealers: Words = ()
-    """Domains whose word about mail that they have passed on (ARC) is believed."""
-    redirectors: Networks = ()
-    """Servers of ours that pass on mail of others."""
-    destination: str = ""
-    """Takes what no alias wants, at any address of our domains."""
-    resolver: Words = ()
-    """Name servers; empty: those of the machine."""
-    check_time: Span = timedelta(seconds=20)
-    """For all questions about one mail."""
-
-
 class TlsSettings(_Section):
     certificate: Path | None = None
     """Empty: a self-signed one is made at first start."""
@@ -265,6 +232,39 @@ class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     json_lines: bool | None = None
     """Empty: JSON unless standard error is a terminal."""
+
+
+class MxSettings(_Section):
+    """The port where other servers bring mail for our addresses."""
+
+    enabled: bool = False
+    host: str = "0.0.0.0"  # noqa: S104  # off by default, and useless on loopback
+    port: int = Field(default=25, ge=0, le=65535)
+    tls: Literal["none", "starttls"] = "starttls"
+    max_size: Size = 50 * 1024**2
+    max_recipients: int = Field(default=200, ge=1)
+    max_sessions: int = Field(default=200, ge=1)
+    max_sessions_per_client: int = Field(default=20, ge=1)
+    messages_per_minute: int = Field(default=300, ge=0)
+    """Of one client address; 0 is no limit."""
+    idle: Span = timedelta(minutes=5)
+    greet_pause: Span = timedelta(0)
+    tarpit: Span = timedelta(seconds=1)
+    """Before the answer to a recipient that there is not."""
+    dmarc: Literal["record", "quarantine", "reject"] = "quarantine"
+    """What becomes of mail whose sender's domain wants it quarantined or refused."""
+    authserv_id: str = ""
+    """As whom we write Authentication-Results; empty: the host name."""
+    trusted_sealers: Words = ()
+    """Domains whose word about mail that they have passed on (ARC) is believed."""
+    redirectors: Networks = ()
+    """Servers of ours that pass on mail of others."""
+    destination: str = ""
+    """Takes what no alias wants, at any address of our domains."""
+    resolver: NameServers = ()
+    """Empty: those of `doctor.resolver`."""
+    check_time: Span = timedelta(seconds=20)
+    """For all questions about one mail."""
 
 
 class Settings(_Section):

@@ -202,7 +202,7 @@ def _came(parts: Parts, name: str, since: datetime) -> int:
 @json_option
 @click.pass_obj
 def test(context: Context, name: str, as_json: bool) -> None:
-    """Look into the mailbox of NAME and show each step; nothing is taken. Ends with 1 if mail could not be fetched there."""
+    """Look into the mailbox of NAME, or with `mx` at the MX listener, and show each step; nothing is taken. Ends with 1 if one fails."""
     import asyncio
 
     from mailroom.mailboxes import address_of
@@ -210,8 +210,9 @@ def test(context: Context, name: str, as_json: bool) -> None:
 
     with context.parts() as parts:
         well = asyncio.run(show_steps(incoming_trial(parts, name), as_json=as_json))
-        server = parts.directory().incoming[name]
-        click.echo(warning(server, address_of(parts.directory(), server)), err=True)
+        server = parts.directory().incoming.get(name)
+        if server is not None:
+            click.echo(warning(server, address_of(parts.directory(), server)), err=True)
     if not well:
         raise click.exceptions.Exit(1)
 

@@ -82,7 +82,8 @@ def _kind_of(server: IncomingServer) -> str:
 
 def _list(request: Request, house: House, *, status: int = 200, error: str = "") -> Response:
     house.look()
-    return page(request, "incoming_servers.html", status=status, rows=lines(house), kinds=KINDS, error=error, now=house.clock())
+    known: dict[str, Any] = {"rows": lines(house), "kinds": KINDS, "mx": house.way_in.mx, "now": house.clock()}
+    return page(request, "incoming_servers.html", status=status, error=error, **known)
 
 
 def _form(

@@ -16,7 +16,9 @@ class WayIn:
 
     correspondence: Correspondence
     trial: Callable[[str], AsyncIterator[Step]]
-    """A test of an incoming server, which takes nothing. Raises ConfigError."""
+    """A test of an incoming server, or of `mx`, which takes nothing. Raises ConfigError."""
     judge: Judge
     destination_trial: Callable[[str], AsyncIterator[Step]]
     """Tries a destination without handing anything over. Raises ConfigError, at once, for what can't be tried."""
+    mx: str = ""
+    """Where the MX listener is, in words; empty: it is off."""

@@ -13,6 +13,7 @@ from mailroom.transports.http import Http, client
 from mailroom.vault.provider import cloud_of
 from mailroom.vault.vault import nothing
 from mailroom.wiring.mailboxes import new_password, sign_in_of
+from mailroom.wiring.mx_trial import MX, mx_trial
 from mailroom.wiring.parts import Parts
 from mailroom.wiring.testing import is_own, token_step
 from mailroom_core.errors import ConfigError, VaultError
@@ -31,6 +32,8 @@ _WHAT = {After.READ: "marked as read", After.MOVE: "moved away", After.DELETE: "
 def incoming_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
     """The steps as they happen; they end with the first that fails, and take no mail. Raises ConfigError, at once."""
     server = parts.directory().incoming.get(name)
+    if server is None and name == MX:
+        return mx_trial(parts)
     if server is None:
         raise ConfigError(f"there is no incoming server {name!r}; see: mailroom incoming list")
     if isinstance(server.source, GraphInbox):

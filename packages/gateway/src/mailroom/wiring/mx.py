@@ -32,11 +32,10 @@ async def make_mx(
     given = parts.settings.mx
     if not given.enabled:
         return None
+    names = Names(given.resolver or parts.settings.doctor.resolver)
     arrive = Arrive(
         intake=make_intake(parts, commit),
-        evaluator=Evaluator(
-            asking=Names(given.resolver).asking, within=given.check_time, sealers=frozenset(each.lower() for each in given.trusted_sealers)
-        ),
+        evaluator=Evaluator(asking=names.asking, within=given.check_time, sealers=frozenset(map(str.lower, given.trusted_sealers))),
         directory=parts.directory,
         back=back_of(parts),
         opened=opened,

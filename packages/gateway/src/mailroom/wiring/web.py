@@ -119,6 +119,10 @@ def _host_of(settings: Settings, listener: ListenerSettings) -> str:
     return hostname(settings) if known in ("", "localhost") or known.startswith("127.") else known
 
 
+def _mx(settings: Settings) -> str:
+    return f"{settings.mx.host} port {settings.mx.port}" if settings.mx.enabled else ""
+
+
 def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
     from mailroom.console import app, exporting, house, way_in
     from mailroom.wiring.accounts import Accounts
@@ -145,6 +149,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
                 judge=make_judge(parts),
                 trial=partial(incoming_trial, parts),
                 destination_trial=partial(destination_trial, parts),
+                mx=_mx(parts.settings),
             ),
             clock=utc_now,
         ),
