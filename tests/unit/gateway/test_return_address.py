@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mailroom.objects import Account, AliasDomain, Directory, GraphInbox, IncomingServer, SmarthostRoute, Verp
+from mailroom.objects import Account, AliasDomain, Directory, GraphInbox, ImapInbox, IncomingServer, SmarthostRoute, Verp
 from mailroom.return_address import delivery_of, return_address
 from mailroom_core.model import DeliveryId, show_id
 from mailroom_core.policy import verp
@@ -45,6 +45,7 @@ def test_it_names_the_delivery_and_only_we_can_make_it() -> None:
         (replace(READ, active=False), False),
         (replace(READ, source=GraphInbox(account="office")), False),
         (replace(READ, source=GraphInbox(account="gone")), False),
+        (replace(READ, source=ImapInbox(host="mail.example.com", user="bounce@example.com")), False),
     ],
 )
 def test_by_itself_it_is_used_where_the_bounce_address_is_read(server: IncomingServer, used: bool) -> None:

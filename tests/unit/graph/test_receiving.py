@@ -24,7 +24,7 @@ from tests.unit.graph.mailbox import GONE, ME, listing, message, refused
 from tests.unit.scripted import answer, body_of, lost, play
 
 SINCE = datetime(2026, 11, 20, 13, tzinfo=timezone(timedelta(hours=1)))
-FIELDS = "id,internetMessageId,conversationId,receivedDateTime,isDraft"
+FIELDS = "id,internetMessageId,conversationId,receivedDateTime,isDraft,from,subject"
 UNREAD = (
     "GET /v1.0/me/mailFolders/inbox/messages?$filter=receivedDateTime ge 2000-01-01T00:00:00Z and isRead eq false"
     f"&$orderby=receivedDateTime asc&$select={FIELDS}&$top=50"
@@ -76,6 +76,22 @@ def test_unread_mail_comes_oldest_first_with_all_its_names() -> None:
         Arrived(Remote("B", "<d@graph.test>", "conv"), None),
         Arrived(Remote("C", "<d@graph.test>", "conv"), None),
     )
+
+
+@pytest.mark.parametrize(
+    ("box", "sender"),
+    [
+        ({"emailAddress": {"name": "A", "address": "a@b.example"}}, "a@b.example"),
+        ({"emailAddress": {"name": "A"}}, ""),
+        ({"emailAddress": None}, ""),
+        (None, ""),
+    ],
+)
+def test_who_has_written_and_about_what_is_told_where_the_mailbox_says(box: object, sender: str) -> None:
+    result = play(unread(ME, "inbox"), (UNREAD, listing({**arrived(), "from": box, "subject": "Undeliverable"}))).result
+    assert isinstance(result, tuple)
+    (found,) = result
+    assert (found.sender, found.subject) == (sender, "Undeliverable")
 
 
 def test_drafts_and_what_makes_no_sense_are_no_arrivals() -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from mailroom_core.inbound import Action, Original, Report, ReportKind
-from mailroom_core.mime.bounce import read_report
+from mailroom_core.mime.bounce import may_be_a_report, read_report
 from mailroom_core.mime.dsn import Report as DsnReport
 from mailroom_core.mime.dsn import dsn
 from mailroom_core.mime.incoming import head
@@ -378,3 +378,18 @@ def test_a_postmaster_may_fail_as_well() -> None:
 def test_a_mail_without_any_text_is_no_bounce() -> None:
     assert read(mail(part(b"x", "application/pdf"), DAEMON, FAILURE)) is None
     assert read(b"") is None
+
+
+@pytest.mark.parametrize(
+    ("sender", "subject", "may"),
+    [
+        ("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@contoso.example", "", True),
+        ("postmaster@contoso.example", "Hello", True),
+        ("", "Hello", True),
+        ("anna@customer.example", "Unzustellbar: Angebot", True),
+        ("anna@customer.example", "Angebot", False),
+        ("daemonic@customer.example", "", False),
+    ],
+)
+def test_what_may_be_a_report_is_seen_in_a_list(sender: str, subject: str, may: bool) -> None:
+    assert may_be_a_report(sender, subject) is may

@@ -212,6 +212,9 @@ class Arrived:
 
     remote: Remote
     received_at: datetime | None
+    sender: str = ""
+    """Empty too if the mailbox does not say."""
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

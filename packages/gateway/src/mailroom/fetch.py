@@ -29,6 +29,8 @@ from mailroom.ports import Clock, Lane, Store, Watched
 from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
 
+REPORTS = "reports of "
+"""What the name of a mailbox begins with that is read for reports about our mail, and for nothing else."""
 AT_ONCE = 3
 RENEW = timedelta(days=2)
 """A provider's promise to tell us is renewed when less than this is left of it."""
@@ -98,7 +100,11 @@ class Fetch:
 
     async def _subscribe(self, source: Source, lane: Lane, server: IncomingServer, watched: Watched) -> None:
         """What the provider does not tell us of is found at the next look."""
-        if self.telling is None or (watched.subscribed_until and watched.subscribed_until - self.clock() > RENEW):
+        if (
+            self.telling is None
+            or server.name.startswith(REPORTS)
+            or (watched.subscribed_until and watched.subscribed_until - self.clock() > RENEW)
+        ):
             return
         url, state = self.telling(server.name)
         try:
@@ -190,7 +196,10 @@ class _One:
                     raise _Stop(said)
                 trouble = "" if said is None else str(said.reply)
                 came = came_by(self.server, message.remote.conversation_id)
-                await intake(Fetched(came=came, key=self.source.key, remote_id=remote_id, file=spooled, trouble=trouble))
+                fetched = Fetched(came=came, key=self.source.key, remote_id=remote_id, file=spooled, trouble=trouble)
+                if self.server.name.startswith(REPORTS) and not await asyncio.to_thread(intake.reports_on_us, fetched):
+                    return _End.SAFE  # it is none of our business, and stays where it is
+                await intake(fetched)
                 self.fetch.notify()
                 if said is not None:
                     return _End.THERE  # the mailbox has the only copy of what could not be converted

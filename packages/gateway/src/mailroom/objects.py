@@ -82,6 +82,8 @@ class GraphRoute:
     mailbox: str = ""
     """Whose Drafts and Sent Items are used: an address, `sender` for each sender's own, empty for the account's."""
     on_unsure: OnUnsure = OnUnsure.HOLD
+    reports: bool = True
+    """Look in the mailbox that sends for reports about our mail, where the account may read it."""
 
 
 class Verp(Enum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mailroom.mailboxes import address_of
-from mailroom.objects import AliasDomain, Directory, SmarthostRoute, Verp
+from mailroom.objects import AliasDomain, Directory, GraphInbox, SmarthostRoute, Verp
 from mailroom.ports import Message
 from mailroom_core.model import DeliveryId, read_id, show_id
 from mailroom_core.policy import verp
@@ -42,9 +42,10 @@ def return_address(
 
 
 def is_read(directory: Directory, domain: AliasDomain) -> bool:
-    """Whether an incoming server reads the mailbox of the bounce address."""
+    """Whether an incoming server reads the mailbox of the bounce address at Exchange Online, which takes plus addresses; others may not."""
     wanted = normalize(bounce_address(domain))
-    return wanted in (normalize(address_of(directory, each)) for each in directory.incoming.values() if each.active)
+    servers = (each for each in directory.incoming.values() if each.active and isinstance(each.source, GraphInbox))
+    return wanted in (normalize(address_of(directory, each)) for each in servers)
 
 
 def delivery_of(directory: Directory, address: str, mac: verp.Mac) -> DeliveryId | None:

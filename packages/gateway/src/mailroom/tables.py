@@ -142,6 +142,8 @@ def _mistakes(item: Any) -> Iterable[str]:
             yield from _mistakes(item.source)
             if len(item.name) > 60:
                 yield "its name has at most 60 characters: Graph carries it in every notification"
+            if item.name.startswith("reports of "):
+                yield "its name begins as those of mailboxes that are read for reports alone do; call it otherwise"
             if item.every_minutes < 1:
                 yield "every_minutes: 1 at least"
             if (item.after is After.MOVE) != bool(item.move_to):

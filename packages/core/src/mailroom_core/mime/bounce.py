@@ -103,7 +103,16 @@ def _is_from_a_system(root: Part, mail: Head) -> bool:
 
 def looks_like_a_system(mail: Head) -> bool:
     """Whether a mail server wrote it, by its sender; who answers automatically looks the same otherwise."""
-    return mail.return_path == "" or not mail.sender or _DAEMON.fullmatch(mail.sender.rpartition("@")[0]) is not None
+    return mail.return_path == "" or _is_a_system(mail.sender)
+
+
+def may_be_a_report(sender: str, subject: str) -> bool:
+    """Whether a mail is worth reading where only reports are looked for, by what a list of mails shows."""
+    return _is_a_system(sender) or _UNDELIVERED.search(subject[:500]) is not None
+
+
+def _is_a_system(sender: str) -> bool:
+    return not sender or _DAEMON.fullmatch(sender.rpartition("@")[0]) is not None
 
 
 def _completed(source: ReadAt, report: Report, parts: list[Part], mail: Head) -> Report:

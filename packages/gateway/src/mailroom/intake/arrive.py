@@ -22,6 +22,7 @@ from pathlib import Path
 from mailroom.authenticity.evaluate import Evaluator, Peer, Results, header, undecided
 from mailroom.intake.judge import Back, Came
 from mailroom.intake.lookup import tables_of
+from mailroom.intake.onward import MX as BY
 from mailroom.intake.take import Fetched, Intake
 from mailroom.intake.trace import envelope_fields, received_field, without_results_of
 from mailroom.objects import Directory
@@ -37,8 +38,6 @@ from mailroom_core.policy.addresses import domain_of
 from mailroom_core.policy.aliases import Tables
 from mailroom_core.policy.dmarc import Wish
 
-BY = "smtp:mx"
-"""By whom such mail came."""
 _MARGIN = 5.0
 """Seconds beyond the time for questions, in which the evaluation has to come to an end."""
 

@@ -61,6 +61,13 @@ class Bounces:
             return None
         return next((each for each in self.store.find(Query(delivery_id=number), limit=1)[0] if not each.message.source), None)
 
+    def concerns_us(self, judged: Judged) -> bool:
+        """Whether it is a report of a failure of a mail of ours; changes nothing."""
+        report = judged.report
+        if report is None or not report.failures:
+            return False
+        return self._named(judged.sent_to) is not None or self._about(report) is not None
+
     def applied(self, judged: Judged, number: MessageId, now: datetime) -> Applied:
         """What becomes of a mail, now that its report has been applied, if it bears one. `number` is its own."""
         report, decision = judged.report, judged.decision

@@ -37,6 +37,8 @@ from mailroom_core.policy.forwarding import why_rewritten
 
 FORWARDED = "forward:"
 """What the application of forwarded mail begins with; its destination follows."""
+MX = "smtp:mx"
+"""By whom mail comes that we have looked at ourselves."""
 RETURNS = LaneName("return:")
 """The lane of bounces that go on."""
 
@@ -51,6 +53,8 @@ class Onward:
     mark: str
     mac: srs.Mac
     clock: Clock
+    authserv_id: str = ""
+    """Under which name our MX writes Authentication-Results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ class Forward:
         domain = _domain(directory, job.recipients.values())
         if domain is None:
             return Held(Reply(0, "no alias domain can be the sender of what is forwarded; add one, then retry it"))
-        head, fields = await asyncio.to_thread(_head, job, directory)
+        head, fields = await asyncio.to_thread(_head, job, directory, onward.authserv_id)
         application = Application(name=f"{FORWARDED}{self.name}", alias_domain=domain.name)
         marks = b"".join(field(LOOP_HEADER, each) for each in (*head.loop_marks, onward.mark))
         mail = replace_fields(job.source, lambda fields: {"return-path": b"", "bcc": b"", LOOP_HEADER.lower(): marks})
@@ -195,10 +199,11 @@ def _domain(directory: Directory, written_to: Iterable[str]) -> AliasDomain | No
     return next((each for each in found if each), None) or next(iter(domains.values()), None)
 
 
-def _head(job: Job, directory: Directory) -> tuple[Head, Fields]:
+def _head(job: Job, directory: Directory, authserv_id: str) -> tuple[Head, Fields]:
     """Raises MimeError."""
     server = directory.incoming.get(job.message.source)
-    head = read_head_of(job.source, authserv_id=server.authserv_id if server else "")
+    own = authserv_id if job.message.source == MX else ""
+    head = read_head_of(job.source, authserv_id=server.authserv_id if server else own)
     return head, Fields(job.source.read_at(0, MAX_HEAD))
 
 

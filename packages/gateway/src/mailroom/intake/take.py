@@ -85,6 +85,13 @@ class Intake:
             return Known.NOT
         return Known.THERE if first[1] == NOT_CONVERTED else Known.SAFE
 
+    def reports_on_us(self, fetched: Fetched) -> bool:
+        """Whether it is a report about mail of ours; keeps nothing. Blocking."""
+        if fetched.trouble:
+            return False
+        with closing(self.opened(fetched.file)) as source:
+            return self.bounces.concerns_us(self.judge(source, fetched.came, self.clock()))
+
     async def __call__(self, fetched: Fetched) -> tuple[MessageId, Decision | None]:
         """Its id and what becomes of it; None: it was stored before.
 

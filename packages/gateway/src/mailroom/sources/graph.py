@@ -14,12 +14,14 @@ from typing import TypeVar
 from mailroom.incoming import New
 from mailroom.transports.http import Http
 from mailroom_core.flow import Flow, Note, arun
+from mailroom_core.mime.bounce import may_be_a_report
 from mailroom_core.model import After, Arrived, Held, NotConvertible, NotThere, Reply, Trouble
 from mailroom_core.providers.graph import receiving, subscribing
 from mailroom_core.providers.graph.mailbox import Mailbox
 
 MISSED = timedelta(days=7)
 """How far back a mailbox is read again whose delta link Graph has forgotten; what is known already is known by its id."""
+DAY = timedelta(days=1)
 MOST = 1000
 """Graph's largest page."""
 
@@ -27,10 +29,19 @@ T = TypeVar("T")
 
 
 class GraphSource:
-    """One folder of one mailbox."""
+    """One folder of one mailbox; with `reports`, of what has come since yesterday alone what may be a report about mail."""
 
     def __init__(
-        self, mailbox: Mailbox, http: Http, *, key: str, folder: str, after: After, move_to: str, clock: Callable[[], datetime]
+        self,
+        mailbox: Mailbox,
+        http: Http,
+        *,
+        key: str,
+        folder: str,
+        after: After,
+        move_to: str,
+        clock: Callable[[], datetime],
+        reports: bool = False,
     ) -> None:
         self.key = key
         self._mailbox = mailbox
@@ -39,6 +50,7 @@ class GraphSource:
         self._after = after
         self._move_to = move_to
         self._clock = clock
+        self._reports = reports
         self._ids: dict[str, str] = {}
 
     async def new(self, cursor: str, skip: int) -> New | Trouble:
@@ -46,7 +58,7 @@ class GraphSource:
         if not isinstance(folder, str):
             return folder
         if self._after is After.NOTHING:
-            return await self._changes(folder, cursor, self._clock())
+            return await self._changes(folder, cursor, self._clock() - (DAY if self._reports else timedelta()))
         found = await self._run(receiving.unread(self._mailbox, folder, most=min(receiving.PAGE + skip, MOST)))
         if isinstance(found, NotThere):
             return self._gone(self._folder)
@@ -83,7 +95,10 @@ class GraphSource:
             return await self._changes(folder, "", self._clock() - MISSED)
         if isinstance(found, NotThere):
             return self._gone(self._folder)
-        return New(found.arrived, found.cursor, found.more) if isinstance(found, receiving.Changes) else found
+        if not isinstance(found, receiving.Changes):
+            return found
+        arrived = [each for each in found.arrived if not self._reports or may_be_a_report(each.sender, each.subject)]
+        return New(arrived, found.cursor, found.more)
 
     async def _id(self, path: str) -> str | Trouble:
         if path not in self._ids:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from mailroom.accept import write
 from mailroom.batching import GroupCommit
-from mailroom.fetch import Fetch
+from mailroom.fetch import REPORTS, Fetch
 from mailroom.incoming import NOTIFY_PATH
-from mailroom.mailboxes import lane_of
+from mailroom.mailboxes import folder_of, lane_of
+from mailroom.objects import Directory, GraphInbox, GraphRoute, IncomingServer
 from mailroom.ports import NewMessage, Wakeup
 from mailroom.vault import credentials
 from mailroom.wiring.intake import make_intake
 from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom.wiring.ways import Ways
-from mailroom_core.model import MessageId
+from mailroom_core.model import After, MessageId
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -28,7 +29,7 @@ def make_fetch(parts: Parts, ways: Ways, wakeup: Wakeup) -> tuple[Fetch, GroupCo
     commit: GroupCommit[NewMessage, Mapping[MessageId, MessageId]] = GroupCommit("intake", partial(write, parts.store))
     fetch = Fetch(
         store=parts.store,
-        servers=lambda name: parts.directory().incoming.get(name),
+        servers=lambda name: watched_servers(parts.directory()).get(name),
         sources=ways.source,
         intake=make_intake(parts, commit),
         spool=_spool(parts.settings.data / "fetching"),
@@ -57,7 +58,26 @@ def told_state(key: bytes, name: str) -> str:
 def watch_servers(parts: Parts) -> None:
     """Blocking, raises StoreError: the store knows which incoming servers are to be looked at, and in which lane."""
     directory = parts.directory()
-    parts.store.watch.over({each.name: lane_of(directory, each) for each in directory.incoming.values() if each.active})
+    parts.store.watch.over({each.name: lane_of(directory, each) for each in watched_servers(directory).values() if each.active})
+
+
+def watched_servers(directory: Directory) -> dict[str, IncomingServer]:
+    """The incoming servers, and the mailboxes that send and are read for reports about that, unless all of their mail is fetched anyway."""
+    fetched = {lane_of(directory, each) for each in directory.incoming.values() if each.active and folder_of(each).lower() == "inbox"}
+    found = {each.name: each for each in _senders(directory) if lane_of(directory, each) not in fetched}
+    return found | directory.incoming
+
+
+def _senders(directory: Directory) -> Iterator[IncomingServer]:
+    for server in directory.servers.values():
+        route = server.route
+        if not (server.active and isinstance(route, GraphRoute) and route.reports):
+            continue
+        account = directory.accounts.get(route.account)
+        mailbox = route.mailbox or (account.mailbox if account else "")
+        if account is not None and account.read_write and "@" in mailbox:
+            source = GraphInbox(account=account.name, mailbox=mailbox)
+            yield IncomingServer(name=f"{REPORTS}{mailbox} ({account.name})", source=source, after=After.NOTHING)
 
 
 def _spool(folder: Path) -> Path:

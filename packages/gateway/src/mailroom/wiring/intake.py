@@ -77,7 +77,15 @@ def _bounces(parts: Parts, judge: Judge) -> Bounces:
 
 def make_onward(parts: Parts, accept: Accept, spool: Path) -> Onward:
     spool.mkdir(mode=0o700, exist_ok=True)
-    return Onward(directory=parts.directory, accept=accept, spool=spool, mark=mark_of(parts), mac=mac_of(parts), clock=utc_now)
+    return Onward(
+        directory=parts.directory,
+        accept=accept,
+        spool=spool,
+        mark=mark_of(parts),
+        mac=mac_of(parts),
+        clock=utc_now,
+        authserv_id=parts.settings.mx.authserv_id or hostname(parts.settings),
+    )
 
 
 def mac_of(parts: Parts) -> Callable[[bytes], bytes]:

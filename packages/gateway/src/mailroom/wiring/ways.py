@@ -8,6 +8,7 @@ from typing import assert_never
 
 from mailroom import accept
 from mailroom.budget import Budget, rule_of
+from mailroom.fetch import REPORTS
 from mailroom.incoming import Source
 from mailroom.intake.onward import RETURNS
 from mailroom.lanes import LanePace, pace_of, past_of
@@ -114,6 +115,7 @@ class Ways:
             after=server.after,
             move_to=server.move_to,
             clock=utc_now,
+            reports=server.name.startswith(REPORTS),
         )
 
     def _current(self) -> Directory:

@@ -19,7 +19,7 @@ from mailroom_core.providers.graph.errors import judge, no_answer
 from mailroom_core.providers.graph.mailbox import IMMUTABLE, Mailbox, quoted
 from mailroom_core.providers.graph.messages import Message, is_success, remote_of, unreadable
 
-FIELDS = "id,internetMessageId,conversationId,receivedDateTime,isDraft"
+FIELDS = "id,internetMessageId,conversationId,receivedDateTime,isDraft,from,subject"
 PAGE = 50
 WELL_KNOWN = frozenset(
     {
@@ -195,7 +195,16 @@ def _arrived(value: list[Message]) -> tuple[Arrived, ...]:
     there = [
         each for each in value if isinstance(each, dict) and each.get("id") and "@removed" not in each and each.get("isDraft") is not True
     ]
-    return tuple(Arrived(remote_of(each), _time(each.get("receivedDateTime"))) for each in there)
+    return tuple(
+        Arrived(remote_of(each), _time(each.get("receivedDateTime")), _sender(each.get("from")), str(each.get("subject") or ""))
+        for each in there
+    )
+
+
+def _sender(value: object) -> str:
+    box = value.get("emailAddress") if isinstance(value, dict) else None
+    address = box.get("address") if isinstance(box, dict) else None
+    return address if isinstance(address, str) else ""
 
 
 def _time(value: object) -> datetime | None:
