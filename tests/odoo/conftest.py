@@ -30,7 +30,9 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def odoo(place: Place, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odoo]:
     odoo = Odoo(place, tmp_path_factory.mktemp("odoo"))
-    odoo.start()
-    odoo.set_up(emulator)
-    yield odoo
-    odoo.stop()
+    try:
+        odoo.start()
+        odoo.set_up(emulator)
+        yield odoo
+    finally:
+        odoo.stop()

@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from mailroom_core.flow import NoResponse, Request, Response, Streamed
 
 CHUNK = 256 * 1024
-CONNECT, ANSWER = 15.0, 60.0
+PATIENCE = 60.0
 """Seconds until somebody listens, and until an answer comes."""
 _NEVER_CONNECTED = (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError)
 
@@ -65,7 +65,7 @@ def _exchange(request: Request, token: str) -> Response:
             request.url,
             data=body if len(body) else None,
             headers=headers,
-            timeout=(CONNECT, ANSWER),
+            timeout=PATIENCE,
             allow_redirects=False,
             stream=True,
         ) as answer:

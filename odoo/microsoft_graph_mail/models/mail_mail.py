@@ -6,6 +6,7 @@ leaves (`microsoft_graph_try`), so a crash, a rollback or a lost answer ends in 
 
 import logging
 import random
+import time
 from datetime import datetime, timedelta
 
 import psycopg2
@@ -26,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 LIFETIME = timedelta(days=5)
 """How long a mail is tried that Graph puts off."""
+PATIENCE = timedelta(seconds=10)
+"""How long the queue itself waits for a mailbox; nobody sits before it."""
 _NO_TURN = Deferred(Reply(0, "Others are sending from this mailbox; it goes on by itself"), retry_after=timedelta(seconds=5))
 _FULL_DAY = Deferred(Reply(0, "The mailbox has used up its recipients of a day; it goes on by itself"), retry_after=timedelta(hours=1))
 
@@ -82,8 +85,10 @@ class MailMail(models.Model):
         """Each mail in a transaction of its own, as far as `commit` allows."""
         for number, mail in enumerate(self):
             if until := session.account._waits_until():
-                self[number:]._microsoft_graph_wait(until)
-                break
+                if not self.env.context.get("cron_id") or until - datetime.utcnow() > PATIENCE:
+                    self[number:]._microsoft_graph_wait(until)
+                    break
+                time.sleep(max((until - datetime.utcnow()).total_seconds(), 0))
             try:
                 mail._microsoft_graph_send_one(session, alias_domain_id)
             except psycopg2.errors.TransactionRollback:

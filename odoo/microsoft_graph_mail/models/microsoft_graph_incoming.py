@@ -88,15 +88,16 @@ class MicrosoftGraphIncoming(models.Model):
         thread.message_process(server.object_id.model, raw, save_original=server.original, strip_attachments=not server.attach)
 
     @api.model
-    def _as_odoo_knows_it(self, source, head, conversation_id):
-        """The mail with Odoo's Message-Ids in the place of the provider's, so that an answer finds its record."""
+    def _as_odoo_knows_it(self, source, head, conversation_id, recipients=None):
+        """The mail with Odoo's Message-Ids in the place of the provider's, so that an answer finds its record; and with the envelope's
+        recipients, where they are known. Raises MimeError."""
         tries = self.env["microsoft.graph.try"].sudo()
         ids = tries._ours(head.ids)
         known = self.env["mail.message"].sudo().search_count([("message_id", "in", [ids.get(each, each) for each in head.ids])], limit=1)
         answers = "" if known or not head.ids else tries._of_conversation(conversation_id, head.sender)
-        if not ids and not answers:
+        if not ids and not answers and not recipients:
             return source.raw
-        return b"".join(restored(source, ids, answers=answers).chunks())
+        return b"".join(restored(source, ids, answers=answers, delivered_to=recipients or None).chunks())
 
     @api.model
     def _failed(self, server, message, reason, raw=b"", at_once=False):

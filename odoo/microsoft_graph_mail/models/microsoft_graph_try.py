@@ -192,7 +192,7 @@ class Entry:
         names = {name: self.facts[name] for name in ("internet_message_id", "conversation_id") if name in self.facts}
         self._update({**names, "facts": json.dumps(self.facts)})
 
-    def settle(self, outcome: Outcome):
+    def settle(self, outcome: Outcome, *, after_look=False):
         """What is not sent for certain, and may still be, stays open: the next run asks Graph first."""
         match outcome:
             case Sent():
@@ -203,7 +203,7 @@ class Entry:
                 lies_ready = bool(self.facts.get("draft_id")) and self.facts.get("ready") == "yes"
                 self._update({"state": "open" if lies_ready else "gone", "reason": reason(outcome)})
             case Unknown(_, looked):
-                self._update({"state": "open", "reason": reason(outcome), "looks": self.looks + bool(looked)})
+                self._update({"state": "open", "reason": reason(outcome), "looks": self.looks + bool(after_look and looked)})
 
     def _update(self, values):
         self._row.update(values)

@@ -27,6 +27,7 @@ class ResConfigSettings(models.TransientModel):
     microsoft_graph_certificate = fields.Text("Certificate with key (PEM)")
     microsoft_graph_has_secret = fields.Boolean()
     microsoft_graph_has_certificate = fields.Boolean()
+    microsoft_graph_has_inbound_key = fields.Boolean()
     microsoft_graph_redirect_uri = fields.Char("Redirect address", readonly=True)
 
     @api.model
@@ -36,6 +37,7 @@ class ResConfigSettings(models.TransientModel):
             **super().get_values(),
             "microsoft_graph_has_secret": bool(app._setting("secret")),
             "microsoft_graph_has_certificate": bool(app._setting("certificate")),
+            "microsoft_graph_has_inbound_key": bool(app._setting("inbound_key")),
             "microsoft_graph_shared": app._setting("shared", "True") == "True",
             "microsoft_graph_redirect_uri": app._redirect_uri(),
         }
@@ -49,6 +51,12 @@ class ResConfigSettings(models.TransientModel):
             app._set_sealed("secret", self.microsoft_graph_secret)
         if self.microsoft_graph_certificate:
             app._set_sealed("certificate", self.microsoft_graph_certificate)
+
+    def action_microsoft_graph_new_inbound_key(self):
+        """Shown this once; a key of before is worth nothing any more."""
+        key = self.env["microsoft.graph.app"]._new_inbound_key()
+        text = self.env._("Enter this key in the gateway now; it is not shown again: %s", key)
+        return {"type": "ir.actions.client", "tag": "display_notification", "params": {"message": text, "type": "warning", "sticky": True}}
 
     def action_microsoft_graph_forget_secrets(self):
         """Back to a public client with PKCE."""

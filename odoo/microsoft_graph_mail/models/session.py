@@ -60,7 +60,7 @@ class GraphSession:
         try:
             if entry.is_open:
                 outcome = self._resolved(entry, recipients)
-                entry.settle(outcome)
+                entry.settle(outcome, after_look=True)
                 if not _begins_anew(outcome):
                     return outcome
             entry.begin()

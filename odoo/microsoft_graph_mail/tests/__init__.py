@@ -1,0 +1,1 @@
+from . import test_connecting, test_inbound, test_queue, test_servers

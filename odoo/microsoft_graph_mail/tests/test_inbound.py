@@ -1,0 +1,111 @@
+"""What a gateway pushes: a key, a size, a typed answer, and nothing twice."""
+
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .tenant import MAILBOX, TenantCase
+
+PATH = "/microsoft_graph_mail/inbound"
+
+
+def raw(subject, to="info@contoso.example", message_id="", more=""):
+    head = f"From: Kim <kim@customer.example>\r\nTo: {to}\r\nSubject: {subject}\r\n{more}"
+    return f"{head}Message-ID: <{message_id or subject.replace(' ', '.')}@customer.example>\r\n\r\nHello\r\n".encode()
+
+
+@tagged("post_install", "-at_install")
+class TestInbound(TenantCase):
+    def setUp(self):
+        super().setUp()
+        self.key = self.env["microsoft.graph.app"]._new_inbound_key()
+        team = self.env["crm.team"].search([], limit=1)
+        team.alias_id.write({"alias_name": "info", "alias_domain_id": self.env.company.alias_domain_id.id, "alias_contact": "everyone"})
+        self.env.flush_all()
+
+    def push(self, body, key=None, **headers):
+        names = {"Content-Type": "message/rfc822", "Authorization": f"Bearer {self.key if key is None else key}", **headers}
+        answer = self.url_open(PATH, data=body, headers=names)
+        self.env.invalidate_all()
+        return answer.status_code, answer.json()
+
+    def test_a_wrong_key_is_refused_and_so_is_none(self):
+        for key in ("", "wrong", self.key[:-1]):
+            self.assertEqual(self.push(raw("Secret"), key=key)[0], 401)
+        self.env["ir.config_parameter"].set_param("microsoft_graph_mail.inbound_key", False)
+        self.env.flush_all()
+        self.assertEqual(self.push(raw("Secret"))[0], 401)
+
+    def test_the_key_is_kept_as_a_hash(self):
+        self.assertNotIn(self.key, self.env["ir.config_parameter"].get_param("microsoft_graph_mail.inbound_key"))
+
+    def test_new_mail_to_an_alias_makes_a_record_and_comes_in_once(self):
+        status, answer = self.push(raw("New business"))
+        self.assertEqual((status, answer["result"], answer["model"]), (200, "created", "crm.lead"))
+        self.assertEqual(self.env["crm.lead"].browse(answer["id"]).name, "New business")
+        self.assertEqual(self.push(raw("New business"))[1]["result"], "duplicate")
+        self.assertEqual(self.push(raw("New business", more="X-Other: way\r\n"))[1]["result"], "duplicate")
+        self.assertEqual(self.env["crm.lead"].search_count([("name", "=", "New business")]), 1)
+
+    def test_the_gateway_s_own_name_for_a_mail_counts(self):
+        one, two = raw("Named", message_id="one"), raw("Named", message_id="two")
+        self.assertEqual(self.push(one, **{"Idempotency-Key": "m1"})[1]["result"], "created")
+        self.assertEqual(self.push(two, **{"Idempotency-Key": "m1"})[1]["result"], "duplicate")
+        self.assertEqual(self.push(two, **{"Idempotency-Key": "m2"})[1]["result"], "created")
+
+    def test_the_envelope_decides_and_not_the_header(self):
+        body = raw("Bcc to us", to="somebody@else.example")
+        self.assertEqual(self.push(body)[1]["result"], "no_route")
+        self.assertEqual(self.push(body, **{"X-Envelope-To": "info@contoso.example"})[1]["result"], "created")
+
+    @mute_logger("odoo.addons.mail.models.mail_thread")
+    def test_what_nobody_takes_is_no_route(self):
+        self.assertEqual(
+            self.push(raw("Nowhere", to="nobody@contoso.example")), (422, self.push(raw("Nowhere", to="nobody@contoso.example"))[1])
+        )
+        self.assertEqual(self.push(raw("Nowhere", to="nobody@contoso.example"))[1]["result"], "no_route")
+        status, answer = self.push(raw("Fallback", to="nobody@contoso.example"), **{"X-Fallback-Model": "crm.lead"})
+        self.assertEqual((status, answer["result"]), (200, "created"))
+        self.assertEqual(self.push(raw("Fallback 2"), **{"X-Fallback-Model": "no.such.model"})[0], 422)
+
+    def test_an_answer_updates_its_record(self):
+        lead = self.env["crm.lead"].create({"name": "Asked"})
+        message = lead.message_post(body="Our offer", message_type="comment")
+        self.env.flush_all()
+        status, answer = self.push(raw("Re: Asked", message_id="answer", more=f"In-Reply-To: {message.message_id}\r\n"))
+        self.assertEqual((status, answer), (200, {"result": "updated", "model": "crm.lead", "id": lead.id}))
+
+    def test_an_answer_to_our_own_automatic_mail_is_a_loop(self):
+        body = raw("Loop", more="References: <1-loop-detection-bounce-email@contoso.example>\r\n")
+        self.assertEqual(self.push(body)[1]["result"], "loop")
+
+    def test_a_report_about_mail_of_ours_is_a_bounce(self):
+        self.connect(self.server, MAILBOX)
+        partner = self.env["res.partner"].create({"name": "Unknown", "email": "unknown@customer.example"})
+        lead = self.env["crm.lead"].create({"name": "Bounced", "partner_id": partner.id})
+        with self.sending():
+            message = lead.message_post(
+                body="Offer", subject="Bounces", partner_ids=partner.ids, message_type="comment", subtype_xmlid="mail.mt_comment"
+            )
+        self.env.flush_all()
+        report = next(
+            mail for mail in self.control("GET", f"/accounts/{MAILBOX}/folders/inbox")["messages"] if "Bounces" in mail["subject"]
+        )
+        account = self.server.microsoft_graph_account_id
+        from mailroom_core.flow import Request
+
+        url = account._mailbox(MAILBOX).url("messages", report["id"], "$value")
+        body = account._http()(Request("GET", url)).body
+        self.assertEqual(self.push(body)[1]["result"], "bounced")
+        notification = message.notification_ids.filtered(lambda each: each.res_partner_id == partner)
+        self.assertEqual((notification.notification_status, notification.failure_type), ("bounce", "mail_bounce"))
+        self.assertIn("There is no such mailbox", notification.failure_reason)
+
+    def test_what_is_no_mail_is_refused(self):
+        self.assertEqual(self.push(raw("Text"), **{"Content-Type": "text/plain"})[0], 415)
+
+    @mute_logger("odoo.sql_db", "odoo.addons.microsoft_graph_mail.models.microsoft_graph_pushed")
+    def test_an_error_of_odoo_is_told_and_can_be_tried_again(self):
+        self.env.cr.execute("ALTER TABLE crm_lead ADD CONSTRAINT no_odd_ones CHECK (name != 'Odd one')")
+        self.assertEqual((self.push(raw("Odd one"))[0], self.push(raw("Odd one"))[1]["result"]), (500, "error"))
+        self.env.cr.execute("ALTER TABLE crm_lead DROP CONSTRAINT no_odd_ones")
+        self.assertEqual(self.push(raw("Odd one"))[1]["result"], "created")

@@ -1,0 +1,88 @@
+"""Workers that are killed at the worst moment: nobody gets a second copy, and nobody none."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from demo.processes import Emulator
+from tests.odoo.machine import Odoo, Place
+from tests.odoo.people import MAILBOX, Lead
+
+
+@pytest.fixture(scope="module")
+def odoo(place: Place, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Odoo]:
+    """As in production: a web and a cron process of their own."""
+    odoo = Odoo(place, tmp_path_factory.mktemp("odoo"), workers=2)
+    try:
+        odoo.start()
+        odoo.set_up(emulator)
+        odoo.outgoing(MAILBOX, MAILBOX)
+        yield odoo
+    finally:
+        odoo.stop()
+
+
+def copies(emulator: Emulator, begin: str) -> Counter[tuple[str, str]]:
+    return Counter((copy["subject"], copy["to"]) for copy in emulator.outside() if copy["subject"].startswith(begin))
+
+
+def hurry(odoo: Odoo) -> bool:
+    """The time has come for what waits, and the queue is called. Always false, for conditions to come after it."""
+    odoo.sql("UPDATE mail_mail SET scheduled_date = NULL WHERE state = 'outgoing'")
+    odoo.sql("UPDATE microsoft_graph_account SET paused_until = NULL")
+    odoo.sql(
+        "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute', failure_count = 0 WHERE id = %s",
+        odoo.ref("mail.ir_cron_mail_scheduler_action"),
+    )
+    odoo.sql("DELETE FROM ir_cron_progress")  # three ends in a row without progress, and Odoo leaves a job alone for hours
+    odoo.place.sql("SELECT pg_notify('cron_trigger', %s)", odoo.database)
+    time.sleep(0.2)
+    return False
+
+
+def test_killed_between_send_and_commit(odoo: Odoo, emulator: Emulator) -> None:
+    """Graph has sent it, and Odoo's own transaction never commits that."""
+    lead = Lead.new(odoo, "between@customer.example")
+    odoo.sql("UPDATE microsoft_graph_account SET paused_until = now() AT TIME ZONE 'UTC' + interval '1 hour'")
+    message = lead.post("Between")
+    assert lead.envelopes(message) == {"between@customer.example": ("ready", "")}
+    with psycopg.connect(host=odoo.place.database_host, user=odoo.place.database_user, dbname=odoo.database) as holds_the_commit_back:
+        holds_the_commit_back.execute("LOCK TABLE mail_notification IN SHARE MODE")
+        hurry(odoo)
+        odoo.eventually(lambda: copies(emulator, "Between"), "Graph has sent it", 150)
+        odoo.kill()
+    assert lead.envelopes(message) == {"between@customer.example": ("ready", "")}, "Odoo knows nothing of it"
+    odoo.start()
+    hurry(odoo)
+    odoo.eventually(lambda: lead.envelopes(message) == {"between@customer.example": ("sent", "")}, "Odoo knows it now", 150)
+    assert copies(emulator, "Between") == {("Between", "between@customer.example"): 1}
+
+
+@pytest.mark.parametrize("operation", ["createDraft", "send"])
+def test_killed_while_graph_is_at_it(odoo: Odoo, emulator: Emulator, operation: str) -> None:
+    subject = f"While {operation}"
+    emulator.fault(match={"operation": operation}, action={"kind": "delay", "seconds": 180})  # three seconds of ours
+    lead = Lead.new(odoo, "while@customer.example")
+    odoo.sql("UPDATE microsoft_graph_account SET paused_until = now() AT TIME ZONE 'UTC' + interval '1 hour'")
+    message = lead.post(subject)
+    tries = odoo.sql("SELECT count(*) FROM microsoft_graph_try")
+    hurry(odoo)
+    odoo.eventually(lambda: odoo.sql("SELECT count(*) FROM microsoft_graph_try") != tries, "it has begun", 150)
+    odoo.kill()
+    odoo.start()
+    hurry(odoo)
+
+    def sent() -> bool:
+        if lead.envelopes(message) == {"while@customer.example": ("sent", "")}:
+            return True
+        hurry(odoo)
+        time.sleep(0.5)
+        return False
+
+    odoo.eventually(sent, "it was sent", 200)
+    assert copies(emulator, subject) == {(subject, "while@customer.example"): 1}
