@@ -19,7 +19,7 @@ from mailroom.audit import Wanted
 from mailroom.console.app import make_console
 from mailroom.console.exporting import Exports
 from mailroom.console.house import House
-from mailroom.objects import SmarthostRoute
+from mailroom.objects import Account, SmarthostRoute
 from mailroom.settings import Settings
 from mailroom.vault.certificates import make_certificate, shown
 from mailroom.wiring import accounts as wired
@@ -127,6 +127,15 @@ def test_the_steps_at_the_provider_are_told_with_what_to_copy_and_its_usual_erro
     for field in re.findall(r'<(?:input|select)[^>]* id="([^"]+)"', text):
         assert f'for="{field}"' in text, f"{field} has no label"
     office.get("/accounts/connect/yahoo", 422)
+
+
+def test_no_permission_is_asked_for_that_nobody_has_ticked(office: Pages, parts: Parts) -> None:
+    ticked = r'type="checkbox"[^>]* checked'
+    assert not re.search(ticked, office.get("/accounts/connect/microsoft"))
+    parts.store.apply([Account(name="office", mailbox=MARY)], [], by="test")
+    assert not re.search(ticked, office.get("/accounts/of/office"))
+    parts.store.apply([Account(name="office", mailbox=MARY, pop=True)], [], by="test")
+    assert re.findall(r'name="(\w+)"[^>]* checked', re.sub(r'type="radio"[^>]*', "", office.get("/accounts/of/office"))) == ["pop"]
 
 
 def test_microsoft_is_connected_tested_and_disconnected(office: Pages, parts: Parts, microsoft: Running) -> None:

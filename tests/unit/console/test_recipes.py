@@ -17,7 +17,8 @@ def told(at: Entrance, *senders: str, networks: tuple[str, ...] = ()) -> dict[st
 
 
 def entrance(*listeners: ListenerSettings, url: str = "") -> Entrance:
-    return entrance_of(Settings(data=Path("data"), public_url=url, listener=listeners or (ListenerSettings(),)))
+    open_ones = listeners or (ListenerSettings(),)
+    return entrance_of(Settings(data=Path("data"), public_url=url, listener=open_ones), [each.port or 40_000 for each in open_ones])
 
 
 def test_a_certificate_of_our_own_is_trusted_by_those_who_check() -> None:
@@ -56,6 +57,7 @@ def test_a_port_that_others_reach_is_told_before_one_of_this_machine() -> None:
 def test_while_no_port_is_open_a_printer_gets_the_lines_that_open_one() -> None:
     at = entrance()
     assert (at.host, at.outside) == ("127.0.0.1", False)
+    assert entrance(ListenerSettings(port=0)).port == 40_000, "what was bound, not what was asked for"
     assert told(at)["Printer or scanner"] == opening(at) == '[[listener]]\nhost = "0.0.0.0"\nport = 2525'
     assert "127.0.0.1" in told(at)["Odoo"], "that may be on this machine"
     assert opening(entrance(ListenerSettings(host="localhost", port=465, tls="implicit"))).endswith('tls = "implicit"')

@@ -172,6 +172,7 @@ async def callback(request: Request, house: TheHouse, me: Admin) -> Response:
 
 @router.get("/accounts/of/{name:path}")
 def one(request: Request, house: TheHouse, name: str) -> Response:
+    house.look()
     return _one(request, house, _known(house, name))
 
 

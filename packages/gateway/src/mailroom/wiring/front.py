@@ -76,7 +76,8 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
     except ConfigError:
         await smtp.stop(timedelta(0))
         raise
-    make_web = partial(web_app, parts, made, commit, wakeup, spool, stopping)
+    ports = [port for _, port in smtp.addresses]
+    make_web = partial(web_app, parts, made, commit, wakeup, spool, stopping, ports)
     given = settings.web
     web = Web(make_web, given.host, given.port, proxies=given.trusted_proxies, connections=given.max_connections)
     return Front(smtp, mx, web, commit)

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 FOR_PROGRAMS = ("/v1", "/health", "/ready", "/metrics", "/notify")
 
 
-def web_app(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
-    """Blocking; imported here, because neither the listeners nor the workers should wait for it."""
+def web_app(
+    parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool], ports: Sequence[int]
+) -> ASGIApp:
+    """Blocking; imported here, because neither the listeners nor the workers should wait for it. `ports` are those of the listeners."""
     api = _api(parts, made, commit, wakeup, spool, stopping)
-    console = _console(parts, wakeup, made, spool)
+    console = _console(parts, wakeup, made, spool, ports)
 
     async def by_path(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope.get("path", "")
@@ -86,13 +88,14 @@ def _ends(parts: Parts) -> list[Expiry]:
         return []  # a key that does not fit is told where a secret is needed
 
 
-def entrance_of(settings: Settings) -> Entrance:
-    """Where programs hand in their mail: a listener that others reach, if there is one."""
+def entrance_of(settings: Settings, ports: Sequence[int]) -> Entrance:
+    """Where programs hand in their mail: a listener that others reach, if there is one. `ports` are those that were bound."""
     from mailroom.console.recipes import Entrance, OldDoor
 
-    modern = [each for each in settings.listener if not each.legacy] or list(settings.listener)
+    listeners = [each.model_copy(update={"port": port}) for each, port in zip(settings.listener, ports, strict=True)]
+    modern = [each for each in listeners if not each.legacy] or listeners
     listener = min(modern, key=_is_loopback)
-    old = next((each for each in settings.listener if each.legacy and not _is_loopback(each)), None)
+    old = next((each for each in listeners if each.legacy and not _is_loopback(each)), None)
     own = "" if settings.tls.certificate or listener.tls == "none" else str(settings.data.resolve() / "tls.crt")
     return Entrance(
         host=_host_of(settings, listener),
@@ -123,7 +126,7 @@ def _mx(settings: Settings) -> str:
     return f"{settings.mx.host} port {settings.mx.port}" if settings.mx.enabled else ""
 
 
-def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp:
+def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Sequence[int]) -> ASGIApp:
     from mailroom.console import app, exporting, house, way_in
     from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.incoming import incoming_trial
@@ -142,7 +145,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path) -> ASGIApp
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
-            entrance=entrance_of(parts.settings),
+            entrance=entrance_of(parts.settings, ports),
             exports=exporting.Exports(parts.settings.data / exporting.FOLDER, utc_now),
             way_in=way_in.WayIn(
                 correspondence=make_correspondence(parts, made, spool),
