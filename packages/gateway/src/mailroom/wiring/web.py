@@ -88,11 +88,13 @@ def _ends(parts: Parts) -> list[Expiry]:
         return []  # a key that does not fit is told where a secret is needed
 
 
-def entrance_of(settings: Settings, ports: Sequence[int]) -> Entrance:
-    """Where programs hand in their mail: a listener that others reach, if there is one. `ports` are those that were bound."""
+def entrance_of(settings: Settings, ports: Sequence[int] = ()) -> Entrance:
+    """Where programs hand in their mail: a listener that others reach, if there is one. `ports` are those that were
+    bound; without them, those of the settings."""
     from mailroom.console.recipes import Entrance, OldDoor
 
-    listeners = [each.model_copy(update={"port": port}) for each, port in zip(settings.listener, ports, strict=True)]
+    bound = ports or [each.port for each in settings.listener]
+    listeners = [each.model_copy(update={"port": port}) for each, port in zip(settings.listener, bound, strict=True)]
     modern = [each for each in listeners if not each.legacy] or listeners
     listener = min(modern, key=_is_loopback)
     old = next((each for each in listeners if each.legacy and not _is_loopback(each)), None)
