@@ -28,6 +28,11 @@ def test_a_destination_and_an_alias_are_added_and_a_mail_is_explained(scene: Sce
     expect(page.locator("#steps")).to_contain_text("nothing answers at http://127.0.0.1:9")
     assert violations(page) == []
 
+    page.goto(f"{web}/destinations/of/erp")
+    page.get_by_role("link", name="Set up this Odoo").click()
+    expect(page.get_by_role("alert")).to_be_visible()  # nothing answers there, or there is no alias domain
+    fits(page, page.url)
+
     page.goto(f"{web}/aliases/new")
     page.get_by_label("Address").fill("repairs@contoso.example")
     page.get_by_label("Destination").select_option("workshop")

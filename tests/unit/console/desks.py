@@ -12,6 +12,7 @@ from argon2 import PasswordHasher
 from mailroom.accept import Accept, House, write
 from mailroom.changing import ObjectDesk
 from mailroom.console.door import Door
+from mailroom.console.odoo_desk import Prepared
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
 from mailroom.doctor.arriving import Unfetched
@@ -36,9 +37,12 @@ from mailroom.signin.staff import Staff
 from mailroom.store.sql import SqlStore
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
+from mailroom_core.errors import ConfigError
 from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import MessageId
 from mailroom_core.policy.decision import Settings
+from mailroom_core.providers.odoo.setup import Change, Found
+from mailroom_core.providers.odoo.setup import Wanted as Asked
 from tests.contract.store.makers import FakeClock, Maker
 from tests.unit.doctor.zone import Records, zone
 
@@ -110,7 +114,40 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
     answering = Correspondence(store=store, blobs=blobs, directory=store.directory, accept=accept, followers=followers)
     rules = Settings(mark="ours")
     judge = Judge(store.directory, Lookup(store, rules), rules)
-    return WayIn(correspondence=answering, judge=judge, trial=tried, destination_trial=odoo_tried)
+    return WayIn(correspondence=answering, judge=judge, odoo=FakeOdooDesk(), trial=tried, destination_trial=odoo_tried)
+
+
+class FakeOdooDesk:
+    """An Odoo that lacks its server until it is set up; `broken` is why nothing works."""
+
+    def __init__(self) -> None:
+        self.done, self.broken, self.asked = False, "", dict[str, Any]()
+
+    async def prepared(self, name: str, *, host: str = "", port: int = 0, domain: str = "") -> Prepared:
+        if self.broken:
+            raise ConfigError(self.broken)
+        self.asked = {"name": name, "host": host, "domain": domain}
+        known: dict[str, Any] = {"port": 587, "tls": "starttls", "validated": False, "from_filter": (), "catchall": "", "bounce": ""}
+        wanted = Asked(name="Mailroom", host=host or "here", user="odoo", password="", domain="contoso.example", default_from="", **known)
+        change = Change(
+            model="ir.mail_server", id=0, title="the outgoing server", before={}, after={"smtp_host": "<here>", "smtp_pass": "s3cret"}
+        )
+        state = Found(fields={}, servers=(), has_domains=True)
+        changes = () if self.done else (change,)
+        return Prepared(destination=name, state=state, wanted=wanted, changes=changes, new_password=True, warnings=("it is far away",))
+
+    async def carried_out(self, plan: Prepared, *, by: str) -> AsyncIterator[str]:
+        self.done = True
+        yield f"set up by {by}"
+
+    async def taken_back(self, name: str, *, by: str) -> AsyncIterator[str]:
+        yield "one thing is as before"
+        if not self.done:
+            raise ConfigError("nothing was set up")
+        self.done = False
+
+    def was_set_up(self, name: str) -> bool:
+        return self.done
 
 
 async def tried(name: str) -> AsyncIterator[Step]:

@@ -133,6 +133,38 @@ def test_a_test_shows_each_step_and_what_was_said(pages: Pages) -> None:
     assert "Back to the destinations" in raw.text
 
 
+# ---- setting an Odoo up
+
+
+def test_it_shows_what_will_change_does_it_and_takes_it_back(pages: Pages) -> None:
+    post(pages, "/destinations/save/odoo", name="erp", key="k", **ODOO)
+    assert "/odoo/of/erp" in pages.get("/destinations/of/erp")
+    text = pages.get("/odoo/of/erp")
+    assert "smtp_host: &lt;here&gt;" in text
+    assert "smtp_pass: a new one" in text
+    assert "s3cret" not in text
+    assert "It is far away." in text
+    assert "Take it back" not in text
+    text = post(pages, "/odoo/setup", 200, name="erp", host="mail.contoso.example", domain="contoso.example")
+    assert "Set up by user:mary@contoso.example" in text
+    assert "Odoo has it all" in text
+    assert 'value="mail.contoso.example"' in text
+    text = post(pages, "/odoo/undo", 200, name="erp")
+    assert "One thing is as before" in text
+    again = post(pages, "/odoo/undo", 422, name="erp")
+    assert "nothing was set up" in again
+    assert "One thing is as before" in again
+
+
+def test_why_an_odoo_can_not_be_set_up_is_said(pages: Pages) -> None:
+    desk: Any = pages.app.state.house.way_in.odoo
+    desk.broken = "Odoo does not know this key"
+    assert "does not know this key" in pages.get("/odoo/of/erp", 422)
+    assert "does not know this key" in post(pages, "/odoo/setup", 422, name="erp")
+    pages.role = Role.OPERATOR
+    pages.get("/odoo/of/erp", 403)
+
+
 # ---- aliases
 
 

@@ -11,7 +11,7 @@ from mailroom.cli.context import Context, by
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from mailroom.wiring.odoo import Prepared
+    from mailroom.console.odoo_desk import Prepared
 
 
 @click.group()

@@ -22,6 +22,7 @@ from mailroom.console import (
     incoming,
     me,
     messages,
+    odoo_setup,
     overview,
     presets,
     quarantine,
@@ -86,7 +87,7 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router)
+OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from mailroom.console.odoo_desk import Prepared
 from mailroom.objects import AliasDomain, Application, OdooTarget
 from mailroom.transports.http import Http, client
 from mailroom.vault.vault import nothing
@@ -27,19 +28,6 @@ from mailroom_core.providers.odoo.setup import DOMAIN, SECRET, Change, Found, Wa
 
 OUR_SERVER = "Mailroom"
 """What the outgoing server is called in Odoo."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What would be done."""
-
-    destination: str
-    state: Found
-    wanted: Wanted
-    changes: Sequence[Change]
-    new_password: bool
-    """Odoo needs one: its server is new, or signs in as somebody else."""
-    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +107,10 @@ class OdooSetup:
         if user in self.parts.directory().applications:
             await asyncio.to_thread(object_desk(self.parts).remove, "application", user, by=by)
             yield f"{user} may hand in mail here no longer"
+
+    def was_set_up(self, name: str) -> bool:
+        """Whether there is something to take back. Blocking."""
+        return bool(self._noted(name))
 
     # ---- here
 

@@ -132,6 +132,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Seq
     from mailroom.console import app, exporting, house, way_in
     from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.incoming import incoming_trial
+    from mailroom.wiring.odoo import OdooSetup
     from mailroom.wiring.signin import make_door
 
     return app.make_console(
@@ -152,6 +153,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Seq
             way_in=way_in.WayIn(
                 correspondence=make_correspondence(parts, made, spool),
                 judge=make_judge(parts),
+                odoo=OdooSetup(parts),
                 trial=partial(incoming_trial, parts),
                 destination_trial=partial(destination_trial, parts),
                 mx=_mx(parts.settings),
