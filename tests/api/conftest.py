@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,8 +43,8 @@ def eventually(what: Callable[[], T], *, patience: float = 20.0) -> T:
 class Api:
     """A gateway, its sink, and clients with tokens."""
 
-    def __init__(self, folder: Path, resolver: str = "127.0.0.1:9") -> None:
-        self.gateway = Gateway(folder / "gateway", {"MAILROOM_DOCTOR_RESOLVER": resolver})
+    def __init__(self, folder: Path, resolver: str = "127.0.0.1:9", environment: Mapping[str, str] | None = None) -> None:
+        self.gateway = Gateway(folder / "gateway", {"MAILROOM_DOCTOR_RESOLVER": resolver, **(environment or {})})
         self.sink = folder / "sink"
         self.sink.mkdir()
         self.tokens: dict[str, str] = {}

@@ -140,7 +140,7 @@ def propose(found: Senders) -> Proposal:
         part = found.passing / rest if rest else 0.0
     if part < GOOD:
         return Proposal(False, f"{part:.1%} of the mail passes; {GOOD:.0%} should, before the policy is tightened.{unknown}")
-    return Proposal(True, f"Mail of your own servers passes. You can go on to p={step}.{unknown}", step)
+    return Proposal(True, f"Mail of your own servers passes. Go on to p={step}, at _dmarc.{found.domain}.{unknown}", step)
 
 
 def _named(sources: Sequence[Source]) -> str:

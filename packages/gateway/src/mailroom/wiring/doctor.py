@@ -98,8 +98,9 @@ def doctor_desk(parts: Parts) -> DoctorDesk:
 async def watch_domains(parts: Parts) -> None:
     """Every day, the alias domains; and what others reported long ago is forgotten. One worker of all does it."""
     desk, settings = doctor_desk(parts), parts.settings.doctor
+    pause = min(FIRST, settings.every or FIRST)
     while True:
-        await asyncio.sleep(FIRST.total_seconds())
+        await asyncio.sleep(pause.total_seconds())
         try:
             if await asyncio.to_thread(parts.store.lease, "doctor", parts.owner, FIRST * 3):
                 if settings.every:
