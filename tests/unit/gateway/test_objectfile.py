@@ -39,7 +39,7 @@ routes = st.one_of(
     st.builds(GraphRoute, account=st.just("office"), mailbox=st.text(letters, max_size=9), on_unsure=st.sampled_from(OnUnsure)),
     st.builds(
         SmarthostRoute,
-        host=st.text(letters, min_size=1, max_size=20).map(lambda name: f"mx-{name}"),
+        host=st.from_regex(r"[a-z]([a-z0-9-]{0,9}[a-z0-9])?(\.[a-z]{2,9})?", fullmatch=True).filter(lambda name: name != "metadata"),
         port=st.integers(1, 65535),
         security=st.sampled_from(Security),
     ),
