@@ -13,7 +13,7 @@ from tests.browser.scene import SMARTHOST, Scene, invoice, plain
 from tests.walk.world import eventually
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-SIZE: ViewportSize = {"width": 1200, "height": 610}
+SIZE: ViewportSize = {"width": 1200, "height": 570}
 MOST = 300_000
 """Bytes of all pictures together."""
 OFFICE = """
@@ -62,10 +62,10 @@ def _take(scene: Scene, page: Page) -> None:
     page.goto(scene.gateway.web)
     page.get_by_text("done at").first.wait_for()
     page.locator("#chart canvas").wait_for()
-    page.set_viewport_size({**SIZE, "height": 930})
+    page.set_viewport_size({**SIZE, "height": 910})
     page.screenshot(path=DOCS / "console-overview.png")
 
-    page.set_viewport_size({**SIZE, "height": 400})
+    page.set_viewport_size({**SIZE, "height": 380})
     page.emulate_media(color_scheme="dark")
     page.goto(f"{scene.gateway.web}/messages?text=nordlicht")
     page.screenshot(path=DOCS / "console-messages-dark.png")
