@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from demo.processes import Emulator
 from tests.odoo.machine import Odoo, Place
 from tests.odoo.people import MAILBOX, Lead
+
+KILLS, MAILS = 4, 60
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +90,31 @@ def test_killed_while_graph_is_at_it(odoo: Odoo, emulator: Emulator, operation: 
 
     odoo.eventually(sent, "it was sent", 200)
     assert copies(emulator, subject) == {(subject, "while@customer.example"): 1}
+
+
+def test_killed_again_and_again_under_load(odoo: Odoo, emulator: Emulator) -> None:
+    chance = random.Random(19)
+    mails = [
+        {"subject": f"Load {number}", "body_html": "<p>Hello</p>", "email_from": MAILBOX, "email_to": f"load{number}@customer.example"}
+        for number in range(MAILS)
+    ]
+    odoo.call("mail.mail", "create", mails)
+    for _ in range(KILLS):
+        hurry(odoo)
+        before = sum(copies(emulator, "Load").values())
+        odoo.eventually(partial(_more, emulator, before), "mail leaves", 150)
+        time.sleep(chance.random() / 4)
+        odoo.kill()
+        odoo.start()
+    odoo.eventually(lambda: hurry(odoo) or _all(emulator), "all have arrived", 200)
+    assert set(copies(emulator, "Load").values()) == {1}
+    unsent = "SELECT count(*) FROM mail_mail WHERE starts_with(email_to, 'load') AND state != 'sent'"
+    odoo.eventually(lambda: hurry(odoo) or odoo.sql(unsent) == [(0,)], "Odoo knows it", 150)
+
+
+def _more(emulator: Emulator, before: int) -> bool:
+    return sum(copies(emulator, "Load").values()) > before or _all(emulator)
+
+
+def _all(emulator: Emulator) -> bool:
+    return len(copies(emulator, "Load")) == MAILS

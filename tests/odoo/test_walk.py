@@ -115,6 +115,25 @@ def test_throttled_mail_waits_and_leaves(odoo: Odoo, emulator: Emulator) -> None
     assert arrived(emulator, "Slowly") == ["slow@customer.example"]
 
 
+def test_200_mails_with_throttling_in_between_all_arrive_once(odoo: Odoo, emulator: Emulator) -> None:
+    throttled = {"kind": "answer", "status": 429, "retry_after": 0.3}
+    emulator.fault(match={"operation": ["createDraft", "send"]}, probability=0.04, seed=7, times=None, action=throttled)
+    mails = [
+        {"subject": "One of 200", "body_html": "<p>Hello</p>", "email_from": MAILBOX, "email_to": f"many{number}@customer.example"}
+        for number in range(200)
+    ]
+    odoo.call("mail.mail", "create", mails)
+
+    def all_sent() -> bool:
+        odoo.due()
+        return len(arrived(emulator, "One of 200")) >= 200
+
+    odoo.eventually(all_sent, "all have arrived", 250)
+    odoo.due()
+    assert arrived(emulator, "One of 200") == sorted(mail["email_to"] for mail in mails)
+    assert odoo.sql("SELECT count(*) FROM microsoft_graph_try WHERE state = 'gone' AND starts_with(recipients, 'many')") > [(0,)]
+
+
 def test_a_bad_recipient_stops_nobody_else(odoo: Odoo, emulator: Emulator) -> None:
     emulator.fault(
         match={"operation": "createDraft"}, skip=1,
