@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mailroom.ports import Query
 from mailroom_core.model import State
 from tests.unit.gateway.test_onward import bounce
@@ -9,8 +11,9 @@ from tests.walk.conftest import MakeWorld
 from tests.walk.world import ANNA, MARY, eventually, mail, unique
 
 
-def test_a_report_finds_its_mail_and_everything_in_the_mailbox_stays_as_it_is(make_world: MakeWorld) -> None:
-    world = make_world().set_up()
+@pytest.mark.parametrize("rights", [(), ("--send-only", "--read")])
+def test_a_report_finds_its_mail_and_everything_in_the_mailbox_stays_as_it_is(make_world: MakeWorld, rights: tuple[str, ...]) -> None:
+    world = make_world().set_up(connect=rights)
     private, foreign, subject = unique("Private"), unique("Undeliverable"), unique("To nobody")
     nobody = f"unknown-{subject.rpartition(' ')[2]}@customer.example"
     world.emulator.deliver(MARY, mail(private, sender=ANNA, to=MARY))

@@ -461,3 +461,15 @@ async def test_mail_without_an_id_is_never_taken_for_a_copy(office: Office) -> N
     office.source.mails = {"one": bare, "two": bare}
     await office.look()
     assert handed(office) == ["Hello", "Hello"]
+
+
+async def test_a_bounce_of_a_bounce_is_written_to_nobody(office: Office) -> None:
+    """It names a mail that only reports, so it is kept, with that mail as what came back, and ends there."""
+    office.store.apply([AliasDomain(name="contoso.example"), OUT], [], by="test")
+    sent_mail(office, "<1@shop.example>")
+    before = len(office.found())
+    for name in ("first", "second"):
+        office.source.mails = {name: bounce("bounce@contoso.example", subject=name)}
+        await office.look()
+    assert {name: state for name, state in office.states().items() if name != "Ours"} == {"first": State.IGNORED, "second": State.IGNORED}
+    assert len(office.found()) == before + 2, "nothing is answered, and nothing goes on"

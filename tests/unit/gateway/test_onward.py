@@ -133,6 +133,30 @@ async def test_a_server_for_our_own_senders_alone_carries_no_strangers(tmp_path:
         house.store.close()
 
 
+SIGNED_MAIL = (
+    'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-256; boundary="s"\r\n\r\n'
+    "--s\r\nContent-Type: text/plain\r\n\r\nHello  \r\n--s\r\nContent-Type: application/pkcs7-signature\r\n\r\nMIAG\r\n--s--\r\n"
+)
+ENCRYPTED = (
+    'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="e"\r\n\r\n'
+    "--e\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n"
+    "--e\r\nContent-Type: application/octet-stream\r\n\r\nhQEM\r\n--e--\r\n"
+)
+INVITATION = 'Content-Type: text/calendar; method=REQUEST; charset="utf-8"\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n'
+NO_END = 'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nno end\r\n'
+EIGHT_BIT = "X-Note: Gr\xfc\xdfe\r\n\r\nGr\xfc\xdfe\r\n"
+
+
+@pytest.mark.parametrize("rest", [SIGNED_MAIL, ENCRYPTED, INVITATION, NO_END, EIGHT_BIT])
+async def test_what_is_in_a_mail_is_handed_on_untouched(house: Office, rest: str) -> None:
+    await house.forward(MAIL + SIGNED + rest)
+    (found,) = house.store.find(Query(), limit=10)[0][:1]
+    kept = house.store.read(found.message.id)
+    assert kept is not None
+    assert (kept.raw or b"").partition(b"\r\n\r\n")[2] == rest.encode().partition(b"\r\n\r\n")[2]
+    assert rest.encode().partition(b"\r\n\r\n")[0] in (kept.raw or b"")
+
+
 async def test_an_attempt_whose_end_was_lost_forwards_nothing_twice(house: Office) -> None:
     assert isinstance(await house.forward(times=3), Sent)
     assert len(house.out()) == 1

@@ -139,6 +139,8 @@ def test_each_tier_asks_for_no_more_than_it_needs() -> None:
     sign_in = ("offline_access", "openid", f"{g}/User.Read")
     assert delegated_scopes(g, Tier.SEND) == (*sign_in, f"{g}/Mail.Send")
     assert delegated_scopes(g, Tier.READ_WRITE) == (*sign_in, f"{g}/Mail.Send", f"{g}/Mail.ReadWrite")
+    assert delegated_scopes(g, Tier.SEND, read=True) == (*sign_in, f"{g}/Mail.Send", f"{g}/Mail.Read")
+    assert delegated_scopes(g, Tier.READ_WRITE, read=True) == delegated_scopes(g, Tier.READ_WRITE)
     assert delegated_scopes(g, Tier.SEND, shared=True) == (*sign_in, f"{g}/Mail.Send", f"{g}/Mail.Send.Shared")
     assert delegated_scopes(g, Tier.READ_WRITE, shared=True)[-2:] == (f"{g}/Mail.Send.Shared", f"{g}/Mail.ReadWrite.Shared")
 

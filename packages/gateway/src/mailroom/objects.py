@@ -46,6 +46,8 @@ class Account:
     graph_url: str = ""
     read_write: bool = True
     """Ask for Mail.ReadWrite: drafts, large attachments, and looking before sending again."""
+    read: bool = False
+    """Without it, ask for Mail.Read: mail can be fetched, and stays as it is in its mailbox."""
     shared: bool = True
     """Ask for the .Shared permissions as well (work and school accounts only)."""
     smtp: bool = False

@@ -32,11 +32,14 @@ class Tier(Enum):
     READ_WRITE = "Mail.ReadWrite"
 
 
-def delegated_scopes(resource: str, tier: Tier, *, shared: bool = False) -> tuple[str, ...]:
-    """What a person consents to. `shared` also asks for mailboxes that others share with them: work and school accounts only."""
+def delegated_scopes(resource: str, tier: Tier, *, read: bool = False, shared: bool = False) -> tuple[str, ...]:
+    """What a person consents to. `read` asks for Mail.Read, which READ_WRITE has in it; `shared` also for mailboxes that others share
+    with them: work and school accounts only."""
     names = ["User.Read", "Mail.Send"]
     if tier is Tier.READ_WRITE:
         names.append("Mail.ReadWrite")
+    elif read:
+        names.append("Mail.Read")
     if shared:
         names += [f"{name}.Shared" for name in names if name.startswith("Mail.")]
     return (*SIGN_IN, *(f"{resource}/{name}" for name in names))

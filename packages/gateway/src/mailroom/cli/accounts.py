@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     default=None,
     help="Ask for Mail.Send alone: no mail above 2.9 MB, no looking before sending again. Or for Mail.ReadWrite as well, as at first.",
 )
+@click.option("--read/--no-read", default=None, help="With --send-only, ask for Mail.Read: mail can be fetched, and is left as it is.")
 @click.option(
     "--smtp/--no-smtp", default=None, help="Ask for SMTP.Send as well: for a smarthost (smtp.office365.com) that signs in as this account."
 )
@@ -64,6 +65,7 @@ def connect(
     secret_expires: datetime | None,
     certificate: Path | None,
     send_only: bool | None,
+    read: bool | None,
     smtp: bool | None,
     imap: bool | None,
     pop: bool | None,
@@ -93,6 +95,7 @@ def connect(
             grant=grant,
             # What one grant may do says nothing about another one.
             read_write=known.read_write or grant is not known.grant if send_only is None else not send_only,
+            read=known.read if read is None else read,
             smtp=known.smtp if smtp is None else smtp,
             imap=known.imap if imap is None else imap,
             pop=known.pop if pop is None else pop,

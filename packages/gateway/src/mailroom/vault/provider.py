@@ -63,7 +63,7 @@ def scopes_of(account: Account, resource: Resource) -> tuple[str, ...]:
     if resource is not Resource.GRAPH:
         return outlook_scopes(cloud.outlook, resource)
     tier = Tier.READ_WRITE if account.read_write else Tier.SEND
-    return delegated_scopes(cloud.resource, tier, shared=account.shared)
+    return delegated_scopes(cloud.resource, tier, read=account.read, shared=account.shared)
 
 
 def consent_scopes(account: Account) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def _senders(directory: Directory) -> Iterator[IncomingServer]:
             continue
         account = directory.accounts.get(route.account)
         mailbox = route.mailbox or (account.mailbox if account else "")
-        if account is not None and account.read_write and "@" in mailbox:
+        if account is not None and (account.read_write or account.read) and "@" in mailbox:
             source = GraphInbox(account=account.name, mailbox=mailbox)
             yield IncomingServer(name=f"{REPORTS}{mailbox} ({account.name})", source=source, after=After.NOTHING)
 

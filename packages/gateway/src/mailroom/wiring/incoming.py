@@ -115,5 +115,5 @@ def _mails(count: int) -> str:
 def _read_only(account: str, server: str) -> str:
     return (
         f"The account may only read: consent to Mail.ReadWrite (mailroom connect {account} --read-write), "
-        f'or give {server} after = "nothing"'
+        f'or give {server} after = "nothing" (mailroom connect {account} --send-only --read)'
     )
