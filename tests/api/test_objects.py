@@ -162,6 +162,29 @@ def test_a_password_is_kept_for_its_host_alone(api: Api) -> None:
     assert "x\r" not in problem(api["objects"].post("/servers/sink/password", json={"password": "x\r"}), 422)
 
 
+def test_a_password_of_a_mailbox_is_kept_for_its_host_alone(api: Api) -> None:
+    inbox = {"host": "one.invalid", "user": "mary"}
+    assert api["objects"].put("/incoming/box", json={"imap": inbox, "active": False}).status_code == 200
+    assert api["objects"].post("/incoming/box/password", json={"password": "secret-4712"}).status_code == 204
+    assert "secret-4712" not in api["objects"].get("/incoming/box").text
+
+    def kept() -> bool:
+        parts = open_parts(Settings(data=api.gateway.data))
+        try:
+            return parts.vault.open("incoming:box") == {"password": "secret-4712"}
+        finally:
+            parts.close()
+
+    api["objects"].put("/incoming/box", json={"imap": {**inbox, "folder": "Bills"}, "active": False})
+    assert kept()
+    api["objects"].put("/incoming/box", json={"pop": {**inbox, "host": "two.invalid"}, "after": "delete", "active": False})
+    assert not kept()
+    assert "POP3 has no read" in problem(api["objects"].put("/incoming/box", json={"pop": inbox}), 422)
+    assert "say who signs in" in problem(api["objects"].put("/incoming/box", json={"imap": {"host": "one.invalid"}}), 422)
+    assert "private addresses" in problem(api["objects"].put("/incoming/box", json={"imap": {**inbox, "security": "none"}}), 422)
+    assert api["objects"].delete("/incoming/box").status_code == 204
+
+
 def test_what_a_sign_in_has_found_out_about_an_account_stays(api: Api) -> None:
     for table, expected in (({"client_id": "x", "read_write": False}, False), ({"client_id": "y"}, False), ({"read_write": True}, True)):
         assert api["objects"].put("/accounts/found out", json=table).json()["read_write"] is expected

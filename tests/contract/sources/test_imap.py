@@ -260,16 +260,14 @@ async def test_a_mail_that_the_server_cant_read_ends_the_connection_and_stops_no
     messages = (await found(there)).arrived
     (broken,) = (dovecot.folder / "mail" / mailbox).glob("*/*S=52*")
     os.truncate(broken, 100_000)
-    ends: list[object] = []
-    for message in messages:
-        try:
-            ends.append(await there.read(message, tmp_path / "one.eml"))
-        except Broken as problem:
-            ends.append(type(problem))
-    assert ends[0] is None
-    assert ends[2] is None
-    assert b"also good" in (tmp_path / "one.eml").read_bytes()
+    files = [tmp_path / f"{number}.eml" for number in range(3)]
+    ends = await asyncio.gather(*(there.read(each, file) for each, file in zip(messages, files, strict=True)), return_exceptions=True)
+    assert ends[0] is ends[2] is None
+    assert isinstance(ends[1], Broken)
+    assert b"also good" in await asyncio.to_thread(files[2].read_bytes)
+    assert await there.acknowledge(messages[2]) is None
     await there.close()
+    assert dovecot.subjects(mailbox, "UNSEEN") == ["good", "broken"]
 
 
 async def test_a_large_mail_takes_no_more_memory_than_a_piece(dovecot: Dovecot, mailbox: str, tmp_path: Path) -> None:

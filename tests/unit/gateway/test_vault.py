@@ -118,6 +118,17 @@ async def test_each_resource_has_a_token_of_its_own_and_all_share_the_refresh_to
 
 
 @pytest.mark.anyio
+async def test_imap_and_pop_are_asked_for_by_themselves_and_need_their_consent(house: House) -> None:
+    for resource, option, scope in ((Resource.IMAP, "imap", "IMAP"), (Resource.POP, "pop", "POP")):
+        house.account = replace(OFFICE, imap=False, pop=False)
+        with pytest.raises(VaultError, match=rf"run: mailroom connect office --{option}$"):
+            await house.one.token("office", resource=resource)
+        house.account = replace(OFFICE, imap=True, pop=True)
+        assert await house.one.token("office", resource=resource)
+        assert house.login.scopes[-1] == f"offline_access openid https://outlook.office.com/{scope}.AccessAsUser.All"
+
+
+@pytest.mark.anyio
 async def test_a_new_sign_in_leaves_no_token_of_the_one_before(house: House) -> None:
     await house.one.token("office", resource=Resource.SMTP)
     await house.one.connected("office", Grant("other", timedelta(seconds=3599), "refresh-1"))

@@ -109,10 +109,7 @@ class ImapSource:
         uid = self._uids[message.remote.remote_id][0]
         work = self._same(lambda session: session.read(uid, into))
         try:
-            try:
-                found = await self._visit(work)
-            except Broken:  # by the network, or by this mail: a second time, it is the mail
-                found = await self._visit(work)
+            found = await self._visit.again(work)
         except NoFolder as problem:
             return _no_folder(problem)
         except SaidNo as problem:
@@ -137,7 +134,7 @@ class ImapSource:
 
     async def _asked(self, work: Callable[[ImapSession], T]) -> T | Trouble:
         try:
-            return await self._visit(work)
+            return await self._visit.again(work)
         except NoFolder as problem:
             return _no_folder(problem)
         except SaidNo as problem:

@@ -227,7 +227,7 @@ def connect(inbox: ImapInbox) -> IMAPClient:
 
 
 def _shut(client: IMAPClient) -> None:
-    with suppress(OSError):  # it may have ended already
+    with suppress(OSError, IMAPClientError):  # it may have ended already
         client.shutdown()
 
 

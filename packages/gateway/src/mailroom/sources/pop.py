@@ -49,10 +49,7 @@ class PopSource:
     async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
         unique = message.remote.remote_id
         try:
-            try:
-                found = await self._visit(lambda session: session.read(unique, into))
-            except Broken:  # by the network, or by this mail: a second time, it is the mail
-                found = await self._visit(lambda session: session.read(unique, into))
+            found = await self._visit.again(lambda session: session.read(unique, into))
         except SaidNo as problem:
             return problem.trouble if isinstance(problem.trouble, Deferred) else NotConvertible(problem.trouble.reply)
         if isinstance(found, bool):
@@ -66,7 +63,7 @@ class PopSource:
 
     async def _asked(self, work: Callable[[PopSession], T]) -> T | Trouble:
         try:
-            return await self._visit(work)
+            return await self._visit.again(work)
         except SaidNo as problem:
             return problem.trouble
         except Broken as problem:

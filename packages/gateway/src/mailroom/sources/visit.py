@@ -31,7 +31,9 @@ KEEP_ALIVE = 60
 """Seconds of silence, after which the other side is asked whether it is there."""
 GOODBYE = 10.0
 """Seconds for a farewell, which lets a POP3 server delete."""
-PROBLEMS = (OSError, EOFError, IMAP4.error, error_proto)
+NONSENSE = (ValueError, LookupError, TypeError, AttributeError)
+"""What the libraries stumble over when a server says what no server should."""
+PROBLEMS = (OSError, EOFError, IMAP4.error, error_proto, *NONSENSE)
 """What the libraries raise about the other side."""
 _NOT_NOW = re.compile(r"\[(UNAVAILABLE|LIMIT|INUSE|IN-USE|LOGIN-DELAY|SYS/TEMP|SERVERBUG)\b", re.IGNORECASE)
 """RFC 5530 3, RFC 2449 8.1, RFC 3206 4: it passes."""
@@ -100,11 +102,24 @@ class Visit(Generic[S]):
     secret: str
     """The command that gives a new password."""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="mailbox"))
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One after the other, so that a connection that ends is the fault of nobody else's work."""
     _session: S | None = None
     _busy: int = 0
 
     async def __call__(self, work: Callable[[S], T]) -> T | Trouble:
         """Trouble: nobody gets in. Raises VaultError, SaidNo, and Broken if the connection ended while `work` was under way."""
+        async with self._turn:
+            return await self._alone(work)
+
+    async def again(self, work: Callable[[S], T]) -> T | Trouble:
+        """The same; if the connection ends, once more over a new one. Broken twice, it is by this work and not by the network."""
+        try:
+            return await self(work)
+        except Broken:
+            return await self(work)
+
+    async def _alone(self, work: Callable[[S], T]) -> T | Trouble:
         if self._session is None:
             entered = await self.open()
             if entered is not None:
@@ -254,6 +269,8 @@ def _words(problem: BaseException) -> str:
             return "takes no connections; look at host and port"
         case ssl.SSLError():
             return f"and we found no common TLS ({problem.reason or problem}); look at port and security"
+        case _ if isinstance(problem, NONSENSE):
+            return f"says what can't be understood ({type(problem).__name__}: {str(problem)[:200]})"
         case OSError():
             return f"has ended the connection ({problem.strerror or problem})"
         case _:
