@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailroom.ids import Ids, first_id
-from mailroom_core.model import read_id, show_id
+from mailroom_core.model import read_id, seek_id, show_id
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -42,3 +42,8 @@ def test_what_is_shown_can_be_read(number: int) -> None:
 def test_what_is_no_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an id: it has 13"):
         read_id(text)
+
+
+def test_who_asks_for_what_is_no_id_finds_nothing() -> None:
+    assert seek_id(show_id(2**63 - 1)) == 2**63 - 1
+    assert [seek_id(text) for text in ("", "x", "0" * 14, "u" * 13, "z" * 13, show_id(2**63))] == [-1] * 6

@@ -40,6 +40,15 @@ def read_id(text: str) -> int:
     return number
 
 
+def seek_id(text: str) -> int:
+    """The id that somebody asks for; -1, which nothing has, for what is none."""
+    try:
+        number = read_id(text)
+    except ValueError:
+        return -1
+    return number if number < 2**63 else -1
+
+
 class Kind(Enum):
     """Transactional mail goes first; bulk mail never delays it."""
 

@@ -20,7 +20,7 @@ from mailroom.api.shapes import Accepted
 from mailroom.conversations import ConversationId, EntryKind, Stage
 from mailroom.intake.letter import Letter
 from mailroom.objects import Token
-from mailroom_core.model import read_id, show_id
+from mailroom_core.model import seek_id, show_id
 
 router = APIRouter(tags=["Conversations"])
 Words = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -159,7 +159,7 @@ def change(token: MayWriteConversations, office: TheOffice, id: str, change: Cha
 
 def seen(office: Office, token: Token, text: str) -> tuple[conversations.Conversation, list[conversations.Entry]]:
     """Raises Problem, also for those of others: nobody learns that it is there."""
-    found = office.store.conversations.one(ConversationId(_number(text)))
+    found = office.store.conversations.one(ConversationId(seek_id(text)))
     if found is None or _own(office, token) not in (None, found[0].destination):
         raise Problem(404, f"There is no conversation {text[:20]!r}; GET /v1/conversations lists those that there are")
     return found
@@ -171,15 +171,6 @@ def _own(office: Office, token: Token) -> str | None:
         return None
     application = office.directory().applications.get(token.application)
     return application.answers if application else ""
-
-
-def _number(text: str) -> int:
-    """-1 for what is no id."""
-    try:
-        number = read_id(text)
-    except ValueError:
-        return -1
-    return number if number < 2**63 else -1
 
 
 def _conversation(item: conversations.Conversation) -> Conversation:

@@ -22,7 +22,7 @@ from mailroom.api.problems import Problem
 from mailroom.objects import Token
 from mailroom.ports import Action
 from mailroom_core.mime.source import InMemory, ReadAt
-from mailroom_core.model import DeliveryId, MessageId, State, read_id
+from mailroom_core.model import DeliveryId, MessageId, State, seek_id
 
 router = APIRouter(tags=["Messages"])
 _PIECE = 256 * 1024
@@ -157,7 +157,7 @@ def act(token: MayAct, office: TheOffice, id: str, action: What) -> shapes.Chang
 def act_on_delivery(token: MayAct, office: TheOffice, id: str, delivery: str, action: What) -> shapes.Changed:
     """The same for one recipient."""
     found = _story(office, token, id)
-    number = DeliveryId(_number(delivery))
+    number = DeliveryId(seek_id(delivery))
     if number not in [each.id for each in found.deliveries]:
         raise Problem(404, f"The mail {id} has no such delivery; GET it to see those that it has")
     return _act_on(office, token, ports.Query(message_id=found.message.id, delivery_id=number), action)
@@ -199,7 +199,7 @@ def _change(office: Office, token: Token, query: ports.Query, what: What) -> sha
 
 def _story(office: Office, token: Token, text: str, *, reading: bool = False) -> ports.Story:
     """Raises Problem, also for the mail of others: nobody learns that it is there."""
-    found = office.store.story(MessageId(_number(text)))
+    found = office.store.story(MessageId(seek_id(text)))
     if found is None or not (token.application in ("", found.message.application) or (reading and _answers(office, token, found))):
         raise Problem(404, f"There is no mail {text[:20]!r}; ids have 13 characters, as POST /v1/messages answers them")
     return found
@@ -209,12 +209,3 @@ def _answers(office: Office, token: Token, story: ports.Story) -> bool:
     """Whether a mail came in for the destination that takes the answers to the application's mail."""
     application = office.directory().applications.get(token.application)
     return bool(application and application.answers and any(each.server == application.answers for each in story.deliveries))
-
-
-def _number(text: str) -> int:
-    """-1 for what is no id."""
-    try:
-        number = read_id(text)
-    except ValueError:
-        return -1
-    return number if number < 2**63 else -1

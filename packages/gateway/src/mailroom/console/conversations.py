@@ -25,7 +25,7 @@ from mailroom.objects import InboxTarget, Role
 from mailroom.ports import Query as Selection
 from mailroom_core.errors import ConfigError, Refused
 from mailroom_core.mime.headers import format_addresses
-from mailroom_core.model import MessageId, State, read_id, show_id
+from mailroom_core.model import MessageId, State, seek_id, show_id
 
 router = APIRouter(prefix="/conversations")
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
@@ -235,11 +235,7 @@ def _people(door: TheDoor, found: Conversation) -> list[str]:
 
 
 def _known(house: House, text: str) -> tuple[Conversation, list[Entry]]:
-    try:
-        number = read_id(text)
-    except ValueError:
-        number = -1
-    found = house.store.conversations.one(ConversationId(number)) if 0 <= number < 2**63 else None
+    found = house.store.conversations.one(ConversationId(seek_id(text)))
     if found is None:
         raise HTTPException(404, "There is no conversation with this id; look for it in the list of conversations")
     return found

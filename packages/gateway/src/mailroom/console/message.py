@@ -22,7 +22,7 @@ from mailroom.ports import Action, Query, Story
 from mailroom_core.errors import MimeError
 from mailroom_core.mime.index import index
 from mailroom_core.mime.source import InMemory, ReadAt
-from mailroom_core.model import FINAL, DeliveryId, MessageId, read_id, show_id
+from mailroom_core.model import FINAL, DeliveryId, MessageId, seek_id, show_id
 
 router = APIRouter(prefix="/messages")
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
@@ -82,7 +82,7 @@ def act(
     deed = BY_SLUG.get(action)
     if deed is None:
         raise HTTPException(404, "This can't be done to mail; load the page again")
-    one = DeliveryId(_number(delivery)) if delivery else None
+    one = DeliveryId(seek_id(delivery)) if delivery else None
     if one is not None and one not in [each.id for each in story.deliveries]:
         raise HTTPException(404, "This mail has no such recipient; load the page again")
     changed = _act(house, Query(message_id=story.message.id, delivery_id=one), deed.action, who)
@@ -189,16 +189,7 @@ def _open(house: House, story: Story) -> tuple[ReadAt, rendering.Close]:
 
 
 def story_of(house: House, text: str) -> Story:
-    found = house.store.story(MessageId(_number(text)))
+    found = house.store.story(MessageId(seek_id(text)))
     if found is None:
         raise HTTPException(404, "There is no mail with this id, or it is so old that it has been forgotten")
     return found
-
-
-def _number(text: str) -> int:
-    """-1 for what is no id."""
-    try:
-        number = read_id(text)
-    except ValueError:
-        return -1
-    return number if number < 2**63 else -1

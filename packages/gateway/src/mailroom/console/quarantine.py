@@ -16,7 +16,7 @@ from mailroom.console.search_form import Search, search_of
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import Role
 from mailroom.ports import Action, Found, Query
-from mailroom_core.model import DeliveryId, State, read_id
+from mailroom_core.model import DeliveryId, State, seek_id
 
 router = APIRouter(prefix="/quarantine")
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
@@ -85,12 +85,7 @@ def _done(house: House, who: Visitor, delivery: str, deed: str) -> Response:
 
 
 def _known(house: House, text: str) -> Found:
-    try:
-        number = read_id(text)
-    except ValueError:
-        number = -1
-    query = Query(delivery_id=DeliveryId(number), came_in=True, states=WAITING)
-    found = house.store.find(query, limit=1)[0] if 0 <= number < 2**63 else []
+    found, _ = house.store.find(Query(delivery_id=DeliveryId(seek_id(text)), came_in=True, states=WAITING), limit=1)
     if not found:
         raise HTTPException(404, "This mail is not in quarantine any more; somebody may have dealt with it")
     return found[0]
