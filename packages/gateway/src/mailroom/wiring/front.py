@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailroom.accept import Commit
 from mailroom.api.web import Web
 from mailroom.batching import GroupCommit
 from mailroom.listen.listener import Limits, Listener, TlsMode
@@ -20,7 +21,6 @@ from mailroom.listen.tls import Certificates, TlsFiles, self_signed
 from mailroom.ports import NewMessage, Wakeup
 from mailroom.settings import ListenerSettings, Settings
 from mailroom.wiring.door import FrontDoor, make_accept
-from mailroom.wiring.mx import make_mx
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.web import web_app
 from mailroom_core.errors import ConfigError
@@ -72,7 +72,7 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
         ),
     )
     try:
-        mx = await make_mx(parts, certificates, commit, wakeup.notify, spool)
+        mx = await _mx(parts, certificates, commit, wakeup.notify, spool) if settings.mx.enabled else None
     except ConfigError:
         await smtp.stop(timedelta(0))
         raise
@@ -81,6 +81,12 @@ async def make_front(parts: Parts, wakeup: Wakeup, stopping: Callable[[], bool])
     given = settings.web
     web = Web(make_web, given.host, given.port, proxies=given.trusted_proxies, connections=given.max_connections)
     return Front(smtp, mx, web, commit)
+
+
+async def _mx(parts: Parts, certificates: Certificates | None, commit: Commit, notify: Callable[[], None], spool: Path) -> Running:
+    from mailroom.wiring.mx import make_mx  # SPF and the like take memory and time at the start, which most don't need
+
+    return await make_mx(parts, certificates, commit, notify, spool)
 
 
 def _listener(each: ListenerSettings) -> Listener:

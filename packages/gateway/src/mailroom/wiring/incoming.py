@@ -13,7 +13,6 @@ from mailroom.transports.http import Http, client
 from mailroom.vault.provider import cloud_of
 from mailroom.vault.vault import nothing
 from mailroom.wiring.mailboxes import new_password, sign_in_of
-from mailroom.wiring.mx_trial import MX, mx_trial
 from mailroom.wiring.parts import Parts
 from mailroom.wiring.testing import is_own, token_step
 from mailroom_core.errors import ConfigError, VaultError
@@ -26,6 +25,8 @@ from mailroom_core.providers.graph.probe import may_write
 from mailroom_core.providers.graph.receiving import Folder
 
 T = TypeVar("T")
+MX = "mx"
+"""By which name the MX listener is tested."""
 _WHAT = {After.READ: "marked as read", After.MOVE: "moved away", After.DELETE: "deleted there"}
 
 
@@ -33,6 +34,8 @@ def incoming_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
     """The steps as they happen; they end with the first that fails, and take no mail. Raises ConfigError, at once."""
     server = parts.directory().incoming.get(name)
     if server is None and name == MX:
+        from mailroom.wiring.mx_trial import mx_trial
+
         return mx_trial(parts)
     if server is None:
         raise ConfigError(f"there is no incoming server {name!r}; see: mailroom incoming list")

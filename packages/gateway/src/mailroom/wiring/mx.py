@@ -25,13 +25,9 @@ _AT_ONCE = 32
 """Mails whose senders are looked up; the others wait, and their clients with them."""
 
 
-async def make_mx(
-    parts: Parts, certificates: Certificates | None, commit: Commit, notify: Callable[[], None], spool: Path
-) -> Running | None:
-    """At work; None if it is not wanted. Raises ConfigError."""
+async def make_mx(parts: Parts, certificates: Certificates | None, commit: Commit, notify: Callable[[], None], spool: Path) -> Running:
+    """At work. Raises ConfigError."""
     given = parts.settings.mx
-    if not given.enabled:
-        return None
     names = Names(given.resolver or parts.settings.doctor.resolver)
     arrive = Arrive(
         intake=make_intake(parts, commit),

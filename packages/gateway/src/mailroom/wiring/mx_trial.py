@@ -18,8 +18,6 @@ from mailroom.doctor.trial import Step
 from mailroom.settings import Settings
 from mailroom.wiring.parts import Parts, hostname, utc_now
 
-MX = "mx"
-"""By which name it is tested."""
 _PATIENCE = 10.0
 _NOT_BOUND = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # where to ask instead
 
