@@ -33,6 +33,7 @@ def main(ctx: click.Context, config: Path | None, data: Path | None) -> None:
 def _register() -> None:
     from mailroom.cli import (
         accounts,
+        aliases,
         audit,
         configuration,
         destinations,
@@ -69,6 +70,7 @@ def _register() -> None:
         incoming,
         routing,
         destinations,
+        aliases,
         odoo,
         doctor,
     ):

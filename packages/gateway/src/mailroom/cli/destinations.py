@@ -1,4 +1,4 @@
-"""What destinations need beside their object: `mailroom destination`."""
+"""`mailroom destination`: who takes mail that has come in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,93 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, by, json_option, show_steps
-from mailroom.cli.incoming import destination
+from mailroom.cli.context import Context, by, json_option, show, show_steps
+from mailroom.cli.objects import add_object, remove_object
 
 if TYPE_CHECKING:
-    from mailroom.objects import Destination
+    from mailroom.objects import Destination, Target
     from mailroom.wiring.parts import Parts
+
+
+@click.group()
+def destination() -> None:
+    """Destinations: who takes mail that has come in."""
+
+
+@destination.command("add")
+@click.argument("name")
+@click.option("--follower", "followers", multiple=True, help="An address that gets a copy of every mail; several times for more.")
+@click.pass_obj
+def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> None:
+    """A built-in inbox under NAME: conversations, where answers stand with what they answer."""
+    with context.parts() as parts:
+        add_object(parts, "destination", name, {"inbox": {"followers": list(followers)}})
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+
+
+@destination.command("add-forward")
+@click.argument("name")
+@click.option("--to", "to", required=True, multiple=True, help="An address that gets all of its mail; several times for more.")
+@click.pass_obj
+def add_forward(context: Context, name: str, to: tuple[str, ...]) -> None:
+    """Other addresses under NAME: what comes in for it is forwarded by mail."""
+    with context.parts() as parts:
+        add_object(parts, "destination", name, {"forward": {"to": list(to)}})
+        domains = parts.directory().alias_domains
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+    if not domains:
+        click.echo("Nothing can be forwarded before there is an alias domain, whose address the sender becomes: mailroom apply", err=True)
+
+
+@destination.command("add-doctor")
+@click.argument("name")
+@click.pass_obj
+def add_doctor(context: Context, name: str) -> None:
+    """The doctor under NAME: it reads DMARC reports that come in for it, and takes other mail apart."""
+    with context.parts() as parts:
+        add_object(parts, "destination", name, {"doctor": {}})
+    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
+
+
+@destination.command("list")
+@json_option
+@click.pass_obj
+def list_destinations(context: Context, as_json: bool) -> None:
+    """All destinations, with the aliases that lead there."""
+    from mailroom.objects import chosen
+
+    with context.parts() as parts:
+        directory = parts.directory()
+    rows: list[dict[str, object]] = [
+        {
+            "name": each.name,
+            "kind": chosen("destination", each)[1],
+            "to": _where(each.target),
+            "aliases": [alias.name for alias in directory.aliases.values() if alias.destination == each.name],
+            "active": each.active,
+        }
+        for each in directory.destinations.values()
+    ]
+    show(rows, as_json=as_json, empty="No destination yet: what comes in waits in quarantine. Add one with: mailroom destination add NAME")
+
+
+def _where(target: Target) -> tuple[str, ...]:
+    """Where its mail goes: an inbox has followers."""
+    from mailroom.objects import DoctorTarget, ForwardTarget, InboxTarget
+
+    if isinstance(target, ForwardTarget):
+        return target.to
+    if isinstance(target, DoctorTarget):
+        return ()
+    return target.followers if isinstance(target, InboxTarget) else (target.url,)
+
+
+@destination.command("remove")
+@click.argument("name")
+@click.pass_obj
+def remove_destination(context: Context, name: str) -> None:
+    """Mail that waits for it is held until there is one of that name again; its conversations stay."""
+    remove_object(context, "destination", name)
 
 
 def _known(parts: Parts, name: str) -> Destination:
@@ -83,5 +164,4 @@ def destination_test(context: Context, name: str, as_json: bool) -> None:
             raise click.exceptions.Exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = ()
-"""They belong to the group `destination`."""
+COMMANDS = (destination,)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, by, json_option, show, show_steps
+from mailroom.cli.context import Context, json_option, show, show_steps
+from mailroom.cli.objects import add_object, remove_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from mailroom.objects import IncomingServer, Object, Target
+    from mailroom.objects import IncomingServer
     from mailroom.ports import Watched
     from mailroom.wiring.parts import Parts
     from mailroom_core.model import LaneName
@@ -126,7 +127,7 @@ def _row(parts: Parts, server: IncomingServer, watched: Watched | None, held: Ma
 @click.pass_obj
 def remove_incoming(context: Context, name: str) -> None:
     """Nothing is fetched there any more; mail that was fetched stays."""
-    _remove(context, "incoming", name)
+    remove_object(context, "incoming", name)
 
 
 @incoming.command("fetch")
@@ -217,200 +218,4 @@ def test(context: Context, name: str, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@click.group()
-def destination() -> None:
-    """Destinations: who takes mail that has come in."""
-
-
-@destination.command("add")
-@click.argument("name")
-@click.option("--follower", "followers", multiple=True, help="An address that gets a copy of every mail; several times for more.")
-@click.pass_obj
-def add_destination(context: Context, name: str, followers: tuple[str, ...]) -> None:
-    """A built-in inbox under NAME: conversations, where answers stand with what they answer."""
-    with context.parts() as parts:
-        add_object(parts, "destination", name, {"inbox": {"followers": list(followers)}})
-    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
-
-
-@destination.command("add-forward")
-@click.argument("name")
-@click.option("--to", "to", required=True, multiple=True, help="An address that gets all of its mail; several times for more.")
-@click.pass_obj
-def add_forward(context: Context, name: str, to: tuple[str, ...]) -> None:
-    """Other addresses under NAME: what comes in for it is forwarded by mail."""
-    with context.parts() as parts:
-        add_object(parts, "destination", name, {"forward": {"to": list(to)}})
-        domains = parts.directory().alias_domains
-    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
-    if not domains:
-        click.echo("Nothing can be forwarded before there is an alias domain, whose address the sender becomes: mailroom apply", err=True)
-
-
-@destination.command("add-doctor")
-@click.argument("name")
-@click.pass_obj
-def add_doctor(context: Context, name: str) -> None:
-    """The doctor under NAME: it reads DMARC reports that come in for it, and takes other mail apart."""
-    with context.parts() as parts:
-        add_object(parts, "destination", name, {"doctor": {}})
-    click.echo(f"{name} is there. Give it an address with: mailroom alias add ADDRESS --destination {name}")
-
-
-@destination.command("list")
-@json_option
-@click.pass_obj
-def list_destinations(context: Context, as_json: bool) -> None:
-    """All destinations, with the aliases that lead there."""
-    from mailroom.objects import chosen
-
-    with context.parts() as parts:
-        directory = parts.directory()
-    rows: list[dict[str, object]] = [
-        {
-            "name": each.name,
-            "kind": chosen("destination", each)[1],
-            "to": _where(each.target),
-            "aliases": [alias.name for alias in directory.aliases.values() if alias.destination == each.name],
-            "active": each.active,
-        }
-        for each in directory.destinations.values()
-    ]
-    show(rows, as_json=as_json, empty="No destination yet: what comes in waits in quarantine. Add one with: mailroom destination add NAME")
-
-
-def _where(target: Target) -> tuple[str, ...]:
-    """Where its mail goes: an inbox has followers."""
-    from mailroom.objects import DoctorTarget, ForwardTarget, InboxTarget
-
-    if isinstance(target, ForwardTarget):
-        return target.to
-    if isinstance(target, DoctorTarget):
-        return ()
-    return target.followers if isinstance(target, InboxTarget) else (target.url,)
-
-
-@destination.command("remove")
-@click.argument("name")
-@click.pass_obj
-def remove_destination(context: Context, name: str) -> None:
-    """Mail that waits for it is held until there is one of that name again; its conversations stay."""
-    _remove(context, "destination", name)
-
-
-@click.group()
-def alias() -> None:
-    """Aliases: addresses of ours, and where their mail goes."""
-
-
-@alias.command("add")
-@click.argument("address")
-@click.option("--destination", required=True, help="Who takes its mail.")
-@click.option(
-    "--writers",
-    type=click.Choice(["everyone", "known", "followers"]),
-    default="everyone",
-    show_default=True,
-    help="Who may write to it; `known` are those whom we have written to.",
-)
-@click.option("--authenticated", is_flag=True, help="Only mail whose sender is proven.")
-@click.option("--any-domain", is_flag=True, help="What stands before the @ decides alone.")
-@click.option("--refusal", default="", help="What somebody is told who may not write to it; empty is our own words.")
-@click.pass_obj
-def add_alias(context: Context, address: str, destination: str, writers: str, authenticated: bool, any_domain: bool, refusal: str) -> None:
-    """Mail to ADDRESS goes to a destination."""
-    table: dict[str, object] = {
-        "destination": destination,
-        "writers": writers,
-        "authenticated": authenticated,
-        "any_domain": any_domain,
-        "refusal": refusal,
-    }
-    with context.parts() as parts:
-        add_object(parts, "alias", address, table)
-    click.echo(f"Mail to {address} goes to {destination}, if it comes to a mailbox that is fetched (mailroom incoming list).")
-
-
-@alias.command("list")
-@json_option
-@click.pass_obj
-def list_aliases(context: Context, as_json: bool) -> None:
-    """All aliases."""
-    with context.parts() as parts:
-        found = parts.directory().aliases.values()
-    rows: list[dict[str, object]] = [
-        {
-            "address": each.name,
-            "destination": each.destination,
-            "writers": each.writers.value,
-            "authenticated": "yes" if each.authenticated else "no",
-            "any_domain": "yes" if each.any_domain else "no",
-            "active": each.active,
-        }
-        for each in found
-    ]
-    show(rows, as_json=as_json, empty="No alias yet. Add one with: mailroom alias add sales@your.domain --destination NAME")
-
-
-@alias.command("remove")
-@click.argument("address")
-@click.pass_obj
-def remove_alias(context: Context, address: str) -> None:
-    """Mail to ADDRESS goes to the fallback of its incoming server from now on, or to quarantine."""
-    _remove(context, "alias", address)
-
-
-def add_object(parts: Parts, kind: str, name: str, table: dict[str, object]) -> Object:
-    """Checked as in an object file. Raises ClickException."""
-    from pydantic import ValidationError
-
-    from mailroom import tables
-    from mailroom_core.errors import ConfigError
-
-    directory = parts.directory()
-    if name in _of_kind(parts, kind):
-        raise click.ClickException(f"there is {_NAMES[kind]} {name!r} already; remove it first, or change it with: mailroom apply")
-    try:
-        made = tables.read(kind, name, table)
-    except (ConfigError, ValidationError) as problem:
-        raise click.ClickException(str(problem)) from None
-    if mistakes := tables.dangling([*directory.accounts.values(), *directory.destinations.values(), made]):
-        raise click.ClickException(mistakes[-1])
-    parts.store.apply([made], [], by=by())
-    return made
-
-
-def _remove(context: Context, kind: str, name: str) -> None:
-    with context.parts() as parts:
-        if name not in _of_kind(parts, kind):
-            raise click.ClickException(f"there is no {_NAMES[kind].partition(' ')[2]} {name!r}; see: mailroom {kind} list")
-        if kind == "destination" and (users := _users_of(parts, name)):
-            raise click.ClickException(f"{name!r} is still named by {', '.join(users)}; change that first")
-        parts.store.apply([], [(kind, name)], by=by())
-    click.echo(f"{name} is gone.")
-
-
-def _users_of(parts: Parts, destination: str) -> list[str]:
-    """What names a destination."""
-    directory = parts.directory()
-    fallbacks = [f"the incoming server {each.name}" for each in directory.incoming.values() if each.destination == destination]
-    aliases = [f"the alias {each.name}" for each in directory.aliases.values() if each.destination == destination]
-    answers = [f"the application {each.name}" for each in directory.applications.values() if each.answers == destination]
-    return fallbacks + aliases + answers
-
-
-_NAMES = {"incoming": "an incoming server", "destination": "a destination", "alias": "an alias"}
-
-
-def _of_kind(parts: Parts, kind: str) -> set[str]:
-    """The names of all objects of a kind."""
-    directory = parts.directory()
-    kinds: dict[str, Mapping[str, object]] = {
-        "incoming": directory.incoming,
-        "destination": directory.destinations,
-        "alias": directory.aliases,
-    }
-    return set(kinds[kind])
-
-
-COMMANDS = (incoming, destination, alias)
+COMMANDS = (incoming,)

@@ -79,7 +79,7 @@ def change_password(context: Context, name: str) -> None:
 
 
 def _add(context: Context, name: str, kind: str, inbox: dict[str, object], more: dict[str, object], given: dict[str, Any]) -> None:
-    from mailroom.cli.incoming import add_object
+    from mailroom.cli.objects import add_object
     from mailroom.mailboxes import address_of
     from mailroom.objects import IncomingServer
     from mailroom.wiring.incoming import warning
