@@ -71,6 +71,7 @@ def test_an_app_proves_itself_by_a_certificate_whose_key_never_leaves(scene: Sce
     person.get_by_label(re.compile("^A certificate that Mailroom makes")).check()
     expect(person.get_by_label("Client secret", exact=True)).to_be_hidden()
     person.get_by_role("button", name="Make a key and a certificate").click()
+    expect(person.get_by_role("link", name="Download the certificate")).to_be_visible()
     assert violations(person) == []
     with person.expect_download() as download:
         person.get_by_role("link", name="Download the certificate").click()
