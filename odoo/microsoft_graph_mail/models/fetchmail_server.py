@@ -9,13 +9,12 @@ import tempfile
 from pathlib import Path
 
 from odoo import _, api, fields, models
+from odoo.addons.microsoft_graph_mail.driver.turn import turn
 from odoo.exceptions import UserError
 
 from mailroom_core.errors import VaultError
 from mailroom_core.model import After, Deferred, NotConvertible, NotThere
 from mailroom_core.providers.graph import receiving
-
-from .turn import turn
 
 _logger = logging.getLogger(__name__)
 

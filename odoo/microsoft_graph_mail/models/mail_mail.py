@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import psycopg2
 from odoo import SUPERUSER_ID, _, api, models, modules, tools
+from odoo.addons.microsoft_graph_mail.driver.turn import turn
 from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 
@@ -21,7 +22,6 @@ from .failures import CONNECTION, OF_AN_ADDRESS, failure_type, reason
 from .ir_attachment import MEMORY, StandIns
 from .microsoft_graph_try import Journal
 from .session import GraphSession
-from .turn import turn
 
 _logger = logging.getLogger(__name__)
 

@@ -3,9 +3,13 @@
 PostgreSQL's advisory locks count them: they belong to a database connection, so that a worker that is killed gives its turn back.
 """
 
+from __future__ import annotations
+
 import time
 import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from mailroom_core.providers.graph.limits import MAILBOX
 
@@ -15,9 +19,17 @@ _PAUSE = 0.05
 _OURS = 0x6D677270  # "mgrp", so that nobody else's locks are ours
 
 
+class Cursor(Protocol):
+    """As much of Odoo's cursor as is needed; it stays open around the turn."""
+
+    def execute(self, query: str, params: Sequence[int], /) -> Any: ...
+    def fetchone(self) -> Any: ...
+    def commit(self) -> Any: ...
+
+
 @contextmanager
-def turn(cr, mailbox: str, patience: float = PATIENCE):
-    """Around everything that is asked of a mailbox. Yields whether the turn came in time; `cr` must stay open until the end."""
+def turn(cr: Cursor, mailbox: str, patience: float = PATIENCE) -> Iterator[bool]:
+    """Around everything that is asked of a mailbox. Yields whether the turn came in time."""
     slot = _taken(cr, mailbox, time.monotonic() + patience)
     try:
         yield slot is not None
@@ -27,10 +39,9 @@ def turn(cr, mailbox: str, patience: float = PATIENCE):
             cr.commit()
 
 
-def _taken(cr, mailbox, until):
-    slots = _slots(mailbox)
+def _taken(cr: Cursor, mailbox: str, until: float) -> int | None:
     while True:
-        for slot in slots:
+        for slot in slots(mailbox):
             cr.execute("SELECT pg_try_advisory_lock(%s, %s)", [_OURS, slot])
             if cr.fetchone()[0]:
                 cr.commit()
@@ -41,7 +52,7 @@ def _taken(cr, mailbox, until):
         time.sleep(_PAUSE)
 
 
-def _slots(mailbox):
+def slots(mailbox: str) -> list[int]:
     """Numbers of the mailbox's own, as PostgreSQL wants them: signed, 32 bits."""
     first = zlib.crc32(mailbox.lower().encode()) >> 4
     return [first * 4 + number - 2**29 for number in range(MAILBOX.concurrency)]
