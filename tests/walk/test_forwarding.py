@@ -55,6 +55,7 @@ def hand_over(world: World, raw: bytes, to: str, sender: str = ANNA) -> str:
         params={"sender": sender, "recipient": to},
         content=raw,
         headers={"Authorization": f"Bearer {world.passwords['token']}", "Content-Type": "message/rfc822"},
+        timeout=60,
     )
     assert answer.status_code == 202, answer.text
     verdict: str = answer.json()["verdict"]
