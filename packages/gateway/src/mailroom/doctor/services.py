@@ -60,9 +60,10 @@ SERVICES: tuple[Service, ...] = (
         key="mailjet",
         name="Mailjet",
         hosts=("mailjet.com",),
+        include="spf.mailjet.com",
         selectors=("mailjet",),
         where="Mailjet, Account settings, Sender domains & addresses, the domain, Authenticate",
-        source="documentation.mailjet.com, 360042412734",
+        source="documentation.mailjet.com, 360042412734 and 360049641733",
     ),
     Service(
         key="brevo",
