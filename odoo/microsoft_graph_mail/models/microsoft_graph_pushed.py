@@ -49,7 +49,8 @@ class MicrosoftGraphPushed(models.Model):
             return 200, {**json.loads(known.answer), "result": "duplicate"}
         try:
             answer = self._processed(raw, recipients, model)
-            self.create({"key": key, "answer": json.dumps(answer)})
+            if answer["result"] != "loop":  # it has left nothing here: it may be judged anew
+                self.create({"key": key, "answer": json.dumps(answer)})
             self.env.cr.commit()
         except ValueError as problem:
             self.env.cr.rollback()

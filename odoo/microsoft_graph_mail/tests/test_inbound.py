@@ -77,6 +77,7 @@ class TestInbound(TenantCase):
     def test_an_answer_to_our_own_automatic_mail_is_a_loop(self):
         body = raw("Loop", more="References: <1-loop-detection-bounce-email@contoso.example>\r\n")
         self.assertEqual(self.push(body)[1]["result"], "loop")
+        self.assertEqual(self.push(body)[1]["result"], "loop", "whoever tries it again must not hear that Odoo has it")
 
     def test_a_report_about_mail_of_ours_is_a_bounce(self):
         self.connect(self.server, MAILBOX)

@@ -1,4 +1,4 @@
-"""An Odoo that answers as the real one does: addons/rpc/controllers/ and message_process of Odoo 19.0."""
+"""An Odoo that answers as the real one does: addons/rpc/controllers/ and message_process of Odoo 19.0, and our add-on."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 KEY, DATABASE, USER, UID = "an-api-key", "shop", "admin", 2
+ADD_ON_KEY = "the-key-of-the-add-on"
 
 
 class AccessDenied(Exception):
@@ -32,6 +33,9 @@ class FakeOdoo:
     parents: dict[str, int] = field(default_factory=dict)
     taken: list[EmailMessage] = field(default_factory=list)
     calls: int = 0
+    add_on: bool = False
+    pushed: dict[str, dict[str, object]] = field(default_factory=dict)
+    """The add-on's answers, by the names that the gateway gave."""
     drop: Callable[[], bool] = lambda: False
     """Whether this call's answer is lost, after the work was done."""
     url: str = ""
@@ -51,6 +55,34 @@ class FakeOdoo:
             raise ValueError(f"No possible route found for incoming message from {mail['From']} to {to} (Message-Id {number}:).")
         self.taken.append(mail)
         return record or 100 + len(self.taken)
+
+    # -- the add-on: its controllers/inbound.py and models/microsoft_graph_pushed.py
+
+    def push(self, headers: Any, body: bytes) -> tuple[int, object]:
+        if not self.add_on or headers["X-Odoo-Database"] != DATABASE:
+            return 404, None
+        if headers["Authorization"] != f"Bearer {ADD_ON_KEY}":
+            return 401, {"result": "error", "text": "The key is wrong. Make a new one in Settings, General Settings, Microsoft Graph"}
+        if headers["Content-Type"] != "message/rfc822":
+            return 415, {"result": "error", "text": "Send one mail as message/rfc822"}
+        if known := self.pushed.get(headers["Idempotency-Key"]):
+            return 200, {**known, "result": "duplicate"}
+        mail = message_from_bytes(body, policy=policy.SMTP)
+        del mail["Delivered-To"]
+        for each in headers["X-Envelope-To"].split(","):
+            mail["Delivered-To"] = each.strip()
+        if str(mail["Message-ID"]).strip() in {str(each["Message-ID"]).strip() for each in self.taken}:
+            answer: dict[str, object] = {"result": "duplicate"}
+        else:
+            try:
+                record = self.message_process(headers["X-Fallback-Model"], mail.as_bytes())
+            except ValueError:
+                return 422, {"result": "no_route", "text": "No alias, no record and no fallback model takes this mail"}
+            if record is None:
+                return 200, {"result": "loop"}
+            answer = {"result": "updated" if record in self.parents.values() else "created", "model": "crm.lead", "id": record}
+        self.pushed[headers["Idempotency-Key"]] = answer
+        return 200, answer
 
     # -- JSON-2
 
@@ -115,7 +147,8 @@ def fake_odoo() -> Iterator[FakeOdoo]:
             if self.path.startswith("/xmlrpc/2/"):
                 status, kind, said = 200, "text/xml", odoo.xml_rpc(self.path.rpartition("/")[2], body)
             else:
-                status, value = odoo.json2(self.path, self.headers, body)
+                pushed = self.path == "/microsoft_graph_mail/inbound"
+                status, value = odoo.push(self.headers, body) if pushed else odoo.json2(self.path, self.headers, body)
                 html = status == 404 and value is None
                 kind, said = ("text/html", b"<!doctype html>") if html else ("application/json", json.dumps(value).encode())
             if odoo.drop():

@@ -16,7 +16,7 @@ from mailroom.transports.odoo import OdooTransport
 from mailroom.transports.ways import ODOO
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Kind, LaneName, MessageId, Outcome, Sent
 from mailroom_core.providers.odoo.login import Login
-from tests.contract.transports.fake_odoo import DATABASE, KEY, USER, FakeOdoo, fake_odoo
+from tests.contract.transports.fake_odoo import ADD_ON_KEY, DATABASE, KEY, USER, FakeOdoo, fake_odoo
 from tests.contract.transports.jobs import job, remember
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +141,51 @@ async def test_a_wrong_key_or_database_holds_everything(wrong: dict[str, str], l
 
 async def test_an_odoo_that_is_down_is_tried_again(login: Login, http: Http, store: Store) -> None:
     assert isinstance(await hand(replace(login, url="http://127.0.0.1:9"), http, store), Deferred)
+
+
+# ---- by the add-on
+
+
+async def push(odoo: FakeOdoo, http: Http, store: Store, content: bytes, *to: str, key: str = ADD_ON_KEY, model: str = "") -> Outcome:
+    async def login() -> Login:
+        return Login(url=odoo.url, database=DATABASE, user=USER, key=key, model=model)
+
+    transport = OdooTransport(login, http, store, add_on=True)
+    (found,) = set((await transport.attempt(job(*(to or ("leads@contoso.example",)), raw=content), remember)).values())
+    return found
+
+
+async def test_the_add_on_takes_a_mail_once_and_names_its_record(http: Http, store: Store, odoo: FakeOdoo) -> None:
+    odoo.add_on = True
+    odoo.drop = lambda: bool(odoo.taken)
+    latin = raw(charset="latin-1").replace(b"To: leads@", b"To: somebody@")
+    assert isinstance(await push(odoo, http, store, latin), Deferred)
+    odoo.drop = lambda: False
+    again = await push(odoo, http, store, latin)
+    assert isinstance(again, Sent)
+    assert (again.remote_id, again.reply.text) == ("crm.lead,101", "Odoo has it already, in crm.lead 101")
+    (mail,) = odoo.taken
+    assert mail.get_payload(decode=True) == "Grüße\r\n".encode("latin-1")
+    assert mail.get_all("Delivered-To") == ["leads@contoso.example"]
+
+
+async def test_what_the_add_on_does_not_take_is_not_lost(http: Http, store: Store, odoo: FakeOdoo) -> None:
+    missing = await push(odoo, http, store, raw())
+    assert isinstance(missing, Held)
+    assert "install it" in missing.reply.text
+    odoo.add_on = True
+    assert isinstance(await push(odoo, http, store, raw(), key=KEY), Held)
+    loop = raw("References: <1-loop-detection-bounce-email@x>\r\n")
+    for _ in range(2):
+        assert isinstance(await push(odoo, http, store, loop), Failed)
+    odoo.aliases.clear()
+    nowhere = await push(odoo, http, store, raw())
+    assert isinstance(nowhere, Failed)
+    assert "no alias of Odoo" in nowhere.reply.text
+    assert not odoo.taken
+    made = await push(odoo, http, store, raw(), model="crm.lead")
+    assert isinstance(made, Sent)
+    assert made.reply.text == "Odoo has made crm.lead 101 of it"
 
 
 async def test_an_unknown_end_is_resolved_by_handing_over_again(login: Login, http: Http, store: Store) -> None:

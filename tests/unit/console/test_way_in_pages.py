@@ -77,6 +77,19 @@ def test_an_odoos_key_is_kept_sealed_and_never_shown(pages: Pages) -> None:
     assert pages.sealed["destination:erp"] == {"key": "hunter2"}
 
 
+def test_the_add_ons_key_is_one_of_its_own(pages: Pages) -> None:
+    post(pages, "/destinations/save/odoo", name="erp", key="", add_on_key="g4te", **{**ODOO, "api": "add-on"})
+    target = pages.store.directory().destinations["erp"].target
+    assert isinstance(target, OdooTarget)
+    assert target.api is OdooApi.ADD_ON
+    assert pages.sealed == {"add-on:erp": {"key": "g4te"}}
+    wrong = post(pages, "/destinations/save/odoo?old=erp", 422, key="", add_on_key="g4te", **{**ODOO, "url": "odoo/web"})
+    assert "g4te" not in wrong + pages.get("/destinations/of/erp") + pages.get("/audit")
+    assert "new key of the add-on" in pages.get("/audit")
+    post(pages, "/destinations/save/odoo?old=erp", key="", add_on_key="", **{**ODOO, "url": "https://other.example"})
+    assert pages.sealed == {"add-on:erp": None, "destination:erp": None}
+
+
 def test_a_new_key_lets_go_on_what_waited_for_it(pages: Pages) -> None:
     post(pages, "/destinations/save/odoo", name="erp", key="old", **ODOO)
     pages.store.put([pages.make.message(lane="destination:erp")])

@@ -176,13 +176,13 @@ class ObjectDesk:
         free_after_sign_in(self.store, lambda each: each == lane, by=by)
         self.store.watch.now([server.name])
 
-    def set_key(self, destination: Destination, key: str, *, by: str) -> None:
-        """Of an Odoo. Mail that waited for it goes on."""
+    def set_key(self, destination: Destination, key: str, *, add_on: bool = False, by: str) -> None:
+        """Of an Odoo, or of the add-on in it. Mail that waited for it goes on."""
         if not isinstance(destination.target, OdooTarget):
             raise ConfigError(f"the destination {destination.name!r} has no key; only one that is an Odoo has")
-        self.seal(f"destination:{destination.name}", {"key": key})
+        self.seal(f"{'add-on' if add_on else 'destination'}:{destination.name}", {"key": key})
         self._apply([destination], [], by=by)  # so that the running gateway reads it
-        self.store.audit(by=by, what="new key", kind="destination", name=destination.name)
+        self.store.audit(by=by, what="new key of the add-on" if add_on else "new key", kind="destination", name=destination.name)
         free_after_sign_in(self.store, lambda lane: lane == f"destination:{destination.name}", by=by)
 
     def new_token(
@@ -255,7 +255,9 @@ def _left_behind(old: Object | None, new: Object | None, kind: str, name: str) -
     match kind:
         case "account":
             return (f"app:{name}", f"account:{name}")
-        case "server" | "destination" | "incoming":
+        case "destination":
+            return (f"destination:{name}", f"add-on:{name}")
+        case "server" | "incoming":
             return (f"{kind}:{name}",)
         case _:
             return ()

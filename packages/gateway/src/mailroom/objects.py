@@ -257,11 +257,13 @@ class OdooApi(Enum):
     """Odoo 19 and later, with an API key."""
     XML_RPC = "xml-rpc"
     """Odoo 14 and later, with an API key or the user's password."""
+    ADD_ON = "add-on"
+    """Odoo 19 with the add-on `microsoft_graph_mail`, which says what became of a mail; with its own key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OdooTarget:
-    """An Odoo without an add-on. Its key lies in the vault as `destination:<name>`."""
+    """An Odoo. Its key lies in the vault as `destination:<name>`, the add-on's as `add-on:<name>`."""
 
     url: str
     """Without a path; `http://` only within one machine or network."""

@@ -112,21 +112,24 @@ def _go_on(parts: Parts, item: Destination) -> str:
 
 @destination.command("key")
 @click.argument("name")
+@click.option("--add-on", is_flag=True, help="The key of the add-on in that Odoo, for a destination with that api.")
 @click.pass_obj
-def destination_key(context: Context, name: str) -> None:
+def destination_key(context: Context, name: str, add_on: bool) -> None:
     """The API key of an Odoo (or its user's password, by XML-RPC); asked for, or read from standard input. Held mail goes on."""
     from mailroom.cli.configuration import ask_password
-    from mailroom.objects import OdooTarget
+    from mailroom.objects import OdooApi, OdooTarget
     from mailroom.webhooks.desk import secret_of
 
     with context.parts() as parts:
         known = _known(parts, name)
         if not isinstance(known.target, OdooTarget):
             raise click.ClickException(f"the destination {name!r} has no key; only one that is an Odoo has")
-        key = ask_password(known.target.user, known.target.url)
-        parts.vault.seal(secret_of(name), {"key": key})
+        if add_on and known.target.api is not OdooApi.ADD_ON:
+            raise click.ClickException(f'{name!r} does not use the add-on; set api = "add-on" first, with: mailroom apply')
+        key = ask_password("the add-on" if add_on else known.target.user, known.target.url)
+        parts.vault.seal(f"add-on:{name}" if add_on else secret_of(name), {"key": key})
         parts.store.apply([known], [], by=by())  # so that the running gateway reads it
-        parts.store.audit(by=by(), what="new key", kind="destination", name=name)
+        parts.store.audit(by=by(), what="new key of the add-on" if add_on else "new key", kind="destination", name=name)
         held = _go_on(parts, known)
     click.echo(f"The key is kept; {held or 'mail that waited for it goes on'}. Try it with: mailroom destination test {name}")
 

@@ -31,7 +31,13 @@ KINDS = {
 """What each kind is called, and what it does."""
 NAME = Field("name", "Name", required=True)
 ACTIVE = Field("active", "In use", "tick")
-APIS = ((OdooApi.JSON2.value, "JSON-2 (Odoo 19 and later)"), (OdooApi.XML_RPC.value, "XML-RPC (Odoo 14 and later)"))
+APIS = (
+    (OdooApi.JSON2.value, "JSON-2 (Odoo 19 and later)"),
+    (OdooApi.XML_RPC.value, "XML-RPC (Odoo 14 and later)"),
+    (OdooApi.ADD_ON.value, "The add-on Microsoft Graph Mail (Odoo 19)"),
+)
+NO_KEYS = {"key": "", "add_on_key": ""}
+"""What was entered in a form with a mistake is shown again; these are not."""
 FIELDS: dict[str, tuple[Field, ...]] = {
     "inbox": (Field("followers", "Followers", "lines", "Addresses that get a copy of every mail of it, one in each line."),),
     "odoo": (
@@ -45,6 +51,12 @@ FIELDS: dict[str, tuple[Field, ...]] = {
             "By XML-RPC also the user's password. Empty: it stays as it is. It is kept sealed, and never shown.",
         ),
         Field("api", "Interface", "choice", choices=APIS),
+        Field(
+            "add_on_key",
+            "Key of the add-on",
+            "password",
+            "If mail goes to the add-on: Odoo makes it in General Settings, Microsoft Graph. Empty: it stays as it is.",
+        ),
         Field("model", "Model", help="Takes what no alias of Odoo wants, such as crm.lead. Empty: that waits in quarantine."),
     ),
     "webhook": (Field("url", "Address", help="https://..., where each mail is sent as a POST.", required=True),),
@@ -140,16 +152,18 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, kind: str
     if before is not None and chosen("destination", before)[1] != kind:
         wrong[""] = "It is of another kind by now. Load its page again"
     if wrong:
-        return _form(request, kind, old, {**given, "key": ""}, wrong, status=422)
-    key = table.pop("key", "")
+        return _form(request, kind, old, {**given, **NO_KEYS}, wrong, status=422)
+    key, add_on_key = table.pop("key", ""), table.pop("add_on_key", "")
     try:
         inner = {each.name: table[each.name] for each in FIELDS[kind] if each.name in table}
         made = house.objects.put("destination", name, {"active": table["active"], kind: inner}, by=who.by)
         assert isinstance(made, Destination)
         if key:
             house.objects.set_key(made, key, by=who.by)
+        if add_on_key:
+            house.objects.set_key(made, add_on_key, add_on=True, by=who.by)
     except (ConfigError, ValidationError) as problem:
-        return _form(request, kind, old, {**given, "key": ""}, mistakes(problem, fields), status=422)
+        return _form(request, kind, old, {**given, **NO_KEYS}, mistakes(problem, fields), status=422)
     house.notify()
     if isinstance(made.target, WebhookTarget) and not old:
         return _secret(request, house, made, who)

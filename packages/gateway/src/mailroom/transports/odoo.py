@@ -1,4 +1,4 @@
-"""A stock Odoo: each mail goes into `message_process`, which knows by its Message-ID what it has already."""
+"""An Odoo: each mail goes into `message_process`, or to the add-on, and either knows what it has already."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from mailroom.transports.ways import ODOO, not_ours, way_of
 from mailroom_core.errors import StoreError
 from mailroom_core.flow import AsyncHttp, Note, arun
 from mailroom_core.mime.source import Streamed
-from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply
+from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, show_id
 from mailroom_core.providers.odoo.handing import hand_over
 from mailroom_core.providers.odoo.login import Login
+from mailroom_core.providers.odoo.pushing import push
 from mailroom_core.providers.odoo.wire import json_mail
 
 
 class OdooTransport:
-    """One Odoo. `login` raises VaultError without a key; `http` sends requests without a token."""
+    """One Odoo. `login` raises VaultError without a key; `http` sends requests without a token; with `add_on`, the login's key is its."""
 
-    def __init__(self, login: Callable[[], Awaitable[Login]], http: AsyncHttp, store: Store) -> None:
+    def __init__(self, login: Callable[[], Awaitable[Login]], http: AsyncHttp, store: Store, *, add_on: bool = False) -> None:
         self._login = login
         self._http = http
         self._store = store
+        self._add_on = add_on
 
     @property
     def way(self) -> str:
@@ -36,18 +38,22 @@ class OdooTransport:
             mail, body = await asyncio.to_thread(self._prepared, job, login)
         except StoreError as problem:
             return dict.fromkeys(job.recipients, Deferred(Reply(0, f"the gateway's database is in trouble ({problem}); it is tried again")))
-        outcome = await arun(hand_over(login, mail.mail, body), self._http, _nothing)
+        if self._add_on:
+            flow = push(login, mail.mail, mail.recipients, show_id(job.message.id))
+        else:
+            flow = hand_over(login, mail.mail, body)
+        outcome = await arun(flow, self._http, _nothing)
         return dict.fromkeys(job.recipients, outcome)
 
     async def resolve(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
-        again = Deferred(Reply(0, "handed over again: Odoo knows by the Message-ID whether it has it"), retry_after=timedelta())
+        again = Deferred(Reply(0, "handed over again: Odoo knows whether it has it"), retry_after=timedelta())
         return dict.fromkeys(job.recipients, again if way_of(job) == ODOO else not_ours(job))
 
     async def close(self) -> None: ...
 
     def _prepared(self, job: Job, login: Login) -> tuple[Handed, Streamed | None]:
         mail = handed(job, self._store)
-        return mail, json_mail(login, mail.mail) if login.json2 else None
+        return mail, json_mail(login, mail.mail) if login.json2 and not self._add_on else None
 
 
 async def _nothing(note: Note) -> None:

@@ -39,7 +39,7 @@ from mailroom.wiring.parts import Parts, credential_key, utc_now
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.flow import arun
 from mailroom_core.model import show_id
-from mailroom_core.providers.odoo import checking
+from mailroom_core.providers.odoo import checking, pushing
 from mailroom_core.providers.odoo.login import Login
 
 PATIENCE = 240.0
@@ -64,7 +64,13 @@ class Destinations:
                 return InboxTransport(destination.name, self._parts.store, self._followers)
             case OdooTarget():
                 self._patient = self._patient or client(patience=PATIENCE)
-                return OdooTransport(lambda: login_of(self._parts, destination.name, target), Http(self._patient), self._parts.store)
+                login = add_on_login if target.api is OdooApi.ADD_ON else login_of
+                return OdooTransport(
+                    lambda: login(self._parts, destination.name, target),
+                    Http(self._patient),
+                    self._parts.store,
+                    add_on=target.api is OdooApi.ADD_ON,
+                )
             case WebhookTarget(url=url):
                 self._caller = self._caller or caller(self._parts)
                 links = Links(credential_key(self._parts), self._parts.settings.public_url)
@@ -106,12 +112,25 @@ async def login_of(parts: Parts, name: str, target: OdooTarget) -> Login:
     kept = await asyncio.to_thread(parts.vault.open, secret_of(name))
     if kept is None or "key" not in kept:
         raise VaultError(f"the key of {target.user} for the destination {name!r} is missing; run: mailroom destination key {name}")
+    return _login(target, kept["key"])
+
+
+async def add_on_login(parts: Parts, name: str, target: OdooTarget) -> Login:
+    """With the add-on's own key. Raises VaultError without one."""
+    kept = await asyncio.to_thread(parts.vault.open, f"add-on:{name}")
+    if kept is None or "key" not in kept:
+        what = f"the add-on's key for the destination {name!r} is missing; make one in Odoo (General Settings, Microsoft Graph)"
+        raise VaultError(f"{what}, then run: mailroom destination key {name} --add-on")
+    return _login(target, kept["key"])
+
+
+def _login(target: OdooTarget, key: str) -> Login:
     return Login(
         url=target.url,
         database=target.database,
         user=target.user,
-        key=kept["key"],
-        json2=target.api is OdooApi.JSON2,
+        key=key,
+        json2=target.api is not OdooApi.XML_RPC,
         model=target.model,
     )
 
@@ -124,6 +143,8 @@ def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
     match destination.target:
         case InboxTarget():
             raise ConfigError(f"{name!r} is the built-in inbox: there is nothing to try")
+        case OdooTarget(api=OdooApi.ADD_ON) as target:
+            return _add_on(parts, name, target)
         case OdooTarget() as target:
             return _odoo(parts, name, target)
         case WebhookTarget() as target:
@@ -152,6 +173,17 @@ async def _odoo(parts: Parts, name: str, target: OdooTarget) -> AsyncIterator[St
         yield _step(found)
         if found.ok:
             yield _step(await arun(checking.rights(login, user), http, nothing))
+
+
+async def _add_on(parts: Parts, name: str, target: OdooTarget) -> AsyncIterator[Step]:
+    """The add-on alone: what else Odoo has may be closed to us."""
+    try:
+        login = await add_on_login(parts, name, target)
+    except VaultError as problem:
+        yield Step("key", str(problem), ok=False)
+        return
+    async with client() as connection:
+        yield _step(await arun(pushing.reachable(login), Http(connection), nothing))
 
 
 async def _forward(parts: Parts, target: ForwardTarget) -> AsyncIterator[Step]:

@@ -1,12 +1,14 @@
 """What Odoo answers when it does not take a mail, and what that means.
 
 Rows of status and fault: odoo/http.py (Json2Dispatcher) and addons/rpc/controllers/xmlrpc.py of Odoo 19.0, April 2026. Rows of texts: the
-messages of addons/mail/models/mail_thread.py, odoo/service/model.py, odoo/sql_db.py and PostgreSQL, which come with a traceback.
+messages of addons/mail/models/mail_thread.py, odoo/service/model.py, odoo/sql_db.py and PostgreSQL, which come with a traceback, and of the
+add-on's controllers/inbound.py and models/microsoft_graph_pushed.py.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 
@@ -29,15 +31,14 @@ _RIGHTS = "the user may not do that in Odoo; it needs the rights of an administr
 _NO_MAIL = "the app Discuss (mail) is not installed in this database; install it"
 _NO_MODEL = "the destination's `model` is not there in Odoo, or can't take mail; name one such as crm.lead, whose app is installed"
 _BUSY = "Odoo's database is busy"
+NO_ROUTE = "no alias of Odoo takes it; add one there, or name a fallback with the destination's `model`"
 
 TEXTS: tuple[tuple[str, Row], ...] = (
-    (
-        "No possible route found",
-        (Fate.REFUSE, "no alias of Odoo takes it; add one there, or name a fallback with the destination's `model`"),
-    ),
+    ("No possible route found", (Fate.REFUSE, NO_ROUTE)),
     ("Object mail.thread doesn't exist", (Fate.HOLD, _NO_MAIL)),
     ("the model 'mail.thread' does not exist", (Fate.HOLD, _NO_MAIL)),
-    ("unknown target model|undefined target model|Object .* doesn't exist", (Fate.HOLD, _NO_MODEL)),
+    ("unknown target model|undefined target model|Object .* doesn't exist|^There is no model '", (Fate.HOLD, _NO_MODEL)),
+    ("The mail can't be read: ", (Fate.REFUSE, "Odoo can't take this mail apart")),
     ('database "[^"]*" does not exist', (Fate.HOLD, "Odoo does not have this database; see the destination's `database`")),
     ("could not serialize access|could not obtain lock|deadlock detected", (Fate.LATER, "Odoo was busy with the same record")),
     ("too many connections|connection pool is full|the database system is", (Fate.LATER, _BUSY)),
@@ -65,9 +66,9 @@ FAULTS: dict[int, Row] = {
 }
 
 
-def judge(failure: Failure, response: Response) -> Trouble:
+def judge(failure: Failure, response: Response, statuses: Mapping[int, Row] = STATUS) -> Trouble:
     """The outcome of a call that did not give a result. What no row knows is tried again."""
-    fate, advice = _row(failure)
+    fate, advice = _row(failure, statuses)
     said = _last_line(failure.text)
     text = f"{advice} ({said})" if said else advice
     reply = Reply(response.status, text, name=failure.name)
@@ -81,9 +82,9 @@ def judge(failure: Failure, response: Response) -> Trouble:
 _UNKNOWN = "Odoo has a trouble that Mailroom does not know; it is tried again"
 
 
-def _row(failure: Failure) -> Row:
+def _row(failure: Failure, statuses: Mapping[int, Row]) -> Row:
     found = next((row for pattern, row in TEXTS if re.search(pattern, failure.text)), None)
-    known = STATUS.get(failure.status) if failure.fault is None else FAULTS.get(failure.fault)
+    known = statuses.get(failure.status) if failure.fault is None else FAULTS.get(failure.fault)
     return found or known or (Fate.LATER, _UNKNOWN)
 
 
