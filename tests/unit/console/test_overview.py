@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from mailroom.audit import Wanted
 from mailroom.console.kept import SHARE, Kept
 from mailroom.objects import Account, Application, GraphRoute, OutgoingServer, Role, SinkRoute, SmarthostRoute
 from mailroom.ports import CameBack, Store
@@ -70,7 +71,7 @@ def test_the_limit_that_the_accounts_of_a_tenant_share_is_a_bar(office: Pages) -
 
 def test_an_idle_house_is_well(office: Pages) -> None:
     text = now(office)
-    assert "Mail is leaving" in text
+    assert "No mail has left yet" in text
     assert "Nothing waits" in text
     assert "mary@contoso.example" in text
     assert "0 of 10,000" in text
@@ -81,6 +82,7 @@ def test_what_waits_says_when_it_is_done(office: Pages) -> None:
     waiting(office, 10)
     send(office.store, office, State.SENT, limit=4)
     text = now(office)
+    assert "Mail is leaving" in text
     assert "<strong>6</strong> waiting, done at" in text
     assert "4 of 10,000" in text
 
@@ -98,6 +100,9 @@ def test_a_held_lane_comes_first_with_its_reason_and_is_freed_by_operators(offic
     office.role = Role.OPERATOR
     assert office.client.post("/overview/free", data={"lane": LANE}).status_code == 303
     assert office.nudges == ["nudge"]
+    assert [(each.kind, each.name, each.by) for each in office.store.audited(Wanted(), limit=1)[0]] == [
+        ("lane", LANE, "user:mary@contoso.example")
+    ]
     assert "Some mail waits" not in office.get("/")
     assert office.client.post("/overview/free", data={"lane": "graph:nothing:x"}).status_code == 422
 

@@ -121,8 +121,9 @@ def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
     ways = tuple(_ways(house, directory, lanes, now))
     mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_incoming(house, now), *_mail(house, now))
     notices = (*mail, *_webhooks(house, directory, now))
-    title, text, tone = _headline(notices, ways)
-    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, steps=_steps(house, directory))
+    steps = _steps(house, directory)
+    title, text, tone = _headline(notices, ways, new=bool(steps))
+    return Glance(title=title, text=text, tone=tone, notices=notices, ways=ways, steps=steps)
 
 
 def _steps(house: House, directory: Directory) -> dict[Step, bool]:
@@ -135,7 +136,8 @@ def _steps(house: House, directory: Directory) -> dict[Step, bool]:
     }
 
 
-def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, str, Tone]:
+def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...], *, new: bool) -> tuple[str, str, Tone]:
+    """`new`: no mail has left yet."""
     troubles = {notice.trouble for notice in notices}
     waiting = sum(way.waiting for way in ways)
     if Trouble.NO_SERVER in troubles:
@@ -146,6 +148,8 @@ def _headline(notices: tuple[Notice, ...], ways: tuple[Way, ...]) -> tuple[str, 
         return "Some mail waits for you", "The rest goes on. Nothing is lost: it leaves as soon as you have acted.", Tone.WARN
     if waiting:
         return "Mail is leaving", f"{waiting:,} waiting.", Tone.GOOD
+    if new:
+        return "No mail has left yet", "Nothing waits; the way out is there.", Tone.GOOD
     return "Mail is leaving", "Nothing waits.", Tone.GOOD
 
 

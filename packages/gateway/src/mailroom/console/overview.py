@@ -91,11 +91,11 @@ def refresh_chart(request: Request, overview: TheOverview) -> HTMLResponse:
 
 
 @router.post("/overview/free")
-def free(house: TheHouse, overview: TheOverview, _: Operator, lane: Annotated[str, Form()]) -> Response:
+def free(house: TheHouse, overview: TheOverview, who: Operator, lane: Annotated[str, Form()]) -> Response:
     """Let a held lane go on."""
     if lane not in [each.name for each in house.store.lanes()]:
         raise ConfigError("There is no such way out any more; load the page again")
-    house.store.free_lane(LaneName(lane))
+    house.store.free_lane(LaneName(lane), by=who.by)
     house.notify()
     overview.now.forget()
     return RedirectResponse("/", 303)
