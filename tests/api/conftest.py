@@ -32,7 +32,7 @@ MARY = "mary@contoso.example"
 ANNA = "anna@customer.example"
 
 
-def eventually(what: Callable[[], T], *, patience: float = 20.0) -> T:
+def eventually(what: Callable[[], T], *, patience: float = 60.0) -> T:
     """Ask until the answer is true; then that answer, or the last one."""
     until = time.monotonic() + patience
     while not (answer := what()) and time.monotonic() < until:

@@ -11,7 +11,8 @@ def test_a_program_sees_how_the_house_stands_as_the_command_line_does(api: Api) 
     found = api["objects"].get("/status").json()
     assert found["way_out"] is True
     assert found["deliveries"]["sent"] >= 1
-    assert (found["incoming"], found["quarantine"], found["ending"]) == ([], 0, [])
+    told = json.loads(api.gateway.run("status", "--json"))
+    assert (found["incoming"], found["quarantine"], found["ending"]) == ([], told["quarantine"], [])
     assert [lane["held"] for lane in found["lanes"] if lane["name"] == "sink:sink"] == [""]
-    assert json.loads(api.gateway.run("status", "--json")).keys() == found.keys()
+    assert told.keys() == found.keys()
     assert "objects:read" in problem(api["erp"].get("/status"), 403)

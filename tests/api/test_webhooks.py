@@ -102,7 +102,7 @@ def test_without_the_scope_nobody_touches_a_webhook(api: Api, hook: str) -> None
 
 def test_what_is_told_is_described(api: Api) -> None:
     described = api[""].get("/openapi.json").json()
-    assert set(described["webhooks"]) == {"mail", "account", "received", "test"}
+    assert set(described["webhooks"]) == {"mail", "account", "received", "domain", "test"}
     body = described["webhooks"]["mail"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/MailEvent"}
     assert set(described["components"]["schemas"]["MailData"]["required"]) >= {"id", "recipient", "state", "reply", "tags"}
