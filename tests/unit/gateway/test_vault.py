@@ -18,7 +18,7 @@ from mailroom.settings import Settings
 from mailroom.store.open import open_store
 from mailroom.vault import credentials
 from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
-from mailroom.vault.vault import SealedVault
+from mailroom.vault.vault import ONE_ANSWER, SealedVault
 from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import Request, Response
@@ -35,11 +35,13 @@ class Login:
     def __init__(self) -> None:
         self.valid = "refresh-0"
         self.refreshes = 0
+        self.asked = 0
         self.answer: Response | None = None
         self.pause: asyncio.Event | None = None
         self.scopes: list[str] = []
 
     async def __call__(self, request: Request) -> Response:
+        self.asked += 1
         if self.pause:
             await self.pause.wait()
         if self.answer:
@@ -149,11 +151,38 @@ async def test_a_dead_grant_says_what_to_do_and_trouble_of_theirs_is_transient(h
     with pytest.raises(VaultError, match=r"run: mailroom connect office$") as dead:
         await house.one.token("office", refused="access-0")
     assert not dead.value.transient
+    house.now += ONE_ANSWER
     house.login.answer = Response(503, {}, b"")
     with pytest.raises(VaultError) as busy:
         await house.one.token("office", refused="access-0")
     assert busy.value.transient
     assert "mailroom connect" not in str(busy.value)
+
+
+@pytest.mark.anyio
+async def test_a_dead_grant_is_asked_for_once_by_all_who_meet_its_end_until_it_is_new_or_a_while_has_passed(house: House) -> None:
+    house.login.valid = "revoked"
+    met = await asyncio.gather(*(house.one.token("office", refused="access-0") for _ in range(5)), return_exceptions=True)
+    with pytest.raises(VaultError, match=r"run: mailroom connect office$") as later:
+        await house.one.token("office", refused="access-0")
+    assert {(type(each), str(each)) for each in met} == {(VaultError, str(later.value))}
+    assert house.login.asked == 1
+    house.now += ONE_ANSWER
+    with pytest.raises(VaultError):
+        await house.one.token("office", refused="access-0")
+    assert house.login.asked == 2
+    await house.vault("connect").connected("office", Grant("signed-in", timedelta(seconds=3599), "revoked"))
+    assert await house.one.token("office", refused="access-0") == "signed-in"
+    assert await house.one.token("office", refused="signed-in") == "access-1"
+
+
+@pytest.mark.anyio
+async def test_trouble_that_passes_is_asked_about_again_at_once(house: House) -> None:
+    house.login.answer = Response(503, {}, b"")
+    with pytest.raises(VaultError):
+        await house.one.token("office", refused="access-0")
+    house.login.answer = None
+    assert await house.one.token("office", refused="access-0") == "access-1"
 
 
 @pytest.mark.anyio

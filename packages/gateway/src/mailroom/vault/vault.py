@@ -35,6 +35,8 @@ FRESH = timedelta(seconds=10)
 LEASE = timedelta(seconds=60)
 WAIT = timedelta(seconds=20)
 """How long one process waits for another one's refresh."""
+ONE_ANSWER = timedelta(seconds=10)
+"""A refused grant is told to all who use it within this time and asked for once: sending and fetching meet the refusal together."""
 _SECRET = frozenset({"AADSTS7000215", "AADSTS7000222", "AADSTS7000218"})
 """A new client secret ends these."""
 _PREFIX = {Resource.GRAPH: "", Resource.SMTP: "smtp_", Resource.IMAP: "imap_", Resource.POP: "pop_"}
@@ -55,6 +57,8 @@ class SealedVault:
         self._clock = clock
         self._owner = owner
         self._tokens: dict[tuple[str, Resource], tuple[str, datetime]] = {}
+        self._dead: dict[tuple[str, Resource], tuple[Mapping[str, str], str, datetime]] = {}
+        """What was refused for good, why, and until when that is said again without asking."""
         self._locks: dict[str, asyncio.Lock] = {}
 
     def open(self, name: str) -> dict[str, str] | None:
@@ -124,6 +128,7 @@ class SealedVault:
     def forget(self) -> None:
         """Objects have changed: an account may have been connected anew, with other rights. What is stored is read again."""
         self._tokens.clear()
+        self._dead.clear()
 
     def keep(self, account: str, grant: Grant, resource: Resource = Resource.GRAPH) -> None:
         """Store a grant. The refresh token stays what it was if none came with it, and so do the tokens for other resources.
@@ -186,12 +191,18 @@ class SealedVault:
             raise VaultError(f"the account {name!r} is not connected; run: mailroom connect {shlex.quote(name)}")
         if missing := lacks(account, resource):
             raise VaultError(missing)
+        dead, why, until = self._dead.get((name, resource), (None, "", self._clock()))
+        if dead == kept and self._clock() < until:
+            raise VaultError(why)
         app = await asyncio.to_thread(self.app, account)
         prove_itself(account, app)
         grant = await arun(fresh_token(app, account, resource, kept.get("refresh_token", "")), self._http, nothing)
         if isinstance(grant, TokenProblem):
             events.token_refused(name, str(grant))
-            raise VaultError(f"account {name!r}: {grant}{_command(name, grant)}", transient=grant.kind is ProblemKind.TRANSIENT)
+            why, transient = f"account {name!r}: {grant}{_command(name, grant)}", grant.kind is ProblemKind.TRANSIENT
+            if not transient:
+                self._dead[name, resource] = (kept, why, self._clock() + ONE_ANSWER)
+            raise VaultError(why, transient=transient)
         if self._account(name).place != account.place or (await asyncio.to_thread(self.open, f"account:{name}") or {}) != kept:
             raise VaultError(f"the account {name!r} was changed while its token was refreshed; it is tried again", transient=True)
         await asyncio.to_thread(self.keep, name, grant, resource)
