@@ -89,8 +89,9 @@ Content-Transfer-Encoding: base64
 CLIENTS = 4
 PAUSE = 0.25
 """Seconds between two mails of a client, on average."""
-LICENCES = 150
-"""So many more people work in the tenant: with them grows the number of mails that may leave it in a day, here in 24 minutes."""
+LICENCES = 300
+"""So many more people work in the tenant: with them grows the number of recipients outside that it may have in a day, here in 24
+minutes. It must be more than the three mailboxes may have together: beyond it the tenant accepts mail and sends it back."""
 WHILE_STARTING = 0.15
 """The share of kills that are followed by another one before the gateway is ready."""
 WORKER_FIRST = 0.25
