@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 from contextlib import ExitStack
@@ -29,6 +30,16 @@ def test_a_head_that_does_not_end_in_time_is_refused(beginning: bytes) -> None:
     with running(head=0.2, linger_idle=0.2) as address, connect(address) as client:
         client.sendall(beginning)
         assert status(rest(client)) == b"408 Request Timeout"
+
+
+@pytest.mark.parametrize("head", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX y\r\n\r\n", b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n"])
+def test_what_is_no_http_is_told_so_in_the_form_of_all_errors(head: bytes) -> None:
+    with running(linger_idle=0.2) as address, connect(address) as client:
+        client.sendall(head)
+        said = rest(client)
+    assert status(said) == b"400 Bad Request"
+    assert b"\r\nContent-Type: application/problem+json\r\n" in said
+    assert json.loads(said.partition(b"\r\n\r\n")[2])["status"] == 400
 
 
 def test_a_head_is_late_however_often_a_line_of_it_comes() -> None:

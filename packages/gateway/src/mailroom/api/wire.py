@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -189,8 +190,13 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
+        """What is no HTTP, in the form of all our errors."""
         self._whole = False
-        super().send_400_response(msg)
+        text = "This is no HTTP request; look at its first line, its header fields and its length"
+        body = json.dumps({"title": "Bad Request", "status": 400, "detail": text}).encode()
+        head = b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        self.transport.write(head % len(body) + body)
+        self.transport.close()
 
     # what goes out
 
