@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from socket import inet_aton
 
+from mailroom_core.errors import ConfigError
+
 _METADATA = [
     ip_network("168.63.129.16/32"),  # Azure: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
     ip_network("100.100.100.200/32"),  # Alibaba Cloud
@@ -13,6 +15,7 @@ _METADATA = [
     ip_network("fd20:ce::254/128"),  # Google, by IPv6
 ]
 """What answers every program of a rented machine with that machine's own secrets, where it is not link-local."""
+DNS_PORT = 53
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"})
 
 
@@ -49,3 +52,17 @@ def is_near(host: str) -> bool:
     if is_nobodys(host):
         return False
     return is_here(host) or (known.is_private if known else "." not in host)
+
+
+def name_server(text: str) -> tuple[str, int]:
+    """Address and port of a name server: `10.0.0.1`, `10.0.0.1:5353`, `[2001:db8::1]:53`. Raises ConfigError."""
+    host, port = text.strip(), ""
+    if host.startswith("["):
+        host, _, port = host[1:].partition("]")
+        port = port.removeprefix(":")
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    try:
+        return str(ip_address(host)), int(port or DNS_PORT)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no address of a name server; write for example 10.0.0.1 or 10.0.0.1:5353") from None

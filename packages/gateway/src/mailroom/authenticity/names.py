@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any
 
 import dns.exception
@@ -15,13 +14,13 @@ import dns.rdatatype
 import dns.resolver
 from dns.rdtypes.txtbase import TXTBase
 
+from mailroom.hosts import name_server
 from mailroom_core.errors import ConfigError
 
 _KEPT = 20_000
 """Answers."""
 _ONE = 5.0
 """Seconds for one question."""
-_PORT = 53
 
 
 class Unanswered(Exception):
@@ -50,7 +49,7 @@ class Names:
         except dns.resolver.NoResolverConfiguration:
             raise ConfigError("this machine names no name server in /etc/resolv.conf; set mx.resolver") from None
         if servers:
-            parsed = [_address(each) for each in servers]
+            parsed = [name_server(each) for each in servers]
             self._resolver.nameservers = [host for host, _ in parsed]
             self._resolver.nameserver_ports = dict(parsed)
         self._resolver.cache = dns.resolver.LRUCache(_KEPT)
@@ -101,16 +100,3 @@ def texts(ask: Ask, name: str) -> list[bytes] | None:
     if not found.exists:
         return None
     return [b"".join(each.strings) for each in found.records if isinstance(each, TXTBase)]
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, port = text.strip(), ""
-    if host.startswith("["):
-        host, _, port = host[1:].partition("]")
-        port = port.removeprefix(":")
-    elif host.count(":") == 1:
-        host, _, port = host.partition(":")
-    try:
-        return str(ip_address(host)), int(port or _PORT)
-    except ValueError:
-        raise ConfigError(f"{text!r} is no address of a name server; write for example 10.0.0.1 or 10.0.0.1:5353") from None

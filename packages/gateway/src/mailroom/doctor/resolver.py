@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.exception
@@ -15,6 +14,7 @@ import dns.resolver
 from dns.rdtypes.txtbase import TXTBase
 
 from mailroom.doctor.answers import Answer, Status, plain
+from mailroom.hosts import DNS_PORT, name_server
 from mailroom_core.errors import ConfigError
 
 PATIENCE = 3.0
@@ -25,23 +25,9 @@ MANY = 24
 """Questions that are under way at once."""
 GIVE_UP = 3
 """Questions without any answer, of the first ones, after which the name server counts as silent."""
-PORT = 53
+
 _WIRE = 1232
 """Bytes of an answer by UDP: dnsflagday.net/2020."""
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`10.0.0.1`, `10.0.0.1:5353`, `[2001:db8::1]:53`. Raises ConfigError."""
-    host, port = text.strip(), ""
-    if host.startswith("["):
-        host, _, port = host[1:].partition("]")
-        port = port.removeprefix(":")
-    elif host.count(":") == 1:
-        host, _, port = host.partition(":")
-    try:
-        return str(ip_address(host)), int(port or PORT)
-    except ValueError:
-        raise ConfigError(f"{text!r} is no address of a name server; write for example 10.0.0.1 or 10.0.0.1:5353") from None
 
 
 class Resolver:
@@ -101,7 +87,7 @@ class Resolver:
             Status.FOUND if records else Status.EMPTY,
             records,
             alias=alias if alias != name else "",
-            server=_address(found.nameserver or "", found.port or PORT),
+            server=_address(found.nameserver or "", found.port or DNS_PORT),
             validated=bool(found.response.flags & dns.flags.AD),
         )
 
@@ -115,7 +101,7 @@ def _made(addresses: tuple[str, ...]) -> dns.asyncresolver.Resolver:
     except dns.resolver.NoResolverConfiguration:
         raise ConfigError("this machine names no name server in /etc/resolv.conf; set doctor.resolver") from None
     if addresses:
-        parsed = [parse_address(each) for each in addresses]
+        parsed = [name_server(each) for each in addresses]
         made.nameservers = [host for host, _ in parsed]
         made.nameserver_ports = dict(parsed)
     made.timeout = 1.0
@@ -126,7 +112,7 @@ def _made(addresses: tuple[str, ...]) -> dns.asyncresolver.Resolver:
 
 def _address(host: str, port: int) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return shown if port == PORT else f"{shown}:{port}"
+    return shown if port == DNS_PORT else f"{shown}:{port}"
 
 
 def _text(record: object) -> str:
