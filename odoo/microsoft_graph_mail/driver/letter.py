@@ -6,14 +6,14 @@ Graph has no envelope: the mail's headers are rewritten to name the envelope's r
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow
 from mailroom_core.mime.graph_json import GraphMail, graph_mail
 from mailroom_core.mime.rewrite import for_envelope
-from mailroom_core.mime.source import InMemory, Streamed
+from mailroom_core.mime.source import InMemory, in_base64
 from mailroom_core.model import Envelope, Failed, Held, Outcome, Reply
 from mailroom_core.oauth.scopes import Tier
 from mailroom_core.providers.graph import large, sending
@@ -79,7 +79,7 @@ def _sent(mailbox: Mailbox, source: InMemory, envelope: Envelope, tier: Tier, ma
             return Held(Reply(0, _NEEDS_READ_WRITE.format(size=source.size, limit=MIME_LIMIT)))
         draft, uploads = _large(graph_mail(source, envelope), files)
         return (yield from large.send_large(mailbox, draft, uploads, marker))
-    mime = _base64(for_envelope(source, envelope))
+    mime = in_base64(for_envelope(source, envelope))
     if tier is not Tier.READ_WRITE:
         return (yield from sending.send_mime_once(mailbox, mime))
     return (yield from sending.send_by_draft(mailbox, mime, marker))
@@ -97,18 +97,3 @@ def _large(mail: GraphMail, files: Files) -> tuple[Mapping[str, object], Sequenc
         else:
             uploads.append(Stored(each["name"], each["contentType"], each["isInline"], each.get("contentId", ""), file))
     return {**mail.draft, "attachments": kept}, [*uploads, *mail.attachments]
-
-
-def _base64(mime: Streamed) -> Streamed:
-    """Graph wants base64 of the whole MIME."""
-
-    def encoded() -> Iterator[bytes]:
-        rest = b""
-        for chunk in mime.chunks():
-            rest += chunk
-            whole = len(rest) // 3 * 3
-            yield base64.b64encode(rest[:whole])
-            rest = rest[whole:]
-        yield base64.b64encode(rest)
-
-    return Streamed((mime.length + 2) // 3 * 4, encoded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -37,3 +38,18 @@ class Streamed:
 
     length: int
     chunks: Callable[[], Iterator[bytes]]
+
+
+def in_base64(mime: Streamed) -> Streamed:
+    """Graph wants base64 of the whole MIME."""
+
+    def encoded() -> Iterator[bytes]:
+        rest = b""
+        for chunk in mime.chunks():
+            rest += chunk
+            whole = len(rest) // 3 * 3
+            yield base64.b64encode(rest[:whole])
+            rest = rest[whole:]
+        yield base64.b64encode(rest)
+
+    return Streamed((mime.length + 2) // 3 * 4, encoded)

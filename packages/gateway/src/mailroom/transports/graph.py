@@ -7,9 +7,8 @@ takes as MIME, by draft with uploaded attachments. With `Mail.Send` alone it goe
 from __future__ import annotations
 
 import asyncio
-import base64
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,7 +21,7 @@ from mailroom_core.errors import MimeError
 from mailroom_core.flow import Flow, Note, arun
 from mailroom_core.mime.graph_json import graph_mail
 from mailroom_core.mime.rewrite import for_envelope
-from mailroom_core.mime.source import Streamed
+from mailroom_core.mime.source import Streamed, in_base64
 from mailroom_core.model import Deferred, DeliveryId, Envelope, Failed, Held, Outcome, Reply, Unknown
 from mailroom_core.policy.addresses import is_deliverable
 from mailroom_core.providers.graph import large, looking, sending
@@ -105,7 +104,7 @@ class Graph:
     async def _sent(self, job: Job, remember: Remember) -> Outcome:
         if job.source.size > MIME_LIMIT:
             return await self._large(job, remember)
-        mime = _base64(await asyncio.to_thread(_rewritten, job))
+        mime = in_base64(await asyncio.to_thread(_rewritten, job))
         if not self._read_write:
             return await self._run(sending.send_mime_once(self._mailbox, mime), remember, self._patient(job))
         return await self._drafted(job, sending.send_by_draft(self._mailbox, mime, job.attempt.marker), remember)
@@ -174,18 +173,3 @@ def _envelope(job: Job) -> Envelope:
 
 def _rewritten(job: Job) -> Streamed:
     return for_envelope(job.source, _envelope(job), rewrite_from=job.message.rewrite_from)
-
-
-def _base64(mime: Streamed) -> Streamed:
-    """Graph wants base64 of the whole MIME."""
-
-    def encoded() -> Iterator[bytes]:
-        rest = b""
-        for chunk in mime.chunks():
-            rest += chunk
-            whole = len(rest) // 3 * 3
-            yield base64.b64encode(rest[:whole])
-            rest = rest[whole:]
-        yield base64.b64encode(rest)
-
-    return Streamed((mime.length + 2) // 3 * 4, encoded)
