@@ -1,0 +1,87 @@
+"""What people configure, in the words of their world. Plain values; they live in the store as JSON documents.
+
+`mailroom apply FILE.toml` makes the store match a file; `objectfile.py` reads and checks it. Each file has one theme; everything is
+imported from here.
+"""
+
+from mailroom.objects.accounts import Account, GrantType, Provider
+from mailroom.objects.directory import CHOICES, OBJECT_KINDS, ROUTES, TARGETS, Directory, Object, Retention, chosen, object_kind
+from mailroom.objects.programs import Role, Scope, Token, Webhook, WebhookEvent
+from mailroom.objects.receiving import (
+    Alias,
+    Destination,
+    DoctorTarget,
+    ForwardTarget,
+    GraphInbox,
+    ImapInbox,
+    Inbox,
+    InboxTarget,
+    IncomingServer,
+    OdooApi,
+    OdooTarget,
+    PopInbox,
+    Target,
+    WebhookTarget,
+    Writers,
+)
+from mailroom.objects.sending import (
+    AliasDomain,
+    Application,
+    GraphRoute,
+    MiB,
+    OnUnsure,
+    OutgoingServer,
+    Route,
+    Security,
+    SinkRoute,
+    SmarthostRoute,
+    Suppression,
+    Verp,
+)
+
+__all__ = [
+    "CHOICES",
+    "OBJECT_KINDS",
+    "ROUTES",
+    "TARGETS",
+    "Account",
+    "Alias",
+    "AliasDomain",
+    "Application",
+    "Destination",
+    "Directory",
+    "DoctorTarget",
+    "ForwardTarget",
+    "GrantType",
+    "GraphInbox",
+    "GraphRoute",
+    "ImapInbox",
+    "Inbox",
+    "InboxTarget",
+    "IncomingServer",
+    "MiB",
+    "Object",
+    "OdooApi",
+    "OdooTarget",
+    "OnUnsure",
+    "OutgoingServer",
+    "PopInbox",
+    "Provider",
+    "Retention",
+    "Role",
+    "Route",
+    "Scope",
+    "Security",
+    "SinkRoute",
+    "SmarthostRoute",
+    "Suppression",
+    "Target",
+    "Token",
+    "Verp",
+    "Webhook",
+    "WebhookEvent",
+    "WebhookTarget",
+    "Writers",
+    "chosen",
+    "object_kind",
+]
