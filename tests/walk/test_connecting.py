@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 
+import httpx
 import pytest
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
 from tests.walk.conftest import MakeWorld
-from tests.walk.world import MARY, TOM, World
+from tests.walk.world import MARY, NOTIFICATIONS, TOM, World
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,13 @@ def test_an_account_can_be_led_back_from_app_only_to_a_persons_sign_in(world: Wo
     world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send", "Mail.ReadWrite"]})
     said = app_only(world, "back", "--no-server", secret=CONFIDENTIAL_SECRET)
     assert "look before a mail is sent again" in said
+
+
+def test_where_only_an_administrator_may_consent_the_link_for_one_is_given(world: World) -> None:
+    world.emulator.ask("POST", "/switches", json={"user_consent": False})
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        world.gateway.connect(world.emulator, "strict", NOTIFICATIONS, "--no-server", "--tenant", TENANT)
+    link = str(refused.value.output).partition("The link for an administrator: ")[2].split()[0]
+    assert link.startswith(f"{world.emulator.url}/{TENANT}/adminconsent?client_id=")
+    assert "admin_consent=True" in httpx.get(f"{link}&emulator_auto=1").headers["location"]
+    world.gateway.connect(world.emulator, "strict", NOTIFICATIONS, "--no-server", "--tenant", TENANT)

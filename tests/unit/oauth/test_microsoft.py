@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qs, urlsplit
@@ -90,15 +89,10 @@ def test_a_verifier_that_the_rfc_forbids_is_refused(verifier: str) -> None:
         authorize_url(PUBLIC, redirect_uri=BACK, scopes=SCOPES, state="s", verifier=verifier)
 
 
-def test_an_administrator_consents_for_the_whole_organisation() -> None:
-    url = admin_consent_url(App("app-1", "contoso.example"), redirect_uri=BACK, state="s")
-    assert url.startswith("https://login.microsoftonline.com/contoso.example/v2.0/adminconsent?")
-    assert query_of(url) == {
-        "client_id": "app-1",
-        "scope": "https://graph.microsoft.com/.default",
-        "redirect_uri": BACK,
-        "state": "s",
-    }
+@pytest.mark.parametrize(("tenant", "organisation"), [("contoso.example", "contoso.example"), ("common", "organizations")])
+def test_an_administrator_consents_for_the_whole_organisation(tenant: str, organisation: str) -> None:
+    url = admin_consent_url(App("app 1", tenant))
+    assert url == f"https://login.microsoftonline.com/{organisation}/adminconsent?client_id=app+1"
 
 
 def test_an_emulator_takes_the_place_of_both_hosts_and_scopes_keep_their_names() -> None:
@@ -168,10 +162,8 @@ def test_granted_permissions_lose_resource_and_letter_case() -> None:
 
 
 def test_a_code_becomes_a_grant() -> None:
-    claims = {"preferred_username": "mary@lab.example", "n": "ü" * 3}
-    middle = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
-    played = play(redeem(), (TOKEN, answer(200, GOOD | {"id_token": f"h.{middle}.s"})))
-    assert played.result == Grant("at", timedelta(seconds=3599), "rt", "Mail.Send", claims)
+    played = play(redeem(), (TOKEN, answer(200, GOOD)))
+    assert played.result == Grant("at", timedelta(seconds=3599), "rt", "Mail.Send")
     assert form_of(played.requests[0]) == {
         "grant_type": "authorization_code",
         "client_id": "app-1",
@@ -230,13 +222,6 @@ def test_the_claims_of_an_assertion_are_those_of_the_vendor() -> None:
         "iat": 1795176000,
         "exp": 1795176300,
     }
-
-
-@pytest.mark.parametrize("id_token", [None, 7, "one.two", "h.!!!.s", "h.W10.s", "h." + "x" * 5 + ".s"])
-def test_an_unreadable_id_token_says_nothing(id_token: object) -> None:
-    result = play(redeem(), (TOKEN, answer(200, GOOD | {"id_token": id_token}))).result
-    assert isinstance(result, Grant)
-    assert result.id_claims == {}
 
 
 @pytest.mark.parametrize("expires_in", [None, "soon", 10**40])

@@ -21,7 +21,7 @@ _MAILROOM = [f"{host}/signin/callback" for host in _LOOPBACK]
 _LIKE_ACCOUNT = {"upn", "name", "oid", "realm", "shared", "enabled", "licensed", "aliases", "rights",
                  "max_message_size", "recipient_limit", "copy_for_sent_as", "copy_for_send_on_behalf"}  # fmt: skip
 _LIKE_APP = {"client_id", "name", "public", "audience", "redirect_uris", "spa", "secret", "secrets", "certificate",
-             "roles", "admin_scopes", "requested_roles", "only_mailboxes", "enabled"}  # fmt: skip
+             "roles", "admin_scopes", "requested_roles", "requested_scopes", "only_mailboxes", "enabled"}  # fmt: skip
 
 DEFAULT: Table = {
     "tenant": {"id": TENANT_ID, "domain": "contoso.example"},
@@ -158,6 +158,7 @@ def read_app(row: Table, tenant: Tenant) -> App:
         roles=_permissions(row.get("roles", ()), ROLES, "role"),
         admin_scopes=_permissions(row.get("admin_scopes", ()), DELEGATED, "scope"),
         requested_roles=_permissions(row.get("requested_roles", ()), ROLES, "role"),
+        requested_scopes=_permissions(row.get("requested_scopes", set().union(*DELEGATED.values())), DELEGATED, "scope"),
         only_mailboxes=None if only is None else {need_account(tenant, str(name)).oid for name in only},
         enabled=bool(row.get("enabled", True)),
     )

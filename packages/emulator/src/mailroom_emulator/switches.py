@@ -52,6 +52,7 @@ class Switches:
     throttling: bool = _switch(True, "The limits of Outlook and Exchange are enforced.")
     concurrency_scope: str = _switch("mailbox", "Concurrency is counted per app and mailbox, or per app.", "mailbox", "app")
     notifications: str = _switch("sent", "Change notifications are sent, lost, or repeated.", "sent", "lost", "repeated")
+    user_consent: bool = _switch(True, "People may consent to an application themselves; else an administrator must (AADSTS90094).")
     delta_gt: bool = _switch(False, "Delta accepts receivedDateTime gt, and not only ge.")
 
     def change(self, values: dict[str, Any]) -> None:

@@ -87,7 +87,8 @@ class App:
     certificates: list[Certificate] = field(default_factory=list)
     roles: set[str] = field(default_factory=set)  # application permissions with admin consent
     admin_scopes: set[str] = field(default_factory=set)  # delegated scopes with admin consent
-    requested_roles: set[str] = field(default_factory=set)  # what an admin consent will grant
+    requested_roles: set[str] = field(default_factory=set)  # what an admin consent will grant the app by itself
+    requested_scopes: set[str] = field(default_factory=set)  # and what it may then do for every person
     only_mailboxes: set[str] | None = None
     enabled: bool = True
 

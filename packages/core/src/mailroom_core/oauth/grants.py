@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +31,6 @@ class Grant:
     refresh_token: str | None = field(default=None, repr=False)
     """None: keep the one that you have (app-only grants never get one)."""
     scope: str = ""
-    id_claims: Mapping[str, object] = field(default_factory=dict)
     refresh_expires_in: timedelta | None = None
     """Only where the provider says when the grant itself ends."""
 
@@ -66,7 +63,6 @@ def read_grant(response: Response) -> Grant | None:
         expires_in=_seconds(fields.get("expires_in")),
         refresh_token=refreshed if isinstance(refreshed, str) and refreshed else None,
         scope=str(fields.get("scope") or ""),
-        id_claims=_claims(fields.get("id_token")),
         refresh_expires_in=_seconds(fields["refresh_token_expires_in"]) if "refresh_token_expires_in" in fields else None,
     )
 
@@ -77,18 +73,6 @@ def _seconds(value: object) -> timedelta:
         return timedelta(seconds=int(str(value)))
     except (ValueError, OverflowError):
         return timedelta()
-
-
-def _claims(id_token: object) -> Mapping[str, object]:
-    """The claims of an ID token. Its signature needs no check: it came straight from the issuer over TLS (OpenID Connect Core 3.1.3.7)."""
-    parts = id_token.split(".") if isinstance(id_token, str) else []
-    if len(parts) != 3:
-        return {}
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}
 
 
 def with_query(base: str, parameters: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -127,11 +127,14 @@ def authorize_url(
     return with_query(app.authorize_url, parameters)
 
 
-def admin_consent_url(app: App, *, redirect_uri: str, state: str) -> str:
-    """Where an administrator agrees to the app's permissions for a whole organisation. Never trust the `tenant` that comes back."""
-    base = f"{app.authorize_url.removesuffix('/oauth2/v2.0/authorize')}/v2.0/adminconsent"
-    scope = " ".join(application_scopes(app.cloud.resource))
-    return with_query(base, {"client_id": app.client_id, "scope": scope, "redirect_uri": redirect_uri, "state": state})
+def admin_consent_url(app: App) -> str:
+    """The link for an administrator, who agrees to all permissions of the app registration for the whole organisation.
+
+    It can be handed to anybody: there is no state in it, and its answer goes to the first redirect address of the registration.
+    Source: Microsoft Entra docs, identity/enterprise-apps/grant-admin-consent.md.
+    """
+    own = app if app.tenant != "common" else replace(app, tenant="organizations")
+    return with_query(f"{own._authority}/adminconsent", {"client_id": app.client_id})
 
 
 def redeem_code(app: App, *, code: str, redirect_uri: str, verifier: str, scopes: Sequence[str]) -> Flow[Grant | TokenProblem]:

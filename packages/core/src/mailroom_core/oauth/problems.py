@@ -96,7 +96,7 @@ ROWS: tuple[Row, ...] = (
         ("90094",),
         _ADMIN,
         "Only an administrator may agree to these permissions",
-        "An administrator of the organisation opens the consent link of the account and accepts",
+        "An administrator of the organisation opens the consent link and accepts, or presses Grant admin consent in the app registration",
         _CODES,
     ),
     Row(

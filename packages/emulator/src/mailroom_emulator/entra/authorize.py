@@ -16,7 +16,7 @@ from mailroom_emulator.entra.clients import Form
 from mailroom_emulator.entra.errors import EntraError
 from mailroom_emulator.entra.token_endpoint import consentable
 from mailroom_emulator.entra.tokens import CODE_LIFETIME, Code, TokenStore
-from mailroom_emulator.tenant import Account, App
+from mailroom_emulator.tenant import Account, App, Realm
 
 _LOOPBACK = re.compile(r"^(http://(?:localhost|127\.0\.0\.1|\[::1\]))(:\d+)?(/.*)?$")
 
@@ -30,8 +30,11 @@ class Back:
     state: str | None
 
 
-def answer(store: TokenStore, tenant_text: str, query: Form, auto: str | None) -> Response:
-    """A page or a redirect; raises EntraError where there is nothing safe to redirect to."""
+def answer(store: TokenStore, tenant_text: str, query: Form, auto: str | None, *, user_consent: bool) -> Response:
+    """A page or a redirect; raises EntraError where there is nothing safe to redirect to.
+
+    Without `user_consent` people of the organisation can't agree to anything; an administrator does (`adminconsent`).
+    """
     segment = realms.resolve(store.tenant, tenant_text)
     app = clients.find_app(store.tenant, query.get("client_id", ""))
     uri = query.get("redirect_uri") or (app.redirect_uris[0] if app.redirect_uris else "")
@@ -40,13 +43,15 @@ def answer(store: TokenStore, tenant_text: str, query: Form, auto: str | None) -
     realms.admit(store.tenant, segment, app)
     back = Back(uri, query.get("response_mode", "query"), query.get("state"))
     try:
-        return _sign_in(store, segment, app, query, auto, back)
+        return _sign_in(store, segment, app, query, auto, back, user_consent=user_consent)
     except EntraError as error:
         body = error.body(store.clock.now())
         return send_back(back, {"error": body["error"], "error_description": body["error_description"]})
 
 
-def _sign_in(store: TokenStore, segment: realms.Segment, app: App, query: Form, auto: str | None, back: Back) -> Response:
+def _sign_in(
+    store: TokenStore, segment: realms.Segment, app: App, query: Form, auto: str | None, back: Back, *, user_consent: bool
+) -> Response:
     if query.get("response_type") != "code":
         raise EntraError(700051, kind=query.get("response_type", ""))
     wanted = scopes.parse(query.get("scope", ""))
@@ -61,6 +66,10 @@ def _sign_in(store: TokenStore, segment: realms.Segment, app: App, query: Form, 
         raise EntraError(50057)
     asked = consentable(app, account, wanted)
     known = asked <= store.consented(app, account) and query.get("prompt") != "consent"
+    if not (user_consent or account.realm is Realm.CONSUMERS or asked <= store.consented(app, account)):
+        if auto or query.get("emulator_consent"):
+            raise EntraError(90094, tenant=store.tenant.domain)
+        return HTMLResponse(pages.ask_administrator(app, account, query))
     if auto == "deny" or query.get("emulator_consent") == "no":
         raise EntraError(65004)
     if not (known or auto or query.get("emulator_consent") == "yes"):

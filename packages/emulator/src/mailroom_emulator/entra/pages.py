@@ -36,8 +36,18 @@ def ask_consent(app: App, account: Account, permissions: list[str], query: Form)
     )
 
 
+def ask_administrator(app: App, account: Account, query: Form) -> str:
+    chosen = {**query, "emulator_user": account.upn}
+    return _page(
+        "Need admin approval",
+        f"<p><small>{escape(account.upn)}</small></p><p><b>{escape(app.name)}</b> needs permission to access resources in your organisation"
+        " that only an admin can grant. Please ask an admin to grant permission to this app before you can use it.</p>"
+        f'<a class="go no" href="?{_with(chosen, emulator_consent="no")}">Return to the application without granting consent</a>',
+    )
+
+
 def admin_consent(app: App, roles: list[str], query: Form) -> str:
-    items = "".join(f"<li>{escape(p)}</li>" for p in roles) or "<li>no application permissions</li>"
+    items = "".join(f"<li>{escape(p)}</li>" for p in roles) or "<li>no permissions</li>"
     return _page(
         "Permissions requested: review for your organisation",
         f"<p><b>{escape(app.name)}</b> would like to, for everyone:</p><ul>{items}</ul>"

@@ -59,8 +59,9 @@ class _Entra:
         if request.method == "POST":
             query |= dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
         auto = query.pop("emulator_auto", None) or request.headers.get("x-emulator-auto")
+        tenant, people_may = request.path_params["tenant"], self._emulator.switches.user_consent
         try:
-            return authorize.answer(self._emulator.tokens, request.path_params["tenant"], query, auto)
+            return authorize.answer(self._emulator.tokens, tenant, query, auto, user_consent=people_may)
         except EntraError as error:
             return HTMLResponse(pages.sorry(error.text), 400)
 
@@ -71,7 +72,7 @@ class _Entra:
         try:
             realms.resolve(tenant, request.path_params["tenant"])
             app = clients.find_app(tenant, query.get("client_id", ""))
-            uri = query.get("redirect_uri", "")
+            uri = query.get("redirect_uri") or (app.redirect_uris[0] if app.redirect_uris else "")
             if not authorize.redirect_allowed(app, uri):
                 raise EntraError(50011, uri=uri, client=app.client_id)
         except EntraError as error:
@@ -79,11 +80,12 @@ class _Entra:
         back = authorize.Back(uri, "query", query.get("state"))
         decision = query.get("emulator_consent") or {"deny": "no", None: None}.get(auto, "yes")
         if decision is None:
-            return HTMLResponse(pages.admin_consent(app, sorted(app.requested_roles | app.roles), query))
+            return HTMLResponse(pages.admin_consent(app, sorted(app.requested_roles | app.roles | app.requested_scopes), query))
         if decision == "no":
             text = "AADSTS65004: User declined to consent to access the app."
             return authorize.send_back(back, {"error": "access_denied", "error_description": text})
         app.roles |= app.requested_roles
+        app.admin_scopes |= app.requested_scopes
         return authorize.send_back(back, {"admin_consent": "True", "tenant": tenant.id, "scope": query.get("scope", "")})
 
     async def device_code(self, request: Request) -> Response:

@@ -47,12 +47,12 @@ async def finish(consent: Consent, answer: Mapping[str, str], http: AsyncHttp, w
         raise VaultError("the answer does not belong to this sign-in (wrong state); start it again with: mailroom connect")
     account = consent.account
     if problem := provider.refused(account, answer):
-        raise VaultError(str(problem))
+        raise VaultError(provider.explained(consent.app, problem))
     code = answer.get("code", "")
     flow = provider.redeem(consent.app, account, code=code, redirect_uri=consent.redirect_uri, verifier=consent.verifier)
     grant = await arun(flow, http, nothing)
     if isinstance(grant, TokenProblem):
-        raise VaultError(str(grant))
+        raise VaultError(provider.explained(consent.app, grant))
     if not grant.refresh_token:
         raise VaultError(f"{provider.NAMES[account.provider]} gave a token, but no lasting permission (refresh token); connect again")
     identity = await who(account, grant, with_token)

@@ -16,6 +16,7 @@ from mailroom_core.oauth.problems import TokenProblem
 from mailroom_core.oauth.scopes import Resource, Tier, delegated_scopes, outlook_scopes
 
 App = microsoft.App | google.App
+_CONSENT_IS_MISSING = {"AADSTS65001", "AADSTS90094"}
 NAMES = {Provider.MICROSOFT: "Microsoft", Provider.GOOGLE: "Google"}
 
 
@@ -102,6 +103,13 @@ def redeem(app: App, account: Account, *, code: str, redirect_uri: str, verifier
         return google.redeem_code(app, code=code, redirect_uri=redirect_uri, verifier=verifier)
     scopes = scopes_of(account, Resource.GRAPH)
     return microsoft.redeem_code(app, code=code, redirect_uri=redirect_uri, verifier=verifier, scopes=scopes)
+
+
+def explained(app: App, problem: TokenProblem) -> str:
+    """What went wrong and what to do, with the link for an administrator where only one can help."""
+    if isinstance(app, microsoft.App) and problem.code in _CONSENT_IS_MISSING and app.tenant != "consumers":
+        return f"{problem}. The link for an administrator: {microsoft.admin_consent_url(app)}"
+    return str(problem)
 
 
 def refused(account: Account, answer: Mapping[str, str]) -> TokenProblem | None:

@@ -39,6 +39,10 @@ _UNKNOWN = (
     "This answer belongs to no sign-in that is under way here: it was used already, took longer than 15 minutes, or was begun in another "
     "browser or by another person. Go to Accounts and start again"
 )
+_AGREED = (
+    "nothing is connected yet, but an administrator has agreed to the permissions for the whole organisation. "
+    "Go to Accounts and connect the account"
+)
 
 
 class Accounts:
@@ -96,6 +100,8 @@ class Accounts:
         return await self.begin(account, None, session="", redirect_uri=f"{ours}{CALLBACK}")
 
     async def finish(self, answer: Mapping[str, str], *, session: str, by: str) -> Done:
+        if "admin_consent" in answer and "state" not in answer:
+            raise VaultError(_AGREED)
         state = answer.get("state", "")
         pending = await asyncio.to_thread(self._take, state, session)
         table = json.loads(pending["account"])

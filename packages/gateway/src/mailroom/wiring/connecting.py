@@ -22,7 +22,7 @@ from mailroom.objects import (
 from mailroom.ports import LaneStatus
 from mailroom.transports.http import Http, client
 from mailroom.vault import consent
-from mailroom.vault.provider import App, cloud_of, first_resource, fresh_token, prove_itself
+from mailroom.vault.provider import App, cloud_of, explained, first_resource, fresh_token, prove_itself
 from mailroom.vault.vault import nothing
 from mailroom.wiring.parts import Parts
 from mailroom_core.errors import VaultError
@@ -66,7 +66,7 @@ async def app_only(account: Account, app: App) -> Signed:
     async with client() as http:
         grant = await arun(fresh_token(app, account, first_resource(account), ""), Http(http), nothing)
     if isinstance(grant, TokenProblem):
-        raise VaultError(str(grant))
+        raise VaultError(explained(app, grant))
     return Signed(grant)
 
 
