@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import Callable
 from functools import cache
 from json import JSONEncoder
@@ -26,6 +27,17 @@ def configure(*, level: str = "info", json: bool | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
     _writer.cache_clear()
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, _Libraries)] + [_Libraries()]
+
+
+class _Libraries(logging.Handler):
+    """What a library warns of becomes a line like all others: one reader of the log understands them all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        trace = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else None
+        fields = {"trace": trace} if trace else {}
+        log(logging.getLevelName(record.levelno).lower(), "library", library=record.name, text=record.getMessage(), **fields)
 
 
 def log(level: str, event: str, **fields: Any) -> None:
