@@ -10,7 +10,7 @@ from mailroom_core.flow import NoResponse, Response
 from mailroom_core.model import Deferred, Held
 from mailroom_core.oauth.scopes import Tier
 from mailroom_core.providers.graph.marker import HEADER
-from mailroom_core.providers.graph.probe import Rights, may_write, probe
+from mailroom_core.providers.graph.probe import Rights, may_write, probe, survey
 from tests.unit.graph.mailbox import CREATE, DELETE, MADE, ME, refused
 from tests.unit.scripted import answer, body_of, lost, play
 
@@ -68,3 +68,28 @@ def test_a_draft_that_could_not_be_deleted_is_told() -> None:
 def test_who_may_change_a_mailbox_is_found_out_by_a_draft_that_is_deleted() -> None:
     assert play(may_write(ME), (CREATE, MADE), (DELETE, answer(204))).result is None
     assert isinstance(play(may_write(ME), (CREATE, refused(403, "ErrorAccessDenied"))).result, Held)
+
+
+MAY_WRITE = (CREATE, refused(400, "ErrorMimeContentInvalidBase64String"))
+DRAFTS = "GET /v1.0/me/mailFolders/drafts?$select=id"
+
+
+def test_a_survey_finds_out_the_same_and_changes_nothing() -> None:
+    played = play(survey(ME, BOTH), MAY_SEND, MAY_WRITE, (DRAFTS, answer(200)))
+    assert played.result == Rights(Tier.READ_WRITE, shared=True)
+    assert [body_of(each) for each in played.requests] == [b"*", b"*", b""]
+
+
+@pytest.mark.parametrize(
+    ("replies", "tier"),
+    [
+        (((SEND_MAIL, refused(403, "ErrorAccessDenied")),), None),
+        ((MAY_SEND, (CREATE, refused(403, "ErrorAccessDenied"))), Tier.SEND),
+        ((MAY_SEND, MAY_WRITE, (DRAFTS, refused(403, "ErrorAccessDenied"))), Tier.SEND),
+        ((MAY_SEND, (CREATE, answer(503))), Tier.READ_WRITE),
+    ],
+)
+def test_a_survey_ends_with_what_is_refused(replies: tuple[tuple[str, Response]], tier: Tier | None) -> None:
+    result = play(survey(ME, BOTH), *replies).result
+    assert result.tier is tier
+    assert result.trouble is not None

@@ -49,6 +49,16 @@ class Record(BaseModel):
     """The line of a zone file."""
 
 
+class Repair(BaseModel):
+    """What mends it, ready to use."""
+
+    label: str
+    command: str
+    """To copy."""
+    page: str
+    """The path of the console's page with the button."""
+
+
 class Finding(BaseModel):
     code: str
     """Stays the same from version to version."""
@@ -60,6 +70,7 @@ class Finding(BaseModel):
     evidence: list[Evidence]
     add: list[Record]
     remove: list[Record]
+    repairs: list[Repair] = []
 
 
 class Unchecked(BaseModel):

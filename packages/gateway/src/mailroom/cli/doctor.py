@@ -17,7 +17,12 @@ MOST_MAIL = 50 * 1024 * 1024
 
 
 class _DoctorGroup(click.Group):
-    """`mailroom doctor example.com` is short for `mailroom doctor domain example.com`."""
+    """`mailroom doctor` is short for `mailroom doctor health`, `mailroom doctor example.com` for `mailroom doctor domain example.com`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] == "--json":
+            args = ["health", *args]
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and "." in args[0]:
@@ -27,7 +32,23 @@ class _DoctorGroup(click.Group):
 
 @click.group(cls=_DoctorGroup)
 def doctor() -> None:
-    """Why mail doesn't arrive, and what to do about it: mailroom doctor example.com"""
+    """Why mail doesn't arrive, and what to do about it. Alone, it looks at this installation; with a domain, at its DNS.
+
+    \b
+    mailroom doctor
+    mailroom doctor example.com
+    """
+
+
+@doctor.command("health")
+@json_option
+@click.pass_obj
+def health_(context: Context, as_json: bool) -> None:
+    """Look at this installation: does each account, server, mailbox and destination work, and what ends when? Changes and sends
+    nothing. Ends with 1 if something is harmful."""
+    from mailroom.cli.health import look
+
+    look(context, as_json=as_json)
 
 
 @doctor.command("domain")
@@ -92,7 +113,7 @@ def _show_mail(report: MailReport) -> None:
         tls = {True: "TLS", False: "no TLS", None: ""}[hop.encrypted]
         click.echo(f"  {hop_words(hop)}  {hop.protocol} {tls}{waited}".rstrip())
     for finding in report.findings:
-        _show_finding(finding)
+        show_finding(finding)
         click.echo(f"  Mending it is worth {raises(finding):g}.")
     if report.unchecked:
         click.echo("\nUnchecked:")
@@ -173,7 +194,7 @@ def _show(report: Report) -> None:
     for check in report.checks:
         click.echo(f"  {check.area:<12} {check.verdict.value:<13} {check.text}")
     for finding in report.findings:
-        _show_finding(finding)
+        show_finding(finding)
     if report.unchecked:
         click.echo("\nUnchecked:")
     for open_ in report.unchecked:
@@ -182,10 +203,13 @@ def _show(report: Report) -> None:
         click.echo("\nNothing was found that is wrong." if not report.unchecked else "\nNothing else was found that is wrong.")
 
 
-def _show_finding(finding: Finding) -> None:
-    click.echo(f"\n{finding.harm.value.upper()}: {finding.title}  [{finding.code}]")
+def show_finding(finding: Finding, of: str = "") -> None:
+    click.echo(f"\n{finding.harm.value.upper()}: {finding.title}  [{f'{of}: ' if of else ''}{finding.code}]")
     click.echo(f"  Why it matters: {finding.why}")
     click.echo(f"  What to do: {finding.todo}")
+    for repair in finding.repairs:
+        where = repair.command or f"in the console: {repair.page}"
+        click.echo(f"  To {repair.label}: {where}")
     for record in finding.remove:
         click.echo(f"  Remove: {record.type} {record.short} ({record.full})\n      {record.value}")
     for record in finding.records:

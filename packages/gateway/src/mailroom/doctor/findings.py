@@ -18,9 +18,9 @@ class Harm(Enum):
     """How bad, worst first."""
 
     HARMFUL = "harmful"
-    """Mail is refused, lost or thrown away now."""
+    """Mail is refused, lost or thrown away now, or stands still."""
     RISKY = "risky"
-    """Some receivers mind, or others can misuse the domain."""
+    """Some receivers mind, others can misuse the domain, or it will be harmful soon."""
     ADVICE = "advice"
     """Works, and could be better."""
 
@@ -73,6 +73,18 @@ def _data(record: Record) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What mends it, ready to use."""
+
+    label: str
+    """What it does, in a few words."""
+    command: str = ""
+    """To copy."""
+    page: str = ""
+    """The path of the console's page with the button."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong."""
 
@@ -90,6 +102,8 @@ class Finding:
     """To copy into the DNS."""
     remove: tuple[Record, ...] = ()
     """To take out of the DNS."""
+    repairs: tuple[Repair, ...] = ()
+    """The first is the best."""
 
 
 @dataclass(frozen=True, slots=True)

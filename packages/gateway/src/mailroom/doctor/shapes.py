@@ -35,6 +35,7 @@ def finding_body(finding: Finding) -> dict[str, Any]:
         "evidence": [_evidence(each) for each in finding.evidence],
         "add": [_record(each) for each in finding.records],
         "remove": [_record(each) for each in finding.remove],
+        "repairs": [{"label": each.label, "command": each.command, "page": each.page} for each in finding.repairs],
     }
 
 

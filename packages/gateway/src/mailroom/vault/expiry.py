@@ -30,6 +30,8 @@ class Expiry:
     what: str
     at: datetime
     advice: str
+    source: str = "kept here"
+    """Who says so."""
 
     def is_soon(self, now: datetime) -> bool:
         return self.at - now <= SOON

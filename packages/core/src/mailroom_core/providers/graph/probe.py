@@ -36,19 +36,46 @@ def probe(mailbox: Mailbox, scope: str = "") -> Flow[Rights]:
     being JSON, it also makes the marker's header known to the mailbox, which otherwise loses it from MIME (see `marker`).
     """
     shared = "mail.send.shared" in granted(scope)
-    answer = yield from _try(mailbox.post("sendMail", body=b"*", content_type=MIME))
-    if answer.trouble is not None and (answer.status != 400 or _closed(answer.trouble)):
-        return Rights(None if _closed(answer.trouble) else tier_of(scope), shared, answer.trouble)
+    if trouble := (yield from _unreadable(mailbox, "sendMail")):
+        return Rights(None if _closed(trouble) else tier_of(scope), shared, trouble)
     answer = yield from _try(mailbox.post_json("messages", fields=_DRAFT))
     if answer.trouble is not None:
-        return Rights(Tier.SEND if _closed(answer.trouble) else tier_of(scope) or Tier.SEND, shared, answer.trouble)
+        return _only_sends(scope, answer.trouble)
     return Rights(Tier.READ_WRITE, shared, (yield from delete_draft(mailbox, answer.id)))
+
+
+def survey(mailbox: Mailbox, scope: str = "") -> Flow[Rights]:
+    """As `probe`, and nothing is changed: a draft that can't be decoded is refused with 400 by who may write, too.
+
+    Drafts are opened besides, because a mailbox of others wants Full Access, which may be asked for after the decoding.
+    """
+    shared = "mail.send.shared" in granted(scope)
+    if trouble := (yield from _unreadable(mailbox, "sendMail")):
+        return Rights(None if _closed(trouble) else tier_of(scope), shared, trouble)
+    if trouble := (yield from _unreadable(mailbox, "messages")):
+        return _only_sends(scope, trouble)
+    answer = yield from _try(mailbox.get("mailFolders", "drafts", query={"$select": "id"}))
+    if answer.trouble is not None:
+        return _only_sends(scope, answer.trouble)
+    return Rights(Tier.READ_WRITE, shared)
 
 
 def may_write(mailbox: Mailbox) -> Flow[Trouble | None]:
     """Whether an account may change a mailbox (Mail.ReadWrite): a draft is created and deleted. None: it may."""
     answer = yield from _try(mailbox.post_json("messages", fields=_DRAFT))
     return answer.trouble or (yield from delete_draft(mailbox, answer.id))
+
+
+def _only_sends(scope: str, trouble: Trouble) -> Rights:
+    """It may send, and `trouble` stands in the way of more."""
+    tier = Tier.SEND if _closed(trouble) else tier_of(scope) or Tier.SEND
+    return Rights(tier, "mail.send.shared" in granted(scope), trouble)
+
+
+def _unreadable(mailbox: Mailbox, where: str) -> Flow[Trouble | None]:
+    """What stands in the way of a mail that can't be decoded, besides that. None: nothing."""
+    answer = yield from _try(mailbox.post(where, body=b"*", content_type=MIME))
+    return None if answer.trouble is None or (answer.status == 400 and not _closed(answer.trouble)) else answer.trouble
 
 
 @dataclass(frozen=True, slots=True)
