@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import cast
 
 import uvloop
@@ -37,7 +38,7 @@ def smtp(left: Iterator[int], size: int, _token: str) -> Talk:
     yield b"HELO load.bench.example\r\n"
     for _ in left:
         for step in steps:
-            _expect((yield step), b"250", b"354")
+            expect((yield step), b"250", b"354")
 
 
 def http(left: Iterator[int], size: int, token: str) -> Talk:
@@ -52,10 +53,11 @@ def http(left: Iterator[int], size: int, token: str) -> Talk:
     )
     request = "\r\n".join(lines).encode() + body
     for _ in left:
-        _expect((yield request), b"HTTP/1.1 202")
+        expect((yield request), b"HTTP/1.1 202")
 
 
-def _expect(reply: bytes, *good: bytes) -> None:
+def expect(reply: bytes, *good: bytes) -> None:
+    """Raises Unexpected."""
     if not reply.startswith(good):
         raise Unexpected(f"the gateway said {reply[:300]!r}")
 
@@ -109,10 +111,15 @@ async def load(kind: str, port: int, sessions: int, mails: int, size: int, token
     talk, last = {"smtp": (smtp, b"\r\n"), "http": (http, b"}")}[kind]
     left = iter(range(mails))
     start = time.monotonic()
-    loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(lambda: Session(talk(left, size, token), last), "127.0.0.1", port) for _ in range(sessions)]
-    await asyncio.gather(*(session.ended for _, session in made))
+    await converse(port, [talk(left, size, token) for _ in range(sessions)], last)
     return time.monotonic() - start
+
+
+async def converse(port: int, talks: Iterable[Talk], last: bytes) -> None:
+    """Each on a connection of its own, all at once; a reply ends with `last`. Raises Unexpected."""
+    loop = asyncio.get_running_loop()
+    made = [await loop.create_connection(partial(Session, talk, last), "127.0.0.1", port) for talk in talks]
+    await asyncio.gather(*(session.ended for _, session in made))
 
 
 if __name__ == "__main__":

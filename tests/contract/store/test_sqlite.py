@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mailroom.store import attempts, due, housekeeping, lanes, looking, migrations, searching
+from mailroom.store import answering, attempts, conversing, due, housekeeping, lanes, looking, migrations, searching
 from mailroom.store import open as opening
 from mailroom.store.database import Dialect
 from mailroom.store.lock import WriteLock
@@ -226,6 +226,8 @@ HOT = {
         attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
         housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
         searching: ("OLDEST", "NEWEST", "TAKEN", "PARTS", "IDS", "POSTINGS", "UP_TO", "ALIVE", "DROP_POSTINGS"),
+        answering: ("BY_PROVIDER", "LATELY", "ANSWERS"),
+        conversing: ("OF", "ONE", "ENTRIES"),
         looking: ("WALK", "WALK_STATE", "OF_MESSAGE", "STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
     }.items()
     for name in names
@@ -233,7 +235,24 @@ HOT = {
 } | {
     "lanes.history": lanes.history(3),
 }
-LARGE = ("postings", "search_parts", "deliveries", "d", "messages", "m", "raws", "r", "attempts", "a", "further", "f", "events")
+LARGE = (
+    "postings",
+    "search_parts",
+    "deliveries",
+    "d",
+    "messages",
+    "m",
+    "raws",
+    "r",
+    "attempts",
+    "a",
+    "further",
+    "f",
+    "events",
+    "entries",
+    "e",
+    "conversations",
+)
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -244,9 +263,18 @@ def test_nothing_on_a_mails_way_reads_a_whole_table_or_sorts_what_waits(path: Pa
     assert plan
     small = {step.split()[1] for step in plan if step.startswith("MATERIALIZE")}
     assert [step for step in plan if step.startswith("SCAN") and step.split()[1] in set(LARGE) - small] == []
+    assert [step for step in plan if "AUTOMATIC" in step] == []
     assert [step for step in plan if "deliveries_state (state=?)" in step and name != "looking.WALK_STATE"] == []
     if name in ("looking.WALK", "looking.WALK_STATE", "searching.NEWEST", "searching.OLDEST", "due.DUE"):
         assert [step for step in plan if "TEMP B-TREE" in step] == []
+
+
+@pytest.mark.parametrize(("statement", "index"), [("LATELY", "messages_author (author=?"), ("ANSWERS", "messages_own (application=?")])
+def test_what_a_sender_sent_lately_is_found_among_any_number_of_mails(path: Path, file_store: SqlStore, statement: str, index: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        text = getattr(answering, statement)
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {text}", [None] * text.count("?"))]
+    assert index in plan[0], plan
 
 
 def test_the_lanes_own_index_finds_what_is_due(path: Path, file_store: SqlStore) -> None:

@@ -17,8 +17,10 @@ from dns.rdtypes.txtbase import TXTBase
 from mailroom.hosts import name_server
 from mailroom_core.errors import ConfigError
 
-_KEPT = 20_000
-"""Answers."""
+_KEPT = 5_000
+"""Answers; some 4 kB each in memory."""
+_LARGEST_KEPT = 2_048
+"""Bytes of an answer: what strangers have at their name servers must not fill our memory."""
 _ONE = 5.0
 """Seconds for one question."""
 
@@ -39,6 +41,14 @@ Ask = Callable[[str, str], Found]
 """A name and a type of records. Raises Unanswered."""
 
 
+class Kept(dns.resolver.LRUCache):
+    """Answers that were asked for last, but none of unusual size."""
+
+    def put(self, key: dns.resolver.CacheKey, value: dns.resolver.Answer) -> None:
+        if len(value.response.wire or b"") <= _LARGEST_KEPT:
+            super().put(key, value)
+
+
 class Names:
     """The name servers of this machine, or these addresses: `10.0.0.1`, `10.0.0.1:5353`, `[2001:db8::1]:53`."""
 
@@ -52,7 +62,7 @@ class Names:
             parsed = [name_server(each) for each in servers]
             self._resolver.nameservers = [host for host, _ in parsed]
             self._resolver.nameserver_ports = dict(parsed)
-        self._resolver.cache = dns.resolver.LRUCache(_KEPT)
+        self._resolver.cache = Kept(_KEPT)
         self._resolver.timeout = 2.0
 
     def asking(self, within: timedelta) -> Ask:

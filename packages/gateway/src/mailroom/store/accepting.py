@@ -13,9 +13,10 @@ from mailroom.store.nudges import nudge
 from mailroom.store.searching import WAITS
 from mailroom.store.values import dump_map, dump_reply, dump_tags, micros
 from mailroom_core.model import Kind, MessageId, Reply, State, show_id
+from mailroom_core.policy.addresses import normalize
 
 MESSAGES = """INSERT INTO messages (id, accepted_at, lifetime, sender, header_from, header_message_id, subject, application, kind, size,
-    rewrite_from, blob, tags, source) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    rewrite_from, blob, tags, source, author) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 RAWS = "INSERT INTO raws (message_id, bytes) VALUES (?, ?)"
 DELIVERIES = """INSERT INTO deliveries (id, message_id, recipient, server, lane, bulk, state, due_at, lane_expiry, reply, updated_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -137,6 +138,7 @@ def _message_row(message: NewMessage) -> tuple[object, ...]:
         message.blob,
         dump_tags(message.tags),
         message.source,
+        normalize(message.header_from) if message.source else "",
     )
 
 

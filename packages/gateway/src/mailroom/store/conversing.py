@@ -16,7 +16,8 @@ ADD = f"""INSERT INTO entries (conversation_id, {ENTRY}) VALUES (?, ?, ?, ?, ?, 
     ON CONFLICT (conversation_id, message_id) WHERE message_id IS NOT NULL DO NOTHING"""  # noqa: S608  # columns
 TOUCH = "UPDATE conversations SET changed_at = ? WHERE id = ?"
 REOPEN = "UPDATE conversations SET state = 'open' WHERE id = ?"
-OF = "SELECT header_message_id, max(conversation_id) FROM entries WHERE header_message_id {names} GROUP BY header_message_id"
+OF = """SELECT header_message_id, max(conversation_id) FROM entries WHERE header_message_id {names} AND header_message_id <> ''
+    GROUP BY header_message_id"""
 ONE = f"SELECT {CONVERSATION} FROM conversations WHERE id = ?"  # noqa: S608  # columns
 ENTRIES = f"SELECT {ENTRY} FROM entries WHERE conversation_id = ? ORDER BY at, id"  # noqa: S608  # columns
 STAGE = "UPDATE conversations SET state = ?, changed_at = ? WHERE id = ?"

@@ -333,3 +333,13 @@ DIAGNOSES = (
     )""",
     "CREATE INDEX dmarc_rows_report ON dmarc_rows (report_id)",
 )
+
+AUTHORS = (
+    # The normalised author of what came in, by which the limit per sender counts; of what came before this step, only the last two hours.
+    "ALTER TABLE messages ADD COLUMN author TEXT NOT NULL DEFAULT ''",
+    """UPDATE messages SET author = lower(header_from)
+        WHERE source <> '' AND id >= (SELECT coalesce(max(id), 0) FROM messages) - 30198988800000""",
+    "CREATE INDEX messages_author ON messages (author, id) WHERE author <> ''",
+    "CREATE INDEX messages_own ON messages (application, id) WHERE application = 'mailroom'",
+    "CREATE INDEX entries_of_message ON entries (message_id) WHERE message_id IS NOT NULL",
+)

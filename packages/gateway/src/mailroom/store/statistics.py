@@ -12,6 +12,8 @@ from mailroom.store.database import Database
 GROWN = (
     ("messages", None, "5000000"),
     ("messages", "messages_blob", "10000 1"),
+    ("messages", "messages_author", "1000000 10 1"),
+    ("messages", "messages_own", "100000 100000 1"),
     ("raws", None, "1000000"),
     ("deliveries", "deliveries_due", "1000000 5000 2500 2 1"),
     ("deliveries", "deliveries_expiry", "1000000 5000 2 2"),
@@ -21,6 +23,7 @@ GROWN = (
     ("attempts", "attempts_usage", "10000000 50000 1 1 1"),
     ("attempts", "attempts_message", "10000000 2"),
     ("events", "events_message", "20000000 4"),
+    ("entries", "entries_of_message", "1000000 1"),
     ("lanes", "sqlite_autoindex_lanes_1", "200 1"),
 )
 
