@@ -12,6 +12,7 @@
         "views/microsoft_graph_account_views.xml",
         "views/ir_mail_server_views.xml",
         "views/fetchmail_server_views.xml",
+        "views/microsoft_graph_registration_views.xml",
         "views/res_config_settings_views.xml",
         "views/templates.xml",
     ],

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from demo.processes import Emulator
 from tests.browser.chromium import CHROMIUM, chromium
-from tests.odoo.machine import Odoo
+from tests.odoo.machine import CLIENT, SECRET, Odoo
 from tests.odoo.people import MAILBOX
 
 PATIENCE = 60_000
@@ -34,10 +34,15 @@ def page(odoo: Odoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]
         yield page
 
 
-def picture(page: Page, name: str) -> None:
-    """Into the folder that ODOO_PICTURES names; docs/odoo.md shows them."""
+def picture(page: Page, name: str, height: int = 0) -> None:
+    """Into the folder that ODOO_PICTURES names; docs/odoo.md shows them. `height` is that of a page which is longer than the window."""
     if folder := os.environ.get("ODOO_PICTURES"):
+        usual = page.viewport_size
+        if height:
+            page.set_viewport_size({"width": 1100, "height": height})
         page.screenshot(path=Path(folder) / f"odoo-{name}.png")
+        if usual:
+            page.set_viewport_size(usual)
 
 
 def test_the_connect_button_leads_to_microsoft_and_back(odoo: Odoo, emulator: Emulator, page: Page) -> None:
@@ -66,3 +71,49 @@ def test_the_settings_show_the_redirect_address_and_no_secret(odoo: Odoo, page: 
     expect(block).to_contain_text("/microsoft_graph_mail/callback")
     assert "odoo-secret" not in page.content()
     picture(page, "settings")
+
+
+def test_the_page_leads_through_the_registration_and_tests_each_step(odoo: Odoo, emulator: Emulator, page: Page) -> None:
+    emulator.ask("PATCH", f"/apps/{CLIENT}", json={"redirect_uris": ["https://odoo.example/elsewhere"]})
+    page.goto(f"{odoo.url}/odoo/settings")
+    page.get_by_role("button", name="Set up step by step").click()
+    expect(page.get_by_role("heading", name="Registration at Microsoft")).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_label("Application (client) ID").fill("00000000-0000-0000-0000-00000000dead")
+    page.get_by_role("button", name="Test the registration").click()
+    expect(page.get_by_text("The organisation does not know the app")).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("Application (client) ID").fill(CLIENT)
+    page.get_by_role("button", name="Test the registration").click()
+    expect(page.get_by_text("Microsoft knows the app in this tenant")).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_role("button", name="Test the redirect address").click()
+    expect(page.get_by_text("The redirect address is not registered")).to_be_visible(timeout=PATIENCE)
+    address = page.locator("div[name=redirect_uri]").inner_text().split()[0]
+    emulator.ask("PATCH", f"/apps/{CLIENT}", json={"redirect_uris": [address]})
+    page.get_by_role("button", name="Test the redirect address").click()
+    expect(page.get_by_text("Microsoft sends people back to this address")).to_be_visible(timeout=PATIENCE)
+
+    page.get_by_label("Client secret").fill("not-the-value")
+    page.get_by_role("button", name="Test the secret").click()
+    expect(page.get_by_text("The client secret is wrong")).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("Client secret").fill(SECRET)
+    page.get_by_role("button", name="Test the secret").click()
+    expect(page.get_by_text("The secret is accepted")).to_be_visible(timeout=PATIENCE)
+
+    page.locator("div[name=mailbox] input").fill("mary@contoso.example")
+    page.get_by_role("button", name="Sign in and test").click()
+    page.wait_for_url(re.compile(re.escape(emulator.url)))
+    page.get_by_text("mary@contoso.example").first.click()
+    page.get_by_role("link", name="Accept").click()
+    page.wait_for_url(re.compile(f"{re.escape(odoo.url)}/odoo/microsoft.graph.registration/"))
+    expect(page.get_by_text("Signed in as mary@contoso.example")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("button", name="Test the mailbox").click()
+    expect(page.get_by_text("May read: Inbox")).to_be_visible(timeout=PATIENCE)
+    content = page.content()
+    assert SECRET not in content
+    assert "not-the-value" not in content
+    assert SECRET not in odoo.log.read_text()
+    picture(page, "registration", height=1900)
+
+    page.get_by_role("button", name="Send from this mailbox").click()
+    expect(page.get_by_text("Token valid")).to_be_visible(timeout=PATIENCE)

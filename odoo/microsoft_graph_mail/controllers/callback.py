@@ -31,13 +31,22 @@ class Callback(http.Controller):
         if not server:
             return self._told(_("The mail server was deleted meanwhile."), "/odoo")
         back = server._microsoft_graph_form_url(request.env.user)
-        if problem := callback_problem({key: str(value) for key, value in parameters.items()}):
-            return self._told(f"{problem.text}. {problem.what_to_do}.", back)
+        trouble = self._ended(server, begun, code, {key: str(value) for key, value in parameters.items()})
+        if not trouble or server._microsoft_graph_not_connected(trouble):
+            return request.redirect(back)
+        return self._told(trouble, back)
+
+    def _ended(self, server, begun, code, parameters):
+        """What stands in the way, in words; empty if nothing does."""
+        if problem := callback_problem(parameters):
+            return f"{problem.text}. {problem.what_to_do}. ({problem.code})"
+        if not begun["account_id"]:
+            server._microsoft_graph_consented()
+            return ""
         try:
-            trouble = self._connect(server, begun, code)
+            return self._connect(server, begun, code)
         except VaultError as problem:
-            trouble = str(problem)
-        return self._told(trouble, back) if trouble else request.redirect(back)
+            return str(problem)
 
     def _connect(self, server, begun, code):
         """What stands in the way, in words; empty if the account is connected."""
@@ -49,10 +58,10 @@ class Callback(http.Controller):
             _forget,
         )
         if isinstance(grant, TokenProblem):
-            return f"{grant.text}. {grant.what_to_do}."
+            return f"{grant.text}. {grant.what_to_do}. ({grant.code})"
         identity = run(microsoft.who_am_i(app.cloud), Http(lambda refused: grant.access_token), _forget)
         if isinstance(identity, TokenProblem):
-            return f"{identity.text}. {identity.what_to_do}."
+            return f"{identity.text}. {identity.what_to_do}. ({identity.code})"
         mailbox = server._microsoft_graph_address()
         if server._microsoft_graph_own_only() and mailbox not in identity.addresses:
             return _("You signed in as %(who)s, but this server is for %(mailbox)s. Sign in with that address.",

@@ -46,6 +46,10 @@ class MicrosoftGraphServer(models.AbstractModel):
         self.write({"microsoft_graph_account_id": account.id, "active": True})
         self.env["mail.mail"].sudo()._microsoft_graph_again(account)
 
+    def _microsoft_graph_not_connected(self, text):
+        """Nothing came of a sign-in for this server. Whether its own page tells why."""
+        return False
+
     def _microsoft_graph_path(self):
         """The account, and the mailbox as it reaches it. Raises UserError if no account is connected."""
         self.ensure_one()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from odoo import api, fields, models
 
-from mailroom_core.oauth.microsoft import authorize_url
+from mailroom_core.oauth.microsoft import admin_consent_url, authorize_url
 
 LIFE = timedelta(minutes=10)
 
@@ -18,7 +18,7 @@ class MicrosoftGraphSignin(models.Model):
     state_hash = fields.Char(required=True, index=True)
     verifier = fields.Char(required=True, groups=fields.NO_ACCESS)
     user_id = fields.Many2one("res.users", required=True, ondelete="cascade")
-    account_id = fields.Many2one("microsoft.graph.account", required=True, ondelete="cascade")
+    account_id = fields.Many2one("microsoft.graph.account", ondelete="cascade", help="None: an administrator agrees for everybody.")
     model = fields.Char(required=True)
     res_id = fields.Integer(required=True)
     redirect_uri = fields.Char(required=True)
@@ -27,6 +27,20 @@ class MicrosoftGraphSignin(models.Model):
     @api.model
     def _begin(self, server, account):
         """Where to send the browser of the person who connects an account for a mail server."""
+        app = self.env["microsoft.graph.app"]._app()
+        state, verifier, redirect_uri = self._remember(server, account)
+        return authorize_url(
+            app, redirect_uri=redirect_uri, scopes=account._scopes(), state=state, verifier=verifier, login_hint=account.name
+        )
+
+    @api.model
+    def _begin_consent(self, server):
+        """Where to send the browser of an administrator who agrees to the app's permissions for everybody."""
+        state, _verifier, redirect_uri = self._remember(server, self.env["microsoft.graph.account"])
+        return admin_consent_url(self.env["microsoft.graph.app"]._app(), redirect_uri=redirect_uri, state=state)
+
+    def _remember(self, server, account):
+        """State, verifier and redirect address of a sign-in that begins now."""
         app_model = self.env["microsoft.graph.app"]
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         redirect_uri = app_model._redirect_uri()
@@ -42,9 +56,7 @@ class MicrosoftGraphSignin(models.Model):
                 "until": datetime.utcnow() + LIFE,
             }
         )
-        return authorize_url(
-            app_model._app(), redirect_uri=redirect_uri, scopes=account._scopes(), state=state, verifier=verifier, login_hint=account.name
-        )
+        return state, verifier, redirect_uri
 
     @api.model
     def _take(self, state):

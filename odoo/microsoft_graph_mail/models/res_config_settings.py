@@ -5,6 +5,7 @@ from mailroom_core.oauth.scopes import Tier
 
 from .app import PREFIX
 
+_REGISTRATION = ("client_id", "tenant", "cloud", "tier", "shared", "secret", "certificate")
 CLOUD_NAMES = {"global": "Global", "usgov": "US Government (GCC High)", "dod": "US Government (DoD)", "china": "China (21Vianet)"}
 
 
@@ -44,13 +45,27 @@ class ResConfigSettings(models.TransientModel):
 
     def set_values(self):
         """A secret is shown to nobody: left empty, it stays."""
-        super().set_values()
         app = self.env["microsoft.graph.app"]
+        before = [app._setting(name) for name in _REGISTRATION]
+        super().set_values()
         self.env["ir.config_parameter"].sudo().set_param(PREFIX + "shared", str(self.microsoft_graph_shared))
         if self.microsoft_graph_secret:
             app._set_sealed("secret", self.microsoft_graph_secret)
         if self.microsoft_graph_certificate:
             app._set_sealed("certificate", self.microsoft_graph_certificate)
+        if before != [app._setting(name) for name in _REGISTRATION]:
+            self.env["microsoft.graph.registration"]._the_one()._forget()
+
+    def action_microsoft_graph_registration(self):
+        """The page that leads through the registration at Microsoft."""
+        page = self.env["microsoft.graph.registration"]._the_one()
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": page._name,
+            "res_id": page.id,
+            "view_mode": "form",
+            "views": [(False, "form")],
+        }
 
     def action_microsoft_graph_new_inbound_key(self):
         """Shown this once; a key of before is worth nothing any more."""

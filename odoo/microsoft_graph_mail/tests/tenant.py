@@ -54,8 +54,11 @@ class TenantCase(HttpCase):
         return patch.object(type(self.env["ir.mail_server"]), "_disable_send", lambda self: False)
 
     def press_connect(self, server, person):
+        return self.press(server, "action_microsoft_graph_connect", person)
+
+    def press(self, record, button, person):
         """Where Microsoft sends the browser back to after this person has signed in."""
-        url = urlsplit(server.action_microsoft_graph_connect()["url"])
+        url = urlsplit(getattr(record, button)()["url"])
         query = {**dict(parse_qsl(url.query)), "login_hint": person, "emulator_auto": "1"}
         return requests.get(urlunsplit(url._replace(query=urlencode(query))), allow_redirects=False, timeout=30).headers["location"]
 

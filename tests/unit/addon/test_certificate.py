@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
-from driver.certificate import sign
+from driver.certificate import describe, sign
 
 from mailroom_core.errors import VaultError
 from mailroom_core.oauth.microsoft import App
@@ -20,10 +20,10 @@ APP = App("11111111-2222-3333-4444-555555555555", "contoso.example")
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
-def pem(key: Key) -> str:
+def pem(key: Key, until: timedelta = timedelta(days=1)) -> str:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odoo")])
     now = datetime.now(timezone.utc)
-    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=9), now + until)
     certificate = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return (certificate + key.private_bytes(*form)).decode()
@@ -53,3 +53,15 @@ def test_what_is_no_certificate_is_told(text: str) -> None:
 def test_a_key_that_microsoft_does_not_take_is_told() -> None:
     with pytest.raises(VaultError, match="no RSA key"):
         sign(APP, pem(ec.generate_private_key(ec.SECP256R1())))
+
+
+def test_a_certificate_is_described_as_entra_lists_it() -> None:
+    both = pem(rsa.generate_private_key(65537, 2048))
+    found = describe(both)
+    assert found.thumbprint == x509.load_pem_x509_certificate(both.encode()).fingerprint(hashes.SHA1()).hex().upper()
+    assert timedelta() < found.until - datetime.now(timezone.utc) < timedelta(days=1)
+
+
+def test_a_certificate_that_has_ended_is_told() -> None:
+    with pytest.raises(VaultError, match="has ended on"):
+        describe(pem(rsa.generate_private_key(65537, 2048), until=timedelta(days=-1)))

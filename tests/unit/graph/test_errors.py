@@ -149,7 +149,7 @@ def test_a_closed_mailbox_holds_the_lane_and_says_what_to_do() -> None:
     trouble = judge(said(403, "ErrorAccessDenied", message="Access to OData is disabled."))
     assert kind_of(trouble) == "held lane"
     assert "add the mailbox to what the app may reach" in trouble.reply.text
-    assert "--send-only" in trouble.reply.text
+    assert "for sending only" in trouble.reply.text
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])

@@ -12,8 +12,9 @@ KINDS = {
     ProblemKind.RECONNECT: "70008 700082 50173 70043 54005 501481 65001 65004 50076 50079 invalid_grant interaction_required "
     "login_required consent_required access_denied",
     ProblemKind.ADMIN: "90094 53003 53000 530035 50105 50057 50034 7000112",
-    ProblemKind.CONFIG: "700084 7000215 7000222 700024 700027 7000218 700025 700016 90002 50194 50011 700022 invalid_client "
-    "unauthorized_client unsupported_grant_type unsupported_response_type invalid_scope invalid_resource invalid_request",
+    ProblemKind.CONFIG: "700084 7000215 7000222 700024 700027 7000218 7000216 700025 700016 90002 "
+    "900023 50194 50011 500113 700022 "
+    "invalid_client unauthorized_client unsupported_grant_type unsupported_response_type invalid_scope invalid_resource invalid_request",
     ProblemKind.TRANSIENT: "50196 90033 90024 temporarily_unavailable server_error",
 }
 CODES = [(code, kind) for kind, codes in KINDS.items() for code in codes.split()]

@@ -77,7 +77,7 @@ ROWS: tuple[Row, ...] = (
         ("70043",),
         _RECONNECT,
         "The organisation demands a fresh sign-in at intervals (sign-in frequency)",
-        f"{_SIGN_IN}. To end this for good, the administrator excludes Mailroom's app from that Conditional Access policy",
+        f"{_SIGN_IN}. To end this for good, the administrator excludes this app from that Conditional Access policy",
         _CODES,
     ),
     Row(("54005",), _RECONNECT, "The sign-in code was used before", _START_OVER, _CODES),
@@ -85,7 +85,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         ("65001",),
         _RECONNECT,
-        "Nobody has agreed to the permissions that Mailroom asks for",
+        "Nobody has agreed to the permissions that are asked for",
         "Connect the account again and accept the permissions; an app-only account needs its administrator's consent",
         _CODES,
     ),
@@ -103,14 +103,14 @@ ROWS: tuple[Row, ...] = (
         ("53003", "53000"),
         _ADMIN,
         "A Conditional Access policy of the organisation blocks the sign-in",
-        "The administrator allows Mailroom's app in that policy; Entra's sign-in log names it",
+        "The administrator allows this app in that policy; Entra's sign-in log names it",
         _CODES,
     ),
     Row(
         ("530035",),
         _ADMIN,
         "The organisation's security defaults block the sign-in",
-        "The administrator looks it up in Entra's sign-in log and allows Mailroom's app, or replaces the security defaults by policies",
+        "The administrator looks it up in Entra's sign-in log and allows this app, or replaces the security defaults by policies",
         _CODES,
     ),
     Row(
@@ -178,7 +178,7 @@ ROWS: tuple[Row, ...] = (
         _CLOCK,
     ),
     Row(
-        ("7000218",),
+        ("7000218", "7000216"),
         _CONFIG,
         "The app demands a secret or a certificate, and none is configured",
         "Enter one, or switch on 'Allow public client flows' in the app registration",
@@ -198,26 +198,26 @@ ROWS: tuple[Row, ...] = (
         "Check the client ID and the tenant; in a foreign organisation its administrator must consent to the app first",
         _CODES,
     ),
-    Row(("90002",), _CONFIG, "There is no such tenant", "Check the tenant: its ID, or one of its domains", _CODES),
+    Row(("90002", "900023"), _CONFIG, "There is no such tenant", "Check the tenant: its ID, or one of its domains", _CODES),
     Row(
         ("50194",),
         _CONFIG,
         "The app belongs to one organisation only",
-        "Write that organisation's tenant ID instead of 'common' into the account",
+        "Enter that organisation's tenant ID instead of 'common'",
         _CODES,
     ),
     Row(
-        ("50011",),
+        ("50011", "500113"),
         _CONFIG,
         "The redirect address is not registered",
-        "Add exactly the redirect address that Mailroom shows to the app registration, platform Web",
-        _CODES,
+        "Add exactly the redirect address that is shown here to the app registration, platform Web",
+        f"{_CODES}; 500113: there is none at all",
     ),
     Row(
         ("700022",),
         _CONFIG,
         "Permissions of two services were asked for in one token",
-        "Ask for the permissions of one service only; if you have not changed them, report this as a fault of Mailroom",
+        "Ask for the permissions of one service only; if you have not changed them, report it as a fault of this program",
         _CODES,
     ),
     # -- it passes
@@ -225,7 +225,7 @@ ROWS: tuple[Row, ...] = (
         ("50196",),
         _TRANSIENT,
         "Microsoft blocks us for a while because too many tokens were asked for",
-        f"{_BY_ITSELF}. If it happens often, check that no second Mailroom runs with the same account",
+        f"{_BY_ITSELF}. If it happens often, check that no second program runs with the same account",
         _CODES,
     ),
     Row(("90033", "90024"), _TRANSIENT, "Microsoft's login has a passing fault", _BY_ITSELF, _CODES),
@@ -317,5 +317,5 @@ def _look_up(error: str, description: str, numbers: list[str]) -> TokenProblem |
         return TokenProblem(row.kind, code, row.text, row.what_to_do)
     if not error:
         return None
-    text = f"Microsoft's login answered {error[:80]!r}, which Mailroom does not know"
+    text = f"Microsoft's login answered {error[:80]!r}, which this program does not know"
     return TokenProblem(_TRANSIENT, error[:80], text, f"{_BY_ITSELF}; if it lasts, look the code up in Entra's sign-in log", True)

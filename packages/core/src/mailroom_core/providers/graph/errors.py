@@ -49,7 +49,7 @@ _ERRORS = "Microsoft Graph docs, concepts/errors.md, read 2026-11-20"
 _SEND_AS = "Microsoft Graph docs, concepts/outlook-send-mail-from-other-user.md, read 2026-11-20"
 _LIMIT_ACCESS = "Microsoft Graph docs, concepts/auth-limit-mailbox-access.md, read 2026-11-20"
 _MESSAGE = "Microsoft Graph docs, resources/message.md; msgraph-sdk-dotnet#2105; read 2026-11-20"
-_OURS = "This is a fault of Mailroom: report it with this line, and send the mail through another server meanwhile"
+_OURS = "This is a fault of this program: report it with this line, and send the mail through another server meanwhile"
 
 ROWS: tuple[Row, ...] = (
     # -- the mail or its recipients
@@ -115,7 +115,7 @@ ROWS: tuple[Row, ...] = (
         Fate.HOLD_LANE,
         "The account has no right to this mailbox: grant the app Mail.Send (and Mail.ReadWrite for large mail) or, in a shared"
         " mailbox, Full Access; if access of apps is limited, add the mailbox to what the app may reach. Where Mail.Send alone is"
-        " granted, connect the account again with --send-only",
+        " granted, connect the account again for sending only",
         f"{_ERRORS}; {_LIMIT_ACCESS}",
         codes=("ErrorAccessDenied",),
     ),
@@ -199,7 +199,7 @@ def judge(response: Response) -> Trouble:
     name, row = _find(response)
     wish = retry_after(response)
     if row is None:
-        text = f"Graph answered {response.status} {name}".rstrip() + ", which Mailroom does not know; it is tried again"
+        text = f"Graph answered {response.status} {name}".rstrip() + ", which this program does not know; it is tried again"
         return Deferred(_reply(response, name, text), wish, unmapped=True)
     reply = _reply(response, name, row.text)
     match row.fate:

@@ -14,7 +14,7 @@ from mailroom_core.providers.graph.marker import HEADER
 from mailroom_core.providers.graph.messages import is_success, remote_of
 
 _DRAFT = {
-    "subject": "Mailroom checks its permissions; this draft may be deleted",
+    "subject": "A check of permissions; this draft may be deleted",
     "internetMessageHeaders": [{"name": HEADER, "value": "probe"}],
 }
 
