@@ -198,6 +198,14 @@ def test_an_alias_that_wants_proven_senders_refuses_the_others(api: Api) -> None
     assert bring(api, mail(subject, to=SECURE), SECURE) == (250, "")
 
 
+def test_a_sender_of_too_many_mails_keeps_the_rest_until_later(api: Api) -> None:
+    robot = "robot@customer.example"
+    replies = [bring(api, mail(f"alarm {number}", sender=robot), sender=robot) for number in range(22)]
+    assert [code for code, _ in replies] == [250] * 20 + [450] * 2
+    assert replies[-1][1].startswith("4.7.1 You have sent too many mails")
+    assert bring(api, mail("another"), sender=ANNA)[0] == 250
+
+
 def test_a_mail_that_goes_round_in_circles_is_refused(api: Api) -> None:
     code, words = bring(api, mail("x", more="Received: by a.example; Sat, 21 Nov 2026 12:00:00 +0000\r\n" * 60))
     assert (code, words[:5]) == (554, "5.4.6")

@@ -169,6 +169,12 @@ def test_twenty_mails_of_a_sender_within_the_window_are_enough_also_for_the_fall
     assert decide(*fields, facts=over(**counts), arrival=arrival, settings=Settings(loop_count=21)).routes
 
 
+def test_who_waits_for_our_reply_is_told_to_bring_the_mail_later_so_that_nothing_is_lost() -> None:
+    decision = decide("To: sales@example.com", facts=over(opened={LEADS: 20}), arrival=Arrival(in_session=True))
+    assert decision.verdict is Verdict.REFUSED
+    assert [(each.kind, each.code, each.enhanced) for each in decision.answers] == [(AnswerKind.LATER, 450, "4.7.1")]
+
+
 def test_too_many_answers_end_the_answering_but_not_the_loop_protection() -> None:
     decision = decide("To: sales@example.com", facts=Facts(opened={LEADS: 50}, answers=3))
     assert (decision.verdict, decision.answers) == (Verdict.LOOP, ())

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from mailroom import tables
 from mailroom.objects import Application, Directory, Object, object_kind
-from mailroom.settings import line_of, size
+from mailroom.settings import line_of
+from mailroom.units import size
 from mailroom_core.errors import ConfigError
 
 

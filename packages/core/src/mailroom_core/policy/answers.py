@@ -23,6 +23,7 @@ class AnswerKind(Enum):
     )
     MISCONFIGURED = (451, "4.3.5", "This address can't take mail at present, which is no fault of yours. Please try again later")
     TOO_MANY = (550, "5.7.0", "You have sent too many mails in a short time. Please wait some hours, and look whether a program sent them")
+    LATER = (450, "4.7.1", "You have sent too many mails in a short time. Please try again later: they are taken then")
     ROUND_IN_CIRCLES = (554, "5.4.6", "This mail has passed too many servers; it seems to go round in circles")
     UNKNOWN = (550, "5.1.1", "There is no such address here. Please check how it is written")
 

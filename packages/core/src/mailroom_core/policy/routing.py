@@ -136,7 +136,8 @@ class _Router:
             if count >= settings.loop_count:
                 what = f"added to {each.thread}" if each.thread else f"that opened something in {each.target}"
                 why = f"{sender} has sent {count} mails {what} within {minutes} minutes, and {settings.loop_count} are allowed"
-                return self._answered(AnswerKind.TOO_MANY, why, "", verdict=Verdict.LOOP)
+                kind = AnswerKind.LATER if self.arrival.in_session else AnswerKind.TOO_MANY
+                return self._answered(kind, why, "", verdict=Verdict.LOOP)
         return decision
 
     # Reports

@@ -44,7 +44,7 @@ def add_app(
 ) -> None:
     """Add an application and show its password, once."""
     from mailroom.objects import Application
-    from mailroom.settings import network
+    from mailroom.units import network
 
     try:
         checked = tuple(str(network(item)) for item in networks)

@@ -57,7 +57,7 @@ def add_token(context: Context, name: str, scopes: tuple[str, ...], application:
 def _end(expires: str) -> datetime | None:
     from datetime import timedelta
 
-    from mailroom.settings import span
+    from mailroom.units import span
 
     if not expires:
         return None

@@ -184,7 +184,7 @@ def replay_webhook(context: Context, name: str, notice: str, since: str) -> None
     """Tell again at once, with the same ids: one NOTICE whatever became of it, or all that have failed."""
     from datetime import timedelta
 
-    from mailroom.settings import span
+    from mailroom.units import span
     from mailroom.wiring.parts import webhook_desk
 
     try:

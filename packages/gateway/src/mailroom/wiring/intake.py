@@ -28,7 +28,8 @@ from mailroom_core.policy.decision import Settings
 
 
 def make_judge(parts: Parts) -> Judge:
-    rules = Settings(mark=mark_of(parts))
+    given = parts.settings.routing
+    rules = Settings(loop_count=given.loop_mails, loop_window=given.loop_window, exempt=given.loop_exempt, mark=mark_of(parts))
     return Judge(parts.directory, Lookup(parts.store, rules), rules, back_of(parts))
 
 
