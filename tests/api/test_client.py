@@ -9,7 +9,21 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mailroom_client import AsyncMailroom, Attachment, Mailroom, Problem, act, act_on_all, raw, search, send, send_mime, story
+from mailroom_client import (
+    AsyncMailroom,
+    Attachment,
+    Changed,
+    Mailroom,
+    Problem,
+    act,
+    act_on_all,
+    move,
+    raw,
+    search,
+    send,
+    send_mime,
+    story,
+)
 from tests.api.conftest import ANNA, MARY, Api
 
 PLAIN = b"From: mary@contoso.example\r\nSubject: from a client\r\n\r\nx\r\n"
@@ -37,6 +51,7 @@ def test_a_mail_is_sent_found_and_followed(api: Api) -> None:
         found = list(mailroom.all(search(text=subject, limit=1)))
         assert [each.delivery.recipient for each in found] == ["bob@partner.example", ANNA]
         assert b"a.bin" in mailroom.do(raw(number))
+        assert mailroom.do(move("sink", text=subject)) == Changed(changed=0, done=True)
         assert mailroom.do(act_on_all("cancel", text=subject)).done
 
 

@@ -107,6 +107,23 @@ def test_one_order_acts_on_all_that_match(api: Api) -> None:
     assert "all mail" in problem(api["actor"].post("/actions", json={"action": "retry"}), 422)
 
 
+def test_waiting_mail_goes_by_another_server(api: Api) -> None:
+    this = word()
+    number = api.send(subject=this, **LATER)
+    wish = {"server": "nowhere", "query": {"text": this}}
+    assert "no outgoing server 'nowhere'" in problem(api["actor"].post("/moves", json=wish), 422)
+    assert "all mail" in problem(api["actor"].post("/moves", json={"server": "special"}), 422)
+    problem(api["reader"].post("/moves", json=wish), 403)
+    assert api["actor"].post("/moves", json=wish | {"server": "special"}).json() == {"changed": 0, "done": True}, "its FROM filter"
+    assert api["objects"].put("/servers/spare", json={"from_filter": [MARY], "sink": {}}).is_success
+    assert api["actor"].post("/moves", json=wish | {"server": "spare"}).json() == {"changed": 1, "done": True}
+    (delivery,) = api["actor"].get(f"/messages/{number}").json()["deliveries"]
+    assert (delivery["server"], delivery["state"]) == ("spare", "queued")
+    assert api["actor"].post(f"/messages/{number}/send-now").json()["changed"] == 1
+    assert eventually(lambda: found(api, text=this, state="sent"))
+    assert api["objects"].delete("/servers/spare").is_success
+
+
 def test_an_application_sees_its_own_mail_alone(api: Api) -> None:
     this = word()
     number = api.send(subject=this, **LATER)

@@ -8,8 +8,9 @@ from email.policy import default
 import pytest
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from mailroom_core.model import State
 from tests.walk.conftest import MakeWorld
-from tests.walk.world import ANNA, MARY, NOTIFICATIONS, TOM, World, mail, unique
+from tests.walk.world import ANNA, MARY, NOTIFICATIONS, SALES, TOM, World, mail, unique
 
 OBJECTS = """
 [alias_domain."contoso.example"]
@@ -18,6 +19,10 @@ default_from = "notifications"
 [server."everybody"]
 from_filter = ["contoso.example"]
 graph = { account = "office", mailbox = "sender" }
+
+[server."old"]
+from_filter = ["sales@contoso.example"]
+smarthost = { host = "127.0.0.1", port = 9, security = "none" }
 """
 PRINTER = "printer@contoso.example"
 
@@ -56,3 +61,18 @@ def test_a_sender_without_a_mailbox_goes_through_the_notification_mailbox_and_ke
     assert arrived["Reply-To"].addresses[0].addr_spec == PRINTER
     assert len(world.sent_items(NOTIFICATIONS, subject)) == 1
     assert f"through {NOTIFICATIONS}" in world.story(subject)
+
+
+def test_mail_of_a_server_that_was_removed_goes_by_another_one_and_once(world: World) -> None:
+    """A person moves it while it waits; what has left stays where it is."""
+    subject = unique("By another way")
+    world.submit(mail(subject, sender=SALES), ANNA, sender=SALES)
+    (waiting,) = world.wait_for(subject, State.QUEUED)
+    assert waiting.server == "old"
+    world.gateway.run("server", "remove", "old")
+    assert world.gateway.run("queue", "move", subject, "--to", "everybody").startswith("1 delivery moved to everybody")
+    world.wait_until_sent(subject)
+    assert len(world.sent_items(SALES, subject)) == 1
+    assert "Moved from old to everybody by" in world.story(subject)
+    assert world.gateway.run("queue", "move", subject, "--to", "everybody").startswith("0 deliveries")
+    assert len(world.copies(subject)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from mailroom.audit import Wanted
 from mailroom.console.kept import SHARE, Kept
 from mailroom.objects import Account, Application, GraphRoute, OutgoingServer, Role, SinkRoute, SmarthostRoute
-from mailroom.ports import CameBack, Store
+from mailroom.ports import CameBack, Query, Store
 from mailroom.vault.expiry import Expiry
 from mailroom_core.model import LaneName, Reply, State
 from tests.contract.store.makers import claim_one
@@ -105,6 +106,25 @@ def test_a_held_lane_comes_first_with_its_reason_and_is_freed_by_operators(offic
     ]
     assert "Some mail waits" not in office.get("/")
     assert office.client.post("/overview/free", data={"lane": "graph:nothing:x"}).status_code == 422
+
+
+def test_what_is_held_goes_by_another_server(office: Pages) -> None:
+    waiting(office)
+    office.store.hold_lane(LANE, "the outgoing server does not exist any more")
+    assert "/overview/move" not in now(office)
+    relay = OutgoingServer(name="relay", from_filter=("nobody.example",), route=SmarthostRoute(host="relay.example"))
+    office.store.apply([relay], [], by="test")
+    assert "<option>relay</option>" in now(office)
+    form = {"lane": LANE, "server": "relay"}
+    assert office.client.post("/overview/move", data=form).status_code == 422
+    office.store.apply([replace(relay, from_filter=())], [], by="test")
+    office.role = Role.VIEWER
+    assert "/overview/move" not in now(office)
+    assert office.client.post("/overview/move", data=form).status_code == 403
+    office.role = Role.OPERATOR
+    assert office.client.post("/overview/move", data=form).status_code == 303
+    assert {each.delivery.server for each in office.store.find(Query(), limit=10)[0]} == {"relay"}
+    assert office.nudges == ["nudge"]
 
 
 def test_mail_that_nobody_delivers_is_noticed(office: Pages) -> None:

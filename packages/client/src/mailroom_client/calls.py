@@ -152,6 +152,26 @@ def act_on_all(
     return Call("POST", "/actions", lambda _, answer: read(Changed, answer), json=body)
 
 
+def move(
+    server: str,
+    *,
+    text: str = "",
+    message_id: str = "",
+    states: Sequence[str] = (),
+    application: str = "",
+    account: str = "",
+    lane: str = "",
+    tag: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    everything: bool = False,
+) -> Call[Changed]:
+    """Let waiting or failed mail go by another outgoing server. `everything` is needed when nothing narrows it."""
+    given = _selection(text, message_id, states, application, account, lane, tag, since, until)
+    body = {"server": server, "query": given, "everything": everything}
+    return Call("POST", "/moves", lambda _, answer: read(Changed, answer), json=body)
+
+
 def hand_over(
     content: bytes | Iterable[bytes] | AsyncIterable[bytes],
     *,

@@ -19,6 +19,7 @@ from mailroom.api import shapes
 from mailroom.api.guard import MayAct, MayRead
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
+from mailroom.moving import way_to
 from mailroom.objects import Token
 from mailroom.ports import Action
 from mailroom_core.mime.source import InMemory, ReadAt
@@ -28,6 +29,8 @@ router = APIRouter(tags=["Messages"])
 _PIECE = 256 * 1024
 _STEP = 1000
 """Deliveries that are changed in one transaction."""
+_MOST = 100_000
+"""Deliveries that are moved at once."""
 _PATIENCE = 10.0
 """Seconds that one request may go on changing."""
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2080, 1, 1, tzinfo=UTC)
@@ -105,6 +108,17 @@ class Order(BaseModel):
     """Needed when nothing narrows the selection."""
 
 
+class Removal(BaseModel):
+    """Another outgoing server for all that match."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    server: Annotated[Words, StringConstraints(min_length=1)]
+    query: Selection = Selection()
+    everything: bool = False
+    """Needed when nothing narrows the selection."""
+
+
 def within(at: datetime | None) -> datetime | None:
     """No mail is older or younger; ids know no other times."""
     return None if at is None else min(max(at, _EARLIEST), _LATEST)
@@ -175,6 +189,24 @@ def act_on_all(token: MayAct, office: TheOffice, order: Order) -> shapes.Changed
     if query.until is None:
         query = replace(query, until=office.clock())
     return _change(office, token, query, order.action)
+
+
+@router.post("/moves")
+def move(token: MayAct, office: TheOffice, removal: Removal) -> shapes.Changed:
+    """Let what is queued, held or failed go by another outgoing server, whose FROM filter has to let it. Up to 100,000 at once.
+
+    The state stays: retry what has failed. What is being sent, and what nobody knows the outcome of, stays where it is.
+    """
+    query = removal.query.query(token)
+    if query is None:
+        return shapes.Changed(changed=0)
+    if query == ports.Query() and not removal.everything:
+        raise Problem(422, "This would touch all mail: narrow it with `query`, or say `everything: true`")
+    way = way_to(office.directory(), removal.server)
+    changed = office.store.move(query, way, by=f"token:{token.name}", limit=_MOST)
+    if changed:
+        office.notify()
+    return shapes.Changed(changed=changed, done=changed < _MOST)
 
 
 def _act_on(office: Office, token: Token, query: ports.Query, what: What) -> shapes.Changed:

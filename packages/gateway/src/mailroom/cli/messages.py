@@ -96,6 +96,35 @@ for _name, _help in (
     queue.add_command(_action(_name, _help))
 
 
+@queue.command("move")
+@click.argument("text", default="")
+@click.option("--to", "server", required=True, help="The outgoing server that it shall go by.")
+@click.option("--id", "message", default="", help="This mail only.")
+@click.option("--lane", default="", help="Only mail of this lane; `mailroom status` shows them.")
+@click.option("--state", multiple=True, help="Of queued, held and failed mail only this.")
+@click.option("--all", "everything", is_flag=True, help="Needed when nothing narrows the selection.")
+@click.pass_obj
+def move(context: Context, text: str, server: str, message: str, lane: str, state: tuple[str, ...], everything: bool) -> None:
+    """Let waiting mail go by another outgoing server.
+
+    Takes what is queued, held or failed and whose From the server's FROM filter lets. What has failed stays failed: retry it afterwards.
+    What is being sent, and what nobody knows the outcome of, stays where it is, so that nothing leaves twice.
+    """
+    from dataclasses import replace
+
+    from mailroom.moving import way_to
+
+    if not (text or message or lane or state or everything):
+        raise click.ClickException("this would touch all mail: narrow it with TEXT, --id, --lane or --state, or say --all")
+    query = replace(_query(text, state, message), lane=lane)
+    with context.parts() as parts:
+        way = way_to(parts.directory(), server)
+        total = parts.store.move(query, way, by=by(), limit=100_000)
+    click.echo(f"{counted(total, 'delivery', 'deliveries')} moved to {server}.")
+    if not total:
+        click.echo("Nothing that matches may go by it: see its FROM filter (mailroom server list), and the states (mailroom queue list).")
+
+
 @queue.command("free")
 @click.argument("lanes", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every lane that is held.")

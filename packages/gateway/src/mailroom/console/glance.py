@@ -10,6 +10,7 @@ from enum import Enum
 from mailroom.accept import lane_of
 from mailroom.console.house import House
 from mailroom.console.incoming import lines
+from mailroom.intake.take import QUARANTINE
 from mailroom.lanes import done_at, used
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
 from mailroom.ports import LaneStatus
@@ -64,6 +65,8 @@ class Notice:
     text: str
     lane: str = ""
     account: str = ""
+    others: tuple[str, ...] = ()
+    """Servers that its mail could go by instead."""
     webhook: str = ""
     incoming: str = ""
 
@@ -119,7 +122,7 @@ def glance(house: House, ends: Sequence[Expiry] = ()) -> Glance:
     now, directory = house.clock(), house.directory()
     lanes = house.store.lanes()
     ways = tuple(_ways(house, directory, lanes, now))
-    mail = (*_missing(directory), *_lanes(directory, lanes, now), *_ending(ends, now), *_incoming(house, now), *_mail(house, now))
+    mail = (*_missing(directory), *_lanes(house, directory, lanes, now), *_ending(ends, now), *_incoming(house, now), *_mail(house, now))
     notices = (*mail, *_webhooks(house, directory, now))
     steps = _steps(house, directory)
     title, text, tone = _headline(notices, ways, new=bool(steps))
@@ -184,7 +187,7 @@ def _missing(directory: Directory) -> Iterator[Notice]:
         )
 
 
-def _lanes(directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iterator[Notice]:
+def _lanes(house: House, directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iterator[Notice]:
     for lane in lanes:
         if lane.held:
             yield Notice(
@@ -194,6 +197,7 @@ def _lanes(directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iter
                 text=lane.held[0].upper() + lane.held[1:],
                 lane=lane.name,
                 account=_account_of(directory, lane.name),
+                others=_others(house, directory, lane),
             )
         elif lane.waiting and not lane.owned and lane.due_at is not None and now - lane.due_at > LATE:
             yield Notice(
@@ -203,6 +207,14 @@ def _lanes(directory: Directory, lanes: list[LaneStatus], now: datetime) -> Iter
                 text="It has been due for minutes. Look at the log of the gateway: its delivering process may not be running.",
                 lane=lane.name,
             )
+
+
+def _others(house: House, directory: Directory, lane: LaneStatus) -> tuple[str, ...]:
+    """Servers that its mail could go by; none for what came in."""
+    if not lane.waiting or lane.name.startswith(QUARANTINE):
+        return ()
+    own = {each.name for each in house.servers_of(lane.name)}
+    return tuple(sorted(name for name, each in directory.servers.items() if each.active and name not in own))
 
 
 def _ending(ends: Sequence[Expiry], now: datetime) -> Iterator[Notice]:

@@ -17,7 +17,9 @@ from mailroom.console.house import House, TheHouse
 from mailroom.console.kept import Kept
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
+from mailroom.moving import way_to
 from mailroom.objects import Role
+from mailroom.ports import Query
 from mailroom.vault.expiry import Expiry
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName, State
@@ -25,6 +27,8 @@ from mailroom_core.model import LaneName, State
 router = APIRouter()
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 HOURS = 24
+MOST = 100_000
+"""Deliveries that are moved at once; pressed again, it goes on."""
 OUTCOMES: dict[str, tuple[State, ...]] = {
     "Handed over": (State.SENT,),
     "Waiting": (State.QUEUED, State.SENDING, State.UNSURE, State.HELD),
@@ -96,6 +100,19 @@ def free(house: TheHouse, overview: TheOverview, who: Operator, lane: Annotated[
     if lane not in [each.name for each in house.store.lanes()]:
         raise ConfigError("There is no such way out any more; load the page again")
     house.store.free_lane(LaneName(lane), by=who.by)
+    house.notify()
+    overview.now.forget()
+    return RedirectResponse("/", 303)
+
+
+@router.post("/overview/move")
+def move(house: TheHouse, overview: TheOverview, who: Operator, lane: Annotated[str, Form()], server: Annotated[str, Form()]) -> Response:
+    """What waits in a held lane goes by another server."""
+    moved = house.store.move(Query(lane=lane, states=frozenset({State.QUEUED})), way_to(house.directory(), server), by=who.by, limit=MOST)
+    if not moved:
+        raise ConfigError(
+            f"None of it may go by {server!r}: its FROM filter does not let the senders of that mail, or nothing waits there any more"
+        )
     house.notify()
     overview.now.forget()
     return RedirectResponse("/", 303)

@@ -145,6 +145,7 @@ _TITLES = {
     "hurried": ("A person sends it at once", "busy"),
     "cancelled": ("Cancelled", "quiet"),
     "ignored": ("Dealt with", "quiet"),
+    "moved": ("A person lets it go by another server", "quiet"),
 }
 _FACTS = {
     "code": "Status",

@@ -25,7 +25,7 @@ from mailroom.ports.attempts import (
 from mailroom.ports.budgets import Budgets, Slice
 from mailroom.ports.diagnoses import AggregateReport, Diagnoses, KeptLook, ReportRow, Seen
 from mailroom.ports.fetching import Watch, Watched
-from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
+from mailroom.ports.looking import Action, CameBack, Found, Lately, Move, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
 from mailroom.ports.process import Clock, Vault, Wakeup
 from mailroom.ports.storage import Blobs, OpenBlob, Store
@@ -54,6 +54,7 @@ __all__ = [
     "LaneStatus",
     "Lately",
     "Message",
+    "Move",
     "NewAttempt",
     "NewDelivery",
     "NewMessage",

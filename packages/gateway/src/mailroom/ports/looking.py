@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -10,7 +10,7 @@ from enum import Enum
 from mailroom.conversations import ConversationId
 from mailroom.ports.attempts import Attempt
 from mailroom.ports.messages import Delivery, Event, Message
-from mailroom_core.model import DeliveryId, MessageId, Reply, State
+from mailroom_core.model import DeliveryId, LaneName, MessageId, Reply, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,15 @@ class CameBack:
 class Found:
     delivery: Delivery
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where waiting mail shall go instead."""
+
+    server: str
+    lane: Callable[[str, bool], LaneName | None]
+    """The lane for a mail with this header From, which is bulk or not; None: the server does not take it."""
 
 
 class Action(Enum):

@@ -14,7 +14,7 @@ from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, N
 from mailroom.ports.budgets import Budgets
 from mailroom.ports.diagnoses import Diagnoses
 from mailroom.ports.fetching import Watch
-from mailroom.ports.looking import Action, CameBack, Found, Lately, Query, Story
+from mailroom.ports.looking import Action, CameBack, Found, Lately, Move, Query, Story
 from mailroom.ports.messages import Event, Message, NewDelivery, NewMessage
 from mailroom.users import Users
 from mailroom_core.mime.source import ReadAt
@@ -169,6 +169,12 @@ class Store(Protocol):
 
     def act(self, query: Query, action: Action, *, by: str, limit: int = 1000) -> int:
         """Do it to all that match and may (`TRANSITIONS`), with an event each; how many were changed."""
+
+    def move(self, query: Query, way: Move, *, by: str, limit: int = 1000) -> int:
+        """Give what is queued, held or failed and matches to another outgoing server, as it is; how many of the newest `limit` went.
+
+        The state stays. What has come in, and mail whose outcome nobody knows, is left where it is.
+        """
 
     def read(self, message: MessageId) -> Message | None:
         """With its raw bytes, if they lie in the row."""

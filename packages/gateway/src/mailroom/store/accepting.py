@@ -38,7 +38,7 @@ def put(tx: Tx, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     if replies := [reply for message in fresh for reply in message.replies]:
         put(tx, replies)
     fresh = [_handed_over_once(tx, message) if any(each.once for each in message.deliveries) else message for message in fresh]
-    paused = _lane_clocks(tx, {delivery.lane for message in fresh for delivery in message.deliveries})
+    paused = lane_clocks(tx, {delivery.lane for message in fresh for delivery in message.deliveries})
     tx.many(MESSAGES, [_message_row(message) for message in fresh])
     tx.many(RAWS, [(message.id, message.raw) for message in fresh if message.raw is not None])
     tx.many(DELIVERIES, [_delivery_row(tx, m, d, paused[d.lane]) for m in fresh for d in m.deliveries])
@@ -59,7 +59,7 @@ def hand_on(tx: Tx, message: MessageId, deliveries: Sequence[NewDelivery], event
     lifetime, bulk = row
     known = {(server, recipient) for server, recipient in tx.rows(KNOWN, message)}
     fresh, dropped = _once(tx, message, [each for each in deliveries if (each.server, each.recipient) not in known], event.at)
-    paused = _lane_clocks(tx, {each.lane for each in fresh})
+    paused = lane_clocks(tx, {each.lane for each in fresh})
     tx.many(DELIVERIES, [_row(tx, message, each, bulk, tx.now + lifetime - paused[each.lane]) for each in fresh])
     tx.many(WAITS, [(each.id,) for each in fresh])
     tx.many(EVENTS, list(event_rows(message, (event, *dropped))) if fresh else [])
@@ -112,7 +112,7 @@ def first_use(tx: Tx, application: str, key: str) -> tuple[MessageId, str] | Non
     return None if row is None else (MessageId(row[0]), row[1])
 
 
-def _lane_clocks(tx: Tx, lanes: set[str]) -> dict[str, int]:
+def lane_clocks(tx: Tx, lanes: set[str]) -> dict[str, int]:
     """How far each lane's clock is behind; makes the lanes that are new."""
     names = sorted(lanes)
     known = {name: paused + (0 if held is None else tx.now - held) for name, paused, held in tx.by(CLOCKS, names)}

@@ -19,6 +19,7 @@ from mailroom.ports import (
     LaneStatus,
     Lately,
     Message,
+    Move,
     NewAttempt,
     NewDelivery,
     NewMessage,
@@ -43,6 +44,7 @@ from mailroom.store import (
     keeping,
     lanes,
     looking,
+    moving,
     searching,
     telling,
 )
@@ -206,6 +208,14 @@ class SqlStore:
             with self._write() as tx:
                 done += acting.act(tx, numbers, query, action, by)
         return done
+
+    def move(self, query: Query, way: Move, *, by: str, limit: int = 1000) -> int:
+        with self._read() as tx:
+            numbers = moving.candidates(tx, query, way, limit)
+        if not numbers:
+            return 0
+        with self._write() as tx:
+            return moving.move(tx, numbers, query, way, by)
 
     def read(self, message: MessageId) -> Message | None:
         with self._read() as tx:

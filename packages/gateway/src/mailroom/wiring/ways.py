@@ -90,7 +90,9 @@ class Ways:
         if not fits and self._parts.directory.look():  # the process that accepts may have learnt of it before us
             return self._out(lane, server_name, self._current())
         if server is None:
-            raise ConfigError(f"the outgoing server {server_name!r} does not exist any more; add it again, or cancel its mail")
+            raise ConfigError(
+                f"the outgoing server {server_name!r} does not exist any more; add it again, move its mail to another server, or cancel it"
+            )
         if not fits:
             why = f"this mail waits for the route that the outgoing server {server_name!r} had when it came, {lane.name}"
             raise ConfigError(f"{why}, and by now it has another; set the former one again, or cancel the mail and resubmit it")
