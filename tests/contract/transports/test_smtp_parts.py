@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mailroom.transports.smtp_body import Body, on_the_wire, pieces_on_the_wire
 from mailroom.transports.smtp_reply import Answer, Garbled, ReplyReader
-from mailroom.transports.smtp_verdict import TABLE, Stage, judge
+from mailroom.transports.smtp_table import TABLE, Row, Stage
+from mailroom.transports.smtp_verdict import judge
 from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, Failed, Held, Reply
 

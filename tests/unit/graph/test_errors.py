@@ -84,6 +84,18 @@ EXPECTED = {
         (409, "ErrorIrresolvableConflict", "deferred"),
         (410, "SyncStateNotFound", "deferred"),
         (410, "resyncRequired", "deferred"),
+        (403, "ErrorMessageSubmissionBlocked", "held lane"),
+        (403, "ErrorAccountDisabled", "held lane"),
+        (403, "ErrorPasswordExpired", "held lane"),
+        (403, "ErrorPasswordChangeRequired", "held lane"),
+        (404, "ErrorNonExistentMailbox", "held lane"),
+        (400, "ErrorVirusDetected", "failed"),
+        (400, "ErrorVirusMessageDeleted", "failed"),
+        (400, "ErrorMimeContentInvalid", "held"),
+        (503, "ErrorServerBusy", "deferred lane"),
+        (503, "ErrorMailboxMoveInProgress", "deferred lane"),
+        (503, "ErrorMailboxStoreUnavailable", "deferred lane"),
+        (503, "ErrorMailboxFailover", "deferred lane"),
         (401, "UnknownError", "held lane"),
         (408, "", "deferred"),
         (409, "", "deferred"),
@@ -117,8 +129,8 @@ def test_every_row_is_reached_by_all_its_codes_and_statuses_and_has_a_text_and_a
     for response in responses:
         trouble = judge(response)
         assert kind_of(trouble) == EXPECTED[row.fate]
-        assert trouble.reply.text == row.text
-    assert len(row.text) > 30
+        assert trouble.reply.text == f"{row.text}; {row.todo}"
+    assert len(trouble.reply.text) > 30
     assert len(row.source) > 10
 
 

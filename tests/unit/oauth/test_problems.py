@@ -9,13 +9,15 @@ from mailroom_core.oauth.problems import ROWS, ProblemKind, Row, TokenProblem, c
 from tests.unit.scripted import answer
 
 KINDS = {
-    ProblemKind.RECONNECT: "70008 700082 50173 70043 54005 501481 65001 65004 50076 50079 invalid_grant interaction_required "
-    "login_required consent_required access_denied",
-    ProblemKind.ADMIN: "90094 53003 53000 530035 50105 50057 50034 7000112",
-    ProblemKind.CONFIG: "700084 7000215 7000222 700024 700027 7000218 7000216 700025 700016 90002 "
-    "900023 50194 50011 500113 700022 "
-    "invalid_client unauthorized_client unsupported_grant_type unsupported_response_type invalid_scope invalid_resource invalid_request",
-    ProblemKind.TRANSIENT: "50196 90033 90024 temporarily_unavailable server_error",
+    ProblemKind.RECONNECT: "70008 700082 50173 70043 54005 501481 65001 65004 50072 50074 50076 50078 50079 50158 50055 50144 50132 50133 "
+    "50089 70000 700020 50126 50056 50064 70018 70019 invalid_grant interaction_required login_required consent_required access_denied",
+    ProblemKind.ADMIN: "90094 90095 53003 53000 53001 53002 50005 50131 530032 530035 50105 50053 53004 53011 50135 500021 500022 500212 "
+    "500213 50002 650052 500011 50057 50034 51004 16000 50020 90072 7000112 70001 1000031",
+    ProblemKind.CONFIG: "700084 7000215 70002 7000222 700024 700027 50012 700030 7000218 700025 700016 700011 90099 90002 50059 90019 "
+    "900023 500113 7000216 50128 50194 9001023 90124 90130 9002332 500208 650056 650057 65005 90008 70011 28002 700023 90038 900382 "
+    "900432 50011 70004 900971 700022 invalid_client unauthorized_client unsupported_grant_type "
+    "unsupported_response_type invalid_scope invalid_resource invalid_request",
+    ProblemKind.TRANSIENT: "50196 90033 90024 90006 90012 50033 50087 70012 90055 90090 temporarily_unavailable server_error",
 }
 CODES = [(code, kind) for kind, codes in KINDS.items() for code in codes.split()]
 

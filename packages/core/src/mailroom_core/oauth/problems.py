@@ -90,17 +90,27 @@ ROWS: tuple[Row, ...] = (
         _CODES,
     ),
     Row(("65004",), _RECONNECT, "The permissions were declined", "Connect the account again and accept the permissions", _CODES),
-    Row(("50076", "50079"), _RECONNECT, "The organisation demands a second factor", _SIGN_IN, _CODES),
+    Row(("50072", "50074", "50076", "50078", "50079", "50158"), _RECONNECT, "The organisation demands a second factor", _SIGN_IN, _CODES),
+    Row(
+        ("50055", "50144"),
+        _RECONNECT,
+        "The password of the account's owner has expired",
+        f"Its owner sets a new one in a browser. {_SIGN_IN}",
+        _CODES,
+    ),
+    Row(("50132", "50133", "50089", "70000", "700020"), _RECONNECT, "The sign-in is not valid any more", _SIGN_IN, _CODES),
+    Row(("50126", "50056", "50064"), _RECONNECT, "User or password were wrong", _SIGN_IN, _CODES),
+    Row(("70018", "70019"), _RECONNECT, "The code that was to be entered is wrong or has expired", _START_OVER, _CODES),
     # -- an administrator allows it
     Row(
-        ("90094",),
+        ("90094", "90095"),
         _ADMIN,
         "Only an administrator may agree to these permissions",
         "An administrator of the organisation opens the consent link and accepts, or presses Grant admin consent in the app registration",
         _CODES,
     ),
     Row(
-        ("53003", "53000"),
+        ("53003", "53000", "53001", "53002", "50005", "50131", "530032"),
         _ADMIN,
         "A Conditional Access policy of the organisation blocks the sign-in",
         "The administrator allows this app in that policy; Entra's sign-in log names it",
@@ -121,6 +131,34 @@ ROWS: tuple[Row, ...] = (
         _CODES,
     ),
     Row(
+        ("50053",),
+        _ADMIN,
+        "The user is locked: there were too many wrong passwords, or the address that it came from has a bad name",
+        "The administrator finds out in Entra's sign-in log which of both it was, and unblocks the user",
+        _CODES,
+    ),
+    Row(
+        ("53004", "53011", "50135"),
+        _ADMIN,
+        "The user is blocked because Microsoft believes that the account was taken over",
+        "The administrator looks at the risky users in Entra, has the password changed, and dismisses the risk",
+        _CODES,
+    ),
+    Row(
+        ("500021", "500022", "500212", "500213", "50002"),
+        _ADMIN,
+        "A restriction between organisations forbids the sign-in to this one",
+        "The administrator allows it in the tenant restrictions or the cross-tenant access settings of Entra",
+        _CODES,
+    ),
+    Row(
+        ("650052", "500011"),
+        _ADMIN,
+        "The organisation has not the service that the permissions are for, such as Exchange Online",
+        "Check the tenant; the administrator gets a licence that has Exchange Online",
+        _CODES,
+    ),
+    Row(
         ("50057",),
         _ADMIN,
         "The user is disabled",
@@ -128,14 +166,14 @@ ROWS: tuple[Row, ...] = (
         _CODES,
     ),
     Row(
-        ("50034",),
+        ("50034", "51004", "16000", "50020", "90072"),
         _ADMIN,
         "The user does not exist in this organisation",
         "Check the address of the account; the administrator restores the user, or another account is connected instead",
         _CODES,
     ),
     Row(
-        ("7000112",),
+        ("7000112", "70001", "1000031"),
         _ADMIN,
         "The app is disabled in this organisation",
         "The administrator enables it in Entra: Enterprise applications, the app, Properties",
@@ -150,7 +188,7 @@ ROWS: tuple[Row, ...] = (
         _REFRESH,
     ),
     Row(
-        ("7000215",),
+        ("7000215", "70002"),
         _CONFIG,
         "The client secret is wrong",
         "Enter the secret's value, not its ID; if the value is lost, make a new secret in the app registration",
@@ -164,7 +202,7 @@ ROWS: tuple[Row, ...] = (
         _CODES,
     ),
     Row(
-        ("700027",),
+        ("700027", "50012", "700030"),
         _CONFIG,
         "The signature of our certificate is not accepted",
         "Upload the certificate that belongs to the configured key to the app registration, and check this machine's clock",
@@ -192,22 +230,56 @@ ROWS: tuple[Row, ...] = (
         _CODES,
     ),
     Row(
-        ("700016",),
+        ("700016", "700011", "90099"),
         _CONFIG,
         "The organisation does not know the app",
         "Check the client ID and the tenant; in a foreign organisation its administrator must consent to the app first",
         _CODES,
     ),
-    Row(("90002", "900023"), _CONFIG, "There is no such tenant", "Check the tenant: its ID, or one of its domains", _CODES),
     Row(
-        ("50194",),
+        ("90002", "900023", "50059", "90019", "50128"),
+        _CONFIG,
+        "There is no such tenant",
+        "Check the tenant: its ID, or one of its domains",
+        _CODES,
+    ),
+    Row(
+        ("50194", "9001023", "90124", "90130"),
         _CONFIG,
         "The app belongs to one organisation only",
         "Enter that organisation's tenant ID instead of 'common'",
         _CODES,
     ),
     Row(
-        ("50011", "500113"),
+        ("9002332", "500208"),
+        _CONFIG,
+        "The app does not take this kind of account: personal, or of an organisation",
+        "Check 'Supported account types' in the app registration, and the tenant of the account here",
+        _CODES,
+    ),
+    Row(
+        ("650056", "650057", "65005", "90008"),
+        _CONFIG,
+        "The app registration does not list a permission that was asked for",
+        "Add the permissions that are asked for to the app registration (API permissions, Microsoft Graph), and have them consented to",
+        _CODES,
+    ),
+    Row(
+        ("70011", "28002", "700023"),
+        _CONFIG,
+        "Microsoft does not know a permission that was asked for",
+        "Check the cloud and the permissions of the account; personal accounts have no .Shared permissions",
+        _CODES,
+    ),
+    Row(
+        ("90038", "900382", "900432"),
+        _CONFIG,
+        "The organisation belongs to another cloud of Microsoft",
+        "Choose the cloud of the organisation for the account (global, US government, China)",
+        _CODES,
+    ),
+    Row(
+        ("50011", "500113", "70004", "900971"),
         _CONFIG,
         "The redirect address is not registered",
         "Add exactly the redirect address that is shown here to the app registration, platform Web",
@@ -228,7 +300,13 @@ ROWS: tuple[Row, ...] = (
         f"{_BY_ITSELF}. If it happens often, check that no second program runs with the same account",
         _CODES,
     ),
-    Row(("90033", "90024"), _TRANSIENT, "Microsoft's login has a passing fault", _BY_ITSELF, _CODES),
+    Row(
+        ("90033", "90024", "90006", "90012", "50033", "50087", "70012", "90055", "90090"),
+        _TRANSIENT,
+        "Microsoft's login has a passing fault",
+        _BY_ITSELF,
+        _CODES,
+    ),
     # -- by `error`, where no number said more
     Row(("invalid_grant",), _RECONNECT, "The sign-in is not valid any more", _SIGN_IN, _CODE_FLOW),
     Row(("interaction_required", "login_required"), _RECONNECT, "The organisation wants to see the person", _SIGN_IN, _CODES),
@@ -279,6 +357,11 @@ ROWS: tuple[Row, ...] = (
 
 _BY_CODE = {code: row for row in ROWS for code in row.codes}
 _NUMBER = re.compile(r"AADSTS(\d+)")
+
+
+def known(code: str) -> Row | None:
+    """What the table says of an AADSTS number or a value of `error`."""
+    return _BY_CODE.get(code.removeprefix("AADSTS"))
 
 
 def problem_of(response: Response) -> TokenProblem:

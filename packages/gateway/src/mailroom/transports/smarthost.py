@@ -24,7 +24,8 @@ from mailroom.transports.smtp_body import Body, Unreadable, prepare
 from mailroom.transports.smtp_dialogue import Envelope, Limits, Outcomes, Timeouts, transact
 from mailroom.transports.smtp_pool import IDLE, MAILS, Pool
 from mailroom.transports.smtp_reply import Answer, shorten
-from mailroom.transports.smtp_verdict import Stage, judge
+from mailroom.transports.smtp_table import Stage
+from mailroom.transports.smtp_verdict import judge
 from mailroom.transports.smtp_wire import Features, Wire
 from mailroom.transports.ways import SMARTHOST, not_ours, way_of
 from mailroom_core.errors import MimeError

@@ -14,7 +14,8 @@ from datetime import timedelta
 
 from mailroom.transports.smtp_body import Body, Unreadable, on_the_wire, pieces_on_the_wire
 from mailroom.transports.smtp_reply import Answer
-from mailroom.transports.smtp_verdict import Stage, judge
+from mailroom.transports.smtp_table import Stage
+from mailroom.transports.smtp_verdict import judge
 from mailroom.transports.smtp_wire import Wire
 from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, Sent, Unknown
 
