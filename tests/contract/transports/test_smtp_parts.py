@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mailroom.transports.smtp_body import Body, on_the_wire, pieces_on_the_wire
 from mailroom.transports.smtp_reply import Answer, Garbled, ReplyReader
-from mailroom.transports.smtp_table import TABLE, Row, Stage
+from mailroom.transports.smtp_table import TABLE, Stage
 from mailroom.transports.smtp_verdict import judge
 from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, Failed, Held, Reply
@@ -99,6 +99,14 @@ def test_any_bytes_are_replies_or_garbled_and_never_break_anything(raw: bytes) -
         (Stage.CONTENT, Reply(554, "mailbox full; STOREDRV.Submission.Exception:QuotaExceededException", "5.2.2"), Held, True),
         (Stage.CONTENT, Reply(554, "STOREDRV.Submission.Exception:SubmissionQuotaExceededException", "5.2.0"), Deferred, True),
         (Stage.CONTENT, Reply(550, "TenantInboundAttribution; Direct Send not allowed", "5.7.68"), Held, True),
+        (Stage.CONTENT, Reply(550, "Submission quota exceeded", "5.2.2"), Deferred, True),
+        (Stage.CONTENT, Reply(550, "you've reached your daily limit for message recipients", "5.1.90"), Deferred, True),
+        (Stage.MAIL, Reply(550, "Access denied, bad outbound sender", "5.1.8"), Held, True),
+        (Stage.CONTENT, Reply(550, "Access denied, spam abuse detected", "5.7.501"), Held, True),
+        (Stage.CONTENT, Reply(550, "Access denied, tenant has exceeded threshold", "5.7.705"), Held, True),
+        (Stage.RCPT, Reply(550, "Access denied, traffic not accepted from this IP", "5.7.708"), Held, True),
+        (Stage.CONTENT, Reply(550, "Client blocked from sending from unregistered domains", "5.7.750"), Held, True),
+        (Stage.RCPT, Reply(550, "TenantAttribution; Relay Access Denied", "5.7.64"), Held, False),
         (Stage.CONTENT, Reply(454, "Throttling failure: Daily message quota exceeded"), Deferred, True),
         (Stage.CONTENT, Reply(550, "Daily user sending limit exceeded", "5.4.5"), Deferred, True),
     ],

@@ -79,3 +79,14 @@ def test_a_mail_is_uploaded_and_taken_apart(site: Site) -> None:
 
 def _with(site: Site, records: dict[str, object]) -> object:
     return replace(site.app.state.house, doctor=doctor_of(site.store, site.clock, records))  # type: ignore[arg-type]
+
+
+def test_an_error_text_is_explained_and_an_unknown_one_says_so(site: Site) -> None:
+    site.person(PAUL, Role.VIEWER)
+    assert "/doctor/explain" not in site.signed_in(PAUL).get("/doctor").text
+    browser = site.signed_in()
+    page = post(browser, "/doctor/explain", "/doctor", text="550 5.7.60 SMTP; <b>Client does not have permissions")
+    assert (page.status_code, "may not send as the sender" in page.text, "Source: " in page.text) == (200, True, True)
+    assert "<b>Client" not in page.text
+    assert "This text is unknown" in post(browser, "/doctor/explain", "/doctor", text="a text of no kind").text
+    assert post(browser, "/doctor/explain", "/doctor", text=" ").status_code == 422

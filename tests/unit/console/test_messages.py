@@ -157,6 +157,8 @@ def test_an_answer_is_told_in_words_and_its_codes_are_a_click_away(pages: Pages)
     assert '<p class="answer anywhere">No such user here</p>' in text
     assert '<p class="anywhere">Refused for good</p>' in text, "the answer stands beside the recipient already"
     assert "Refused for good: 550 5.1.1 RecipientNotFound No such user here</dd>" in text
+    assert "There is no such mailbox." in text, "what it means stands beside it"
+    assert text.count("What to do:") == 1
 
 
 def test_an_id_that_is_none_is_not_there(pages: Pages) -> None:

@@ -15,6 +15,7 @@ from starlette.types import Scope
 
 from mailroom.api import (
     accounts,
+    asking,
     audit,
     conversations,
     doctor,
@@ -73,7 +74,7 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     )
     app.state.office, app.state.guard = office, Guard()
     problems.install(app)
-    for part in (sending, messages, webhooks, objects, accounts, audit, explain, doctor, conversations, inbound, received, status):
+    for part in (sending, messages, webhooks, objects, accounts, audit, explain, asking, doctor, conversations, inbound, received, status):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)
     app.router.routes.insert(0, sending.Straight())

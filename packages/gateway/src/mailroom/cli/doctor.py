@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from mailroom.cli import asking
 from mailroom.cli.context import Context, json_option, show
 
 if TYPE_CHECKING:
@@ -229,5 +230,8 @@ def _show_evidence(evidence: Evidence) -> None:
     for line in evidence.said.splitlines():
         click.echo(f"      {line}")
 
+
+for _command in asking.COMMANDS:
+    doctor.add_command(_command)
 
 COMMANDS: tuple[click.Command, ...] = (doctor,)

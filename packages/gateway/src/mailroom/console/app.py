@@ -18,6 +18,7 @@ from mailroom.console import (
     doctor,
     domains,
     errors,
+    explaining,
     exports,
     incoming,
     me,
@@ -87,7 +88,7 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router)
+OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router, explaining.router)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)

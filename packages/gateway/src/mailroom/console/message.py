@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from mailroom.console import rendering
+from mailroom.console.explaining import beside
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
@@ -62,6 +63,7 @@ def _live(request: Request, house: House, story: Story) -> tuple[str, str]:
         moments=timeline(story),
         deeds={delivery.id: possible(delivery, now, came_in=came_in) for delivery in story.deliveries},
         DEEDS=[called(deed, came_in=came_in) for deed in DEEDS],
+        explained={delivery.id: beside(delivery.reply) for delivery in story.deliveries if delivery.reply},
         word_of=word_of,
         FINAL=FINAL,
     )

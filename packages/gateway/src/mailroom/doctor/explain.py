@@ -32,7 +32,7 @@ UNKNOWN = (
 _AADSTS = re.compile(r"AADSTS(\d{4,8})", re.IGNORECASE)
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _CODE = re.compile(r"(?<![\w.:#/-])([245]\d\d)(?=[ \-:;,#]|$)(?!-\d\d)")
-_WORD = re.compile(r"\b(?:Error[A-Z][A-Za-z]+|[A-Za-z]+(?:_[a-z]+)+|[A-Z][A-Za-z]{8,}|[a-z]+[A-Z][A-Za-z]+)\b")
+_WORD = re.compile(r"\b(?:Error[A-Z][A-Za-z0-9]+|[A-Za-z]+(?:_[a-z]+)+|[A-Z][A-Za-z]{8,}|[a-z]+[A-Z][A-Za-z]+)\b")
 _NUMBERS = re.compile(r"\d+(\.\d+){3,}")
 """Addresses and versions."""
 _GRAPH = re.compile(r"\bgraph\b", re.IGNORECASE)
