@@ -41,5 +41,5 @@ def beside(reply: Reply) -> tuple[Beside, ...]:
 def explained(request: Request, form: Entered) -> Response:
     text = str(form.get("text", ""))[:LONGEST].strip()
     wrong = "" if text else "Paste the text of an error, with its numbers"
-    values = {"text": text, "found": explain(text), "unknown": UNKNOWN, "wrong": wrong}
-    return page(request, "doctor_explained.html", status=422 if wrong else 200, **values)
+    status = 422 if wrong else 200
+    return page(request, "doctor_explained.html", status=status, text=text, found=explain(text), unknown=UNKNOWN, wrong=wrong)
