@@ -74,6 +74,32 @@ def test_what_has_no_place_waits_in_quarantine_with_its_envelope_and_is_judged_b
     )
 
 
+def test_an_alias_is_an_address_in_further_domains_and_says_who_takes_care_of_what_it_opens(api: Api) -> None:
+    local = uuid.uuid4().hex
+    address, other = f"{local}@desk.example", f"{local}@elsewhere.example"
+    table = {"destination": "desk", "domains": ["elsewhere.example"], "automatic": True, "defaults": {"assignee": "tom"}}
+    put = api["objects"].put(f"/aliases/{address}", json=table)
+    assert (put.status_code, put.json()["domains"], put.json()["defaults"]) == (200, ["elsewhere.example"], {"assignee": "tom"})
+    headers, subject = {"Content-Type": "message/rfc822"}, uuid.uuid4().hex
+    raw = mail(subject, to=other, more="List-Id: <buyers.c.example>\r\n")
+    (route,) = eventually(lambda: api["objects"].post("/route/explain", content=raw, headers=headers).json()["routes"])
+    assert (route["alias"], route["defaults"]) == (address, {"assignee": "tom"})
+    assert hand_over(api, raw, other).json()["verdict"] == "alias"
+    assert conversation(api, subject)["assignee"] == "tom"
+    api["objects"].put(f"/aliases/{address}", json={**table, "defaults": {"assignee": "mary"}})
+    answer = mail(f"Re: {subject}", to=address, more=f"In-Reply-To: {_message_id(raw)}\r\n")
+    assert hand_over(api, answer, address).json()["verdict"] == "reply"
+    assert eventually(lambda: len(conversation(api, subject)["entries"]) == 2)
+    assert conversation(api, subject)["assignee"] == "tom", "who has it keeps it"
+    refused = api["objects"].put(f"/aliases/{address}", json={**table, "defaults": {"team_id": 3}})
+    assert "knows assignee alone" in problem(refused, 422)
+    assert "can't be said" in problem(api["objects"].put(f"/aliases/{address}", json={**table, "defaults": {"assignee": None}}), 422)
+
+
+def _message_id(raw: bytes) -> str:
+    return raw.partition(b"Message-ID: ")[2].partition(b"\r\n")[0].decode()
+
+
 def test_a_large_mail_is_taken_and_a_null_sender_is_answered_by_nobody(api: Api) -> None:
     subject = uuid.uuid4().hex
     assert hand_over(api, mail(subject, text="blue\r\n" * 100_000)).status_code == 202

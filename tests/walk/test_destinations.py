@@ -25,6 +25,7 @@ webhook = {{ url = "{url}" }}
 
 [alias."orders@contoso.example"]
 destination = "program"
+defaults = {{ queue = "night", urgent = true }}
 
 [incoming.mary]
 graph = {{ account = "office" }}
@@ -73,6 +74,7 @@ def test_a_mail_to_an_alias_reaches_a_program_that_believes_its_signature_and_fe
         ((headers, body),) = got
         event = Witness(secret).verify(body, headers)
         assert (event["type"], event["data"]["subject"], event["data"]["verdict"]) == ("mail.received", subject, "alias")
+        assert event["data"]["defaults"] == {"queue": "night", "urgent": True}
         link = event["data"]["raw_url"].replace("https://mail.contoso.example", world.gateway.web)
         answer = httpx2.get(link)
         assert (answer.status_code, subject.encode() in answer.content) == (200, True)

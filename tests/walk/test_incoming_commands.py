@@ -21,7 +21,7 @@ def world(make_world: MakeWorld) -> World:
     assert "mailroom incoming add" in run("incoming", "list")
     assert "mailroom alias add" in run("alias", "list")
     run("destination", "add", "desk", "--follower", "tom@contoso.example")
-    run("alias", "add", "sales@contoso.example", "--destination", "desk")
+    run("alias", "add", "sales@contoso.example", "--destination", "desk", "--domain", "fabrikam.example", "--default", "assignee=tom")
     run("incoming", "add", "mary", "--account", "office")
     return made
 
@@ -43,6 +43,7 @@ def steps(world: World, name: str) -> dict[str, tuple[bool, str]]:
 def test_what_was_added_is_listed(world: World) -> None:
     (alias,) = world.gateway.ask("alias", "list")
     assert (alias["address"], alias["destination"], alias["writers"]) == ("sales@contoso.example", "desk", "everyone")
+    assert (alias["domains"], alias["defaults"]) == (["fabrikam.example"], {"assignee": "tom"})
     (destination,) = world.gateway.ask("destination", "list")
     assert (destination["kind"], destination["to"]) == ("inbox", ["tom@contoso.example"])
     assert destination["aliases"] == ["sales@contoso.example"]
@@ -87,6 +88,7 @@ def test_a_test_says_what_it_finds_step_by_step_and_takes_nothing(world: World) 
 
 
 def test_mistakes_are_refused_with_what_to_do(world: World) -> None:
+    assert "NAME = VALUE" in refused(world, "alias", "add", "a@contoso.example", "--destination", "desk", "--default", "tom")
     assert "which does not exist" in refused(world, "alias", "add", "a@contoso.example", "--destination", "nobody")
     assert "there is an alias" in refused(world, "alias", "add", "sales@contoso.example", "--destination", "desk")
     assert "move_to names the folder" in refused(world, "incoming", "add", "x", "--account", "office", "--after", "move")

@@ -1,8 +1,9 @@
 """Mail that a gateway pushes: `POST /microsoft_graph_mail/inbound`, one `message/rfc822` each.
 
 `Authorization: Bearer KEY`, `X-Envelope-To` with the envelope's recipients, `Idempotency-Key`, and `X-Fallback-Model` if what no alias
-takes shall become a record. The answer says what became of the mail, so that the gateway knows whether to try again: `created` and
-`updated` (with model and id), `duplicate`, `bounced`, `loop`; 422 `no_route`; 500 `error`.
+takes shall become a record, with the values in `X-Default-Values` (a JSON object). The answer says what became of the mail, so that the
+gateway knows whether to try again: `created` and `updated` (with model and id), `duplicate`, `bounced` (a report), `refused` (Odoo has told
+its sender why), `loop`, `dropped` (for no reason that Odoo says); 422 `no_route`; 500 `error`.
 """
 
 import hashlib
@@ -36,15 +37,27 @@ class Inbound(http.Controller):
         model = asked.headers.get("X-Fallback-Model") or None
         if model and model not in request.env:
             return _answer(422, _error(f"There is no model {model!r}"))
+        values = _values(asked.headers.get("X-Default-Values", ""))
+        if values is None:
+            return _answer(422, _error("X-Default-Values is no JSON object with fields and their values"))
         recipients = [each.strip() for each in asked.headers.get("X-Envelope-To", "").split(",") if each.strip()]
         key = asked.headers.get("Idempotency-Key") or hashlib.sha256(raw).hexdigest()
-        return _answer(*request.env["microsoft.graph.pushed"].sudo()._take(raw, recipients, model, key))
+        return _answer(*request.env["microsoft.graph.pushed"].sudo()._take(raw, recipients, model, key, values))
 
 
 def _may(authorization):
     kept = request.env["ir.config_parameter"].sudo().get_param("microsoft_graph_mail.inbound_key")
     scheme, _, given = authorization.partition(" ")
     return bool(kept) and scheme.lower() == "bearer" and hmac.compare_digest(digest(given.strip()), kept)
+
+
+def _values(text):
+    """None if there is no sense in it."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _error(text):

@@ -1,4 +1,7 @@
-"""Reports about mail of ours: the envelope turns red on the right message and recipient, with a reason that people understand."""
+"""Reports about mail of ours: the envelope turns red on the right message and recipient, with a reason that people understand.
+
+What Odoo does with a mail that it makes no record of is told to `microsoft_graph_told`, a list in the context: `bounced`, `refused`.
+"""
 
 from email import message_from_bytes, policy
 
@@ -42,3 +45,18 @@ class MailThread(models.AbstractModel):
             ).write({"failure_reason": said})
             message._notify_message_notification_update()
         return True
+
+    def _microsoft_graph_tell(self, what):
+        told = self.env.context.get("microsoft_graph_told")
+        if told is not None:
+            told.append(what)
+
+    @api.model
+    def _routing_handle_bounce(self, email_message, message_dict):
+        self._microsoft_graph_tell("bounced")
+        return super()._routing_handle_bounce(email_message, message_dict)
+
+    @api.model
+    def _routing_create_bounce_email(self, email_from, body_html, message, **mail_values):
+        self._microsoft_graph_tell("refused")
+        return super()._routing_create_bounce_email(email_from, body_html, message, **mail_values)

@@ -31,25 +31,28 @@ class MicrosoftGraphPushed(models.Model):
     _key_uniq = models.Constraint("UNIQUE(key)", "A mail is handed in once.")
 
     @api.model
-    def _take(self, raw, recipients, model, key):
-        """HTTP status and answer. `recipients` are those of the envelope; by the same `key` the same mail is never processed again."""
+    def _take(self, raw, recipients, model, key, values=None):
+        """HTTP status and answer. `recipients` are those of the envelope; by the same `key` the same mail is never processed again.
+
+        A record that becomes of the mail because of `model`, and not by an alias, gets the `values`.
+        """
         with self.env.registry.cursor() as cr:
             lock = [_LOCK, zlib.crc32(key.encode()) - 2**31]
             cr.execute("SELECT pg_advisory_lock(%s, %s)", lock)
             cr.commit()  # what we look at from here on includes what the one before us has committed
             try:
-                return self.with_env(api.Environment(cr, SUPERUSER_ID, {}))._taken(raw, recipients, model, key)
+                return self.with_env(api.Environment(cr, SUPERUSER_ID, {}))._taken(raw, recipients, model, key, values)
             finally:
                 cr.rollback()
                 cr.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
                 cr.commit()
 
-    def _taken(self, raw, recipients, model, key):
+    def _taken(self, raw, recipients, model, key, values):
         if known := self.search([("key", "=", key)], limit=1):
             return 200, {**json.loads(known.answer), "result": "duplicate"}
         try:
-            answer = self._processed(raw, recipients, model)
-            if answer["result"] != "loop":  # it has left nothing here: it may be judged anew
+            answer = self._processed(raw, recipients, model, values)
+            if answer["result"] not in ("loop", "dropped"):  # they have left nothing here: they may be judged anew
                 self.create({"key": key, "answer": json.dumps(answer)})
             self.env.cr.commit()
         except ValueError as problem:
@@ -66,7 +69,7 @@ class MicrosoftGraphPushed(models.Model):
         _logger.warning("Microsoft Graph: a mail that was pushed can't be processed", exc_info=True)
         return 500, {"result": "error", "text": tools.exception_to_unicode(problem)}
 
-    def _processed(self, raw, recipients, model):
+    def _processed(self, raw, recipients, model, values):
         source = InMemory(raw)
         try:
             root = index(source)
@@ -81,11 +84,12 @@ class MicrosoftGraphPushed(models.Model):
         messages = self.env["mail.message"]
         if head.message_id and messages.search_count([("message_id", "=", head.message_id)], limit=1):
             return {"result": "duplicate"}
-        record = thread.message_process(model, raw)
+        told = []
+        record = thread.with_context(microsoft_graph_told=told).message_process(model, raw, custom_values=values)
         if record is None:
             return {"result": "loop"}
         if not record:
-            return {"result": "bounced"}
+            return {"result": told[-1] if told else "dropped"}
         made = messages.search([("res_id", "=", record), ("message_type", "=", "email")], order="id desc", limit=1)
         opened = self.env[made.model].browse(record).create_date >= self.env.cr.now().replace(microsecond=0)
         return {"result": "created" if opened else "updated", "model": made.model, "id": record}

@@ -1,5 +1,7 @@
 """What a gateway pushes: a key, a size, a typed answer, and nothing twice."""
 
+from unittest.mock import patch
+
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -67,6 +69,21 @@ class TestInbound(TenantCase):
         self.assertEqual((status, answer["result"]), (200, "created"))
         self.assertEqual(self.push(raw("Fallback 2"), **{"X-Fallback-Model": "no.such.model"})[0], 422)
 
+    @mute_logger("odoo.addons.microsoft_graph_mail.models.microsoft_graph_pushed")
+    def test_a_record_of_the_fallback_gets_the_values_and_one_of_an_alias_its_own(self):
+        fallback = {"X-Fallback-Model": "crm.lead", "X-Default-Values": '{"priority": "2", "color": 3}'}
+        made = self.push(raw("Values", to="nobody@contoso.example"), **fallback)[1]
+        lead = self.env["crm.lead"].browse(made["id"])
+        self.assertEqual((made["result"], lead.name, lead.priority, lead.color), ("created", "Values", "2", 3))
+        made = self.push(raw("By alias"), **fallback)[1]
+        self.assertEqual(self.env["crm.lead"].browse(made["id"]).color, 0)
+        for wrong in ("[]", "{", '"x"'):
+            self.assertEqual(self.push(raw("Wrong"), **{"X-Default-Values": wrong})[0], 422)
+        for values in ('{"no_such_field": 1}', '{"priority": 7}', '{"stage_id": 999999}'):
+            answer = self.push(raw("Unfit", to="nobody@contoso.example"), **{**fallback, "X-Default-Values": values})
+            self.assertEqual((answer[0], answer[1]["result"]), (500, "error"), answer)
+            self.assertRegex(answer[1]["text"], "Invalid field|Wrong value for|foreign key", values)
+
     def test_an_answer_updates_its_record(self):
         lead = self.env["crm.lead"].create({"name": "Asked"})
         message = lead.message_post(body="Our offer", message_type="comment")
@@ -100,6 +117,23 @@ class TestInbound(TenantCase):
         notification = message.notification_ids.filtered(lambda each: each.res_partner_id == partner)
         self.assertEqual((notification.notification_status, notification.failure_type), ("bounce", "mail_bounce"))
         self.assertIn("There is no such mailbox", notification.failure_reason)
+
+    def test_a_foreign_report_is_a_bounce_and_what_an_alias_refuses_is_not(self):
+        report = raw("Undelivered").replace(b"Kim <kim@", b"<mailer-daemon@")
+        self.assertEqual(self.push(report)[1], {"result": "bounced"})
+        team = self.env["crm.team"].search([("alias_name", "=", "info")])
+        team.alias_id.alias_contact = "partners"
+        self.env.flush_all()
+        self.assertEqual(self.push(raw("A stranger"))[1], {"result": "refused"})
+        self.assertEqual(self.push(raw("A stranger"))[1], {"result": "duplicate"})
+        self.assertEqual(self.push(raw("To all", to="catchall@contoso.example"))[1], {"result": "refused"})
+
+    def test_what_odoo_drops_without_a_word_may_be_judged_anew(self):
+        leads = type(self.env["crm.lead"])
+        with patch.object(leads, "_routing_check_route", lambda *_, **__: False):
+            for _ in range(2):
+                self.assertEqual(self.push(raw("Dropped"))[1], {"result": "dropped"})
+        self.assertEqual(self.push(raw("Dropped"))[1]["result"], "created")
 
     def test_what_is_no_mail_is_refused(self):
         self.assertEqual(self.push(raw("Text"), **{"Content-Type": "text/plain"})[0], 415)

@@ -59,6 +59,12 @@ def test_mail_that_comes_in_opens_again_what_was_closed_and_what_goes_out_does_n
     assert [each.id for each in store.conversations.all(stage=Stage.OPEN, limit=10)[0]] == [number]
 
 
+def test_only_what_is_opened_gets_an_assignee(store: Store, clock: FakeClock) -> None:
+    number, _ = store.conversations.add("desk", mail(clock, 7), subject="", customer=ANN, assignee="mary@example.com")
+    store.conversations.add("desk", mail(clock, 8), subject="", customer=ANN, to=number, assignee="tom@example.com")
+    assert [each.assignee for each in store.conversations.all(limit=10)[0]] == ["mary@example.com"]
+
+
 def test_notes_stand_among_the_mails_in_their_order(store: Store, clock: FakeClock) -> None:
     number = opened(store, clock)
     clock.go_on(minutes=1)

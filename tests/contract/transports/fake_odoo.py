@@ -32,6 +32,8 @@ class FakeOdoo:
     aliases: set[str] = field(default_factory=lambda: {"leads@contoso.example"})
     parents: dict[str, int] = field(default_factory=dict)
     taken: list[EmailMessage] = field(default_factory=list)
+    values: list[object] = field(default_factory=list)
+    """The `custom_values` of each call, None where there were none."""
     calls: int = 0
     add_on: bool = False
     pushed: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -40,7 +42,8 @@ class FakeOdoo:
     """Whether this call's answer is lost, after the work was done."""
     url: str = ""
 
-    def message_process(self, model: object, message: bytes) -> int | bool | None:
+    def message_process(self, model: object, message: bytes, custom_values: object = None) -> int | bool | None:
+        self.values.append(custom_values)
         mail = message_from_bytes(message, policy=policy.SMTP)
         assert isinstance(mail, EmailMessage)
         number = str(mail["Message-ID"] or "").strip()
@@ -75,7 +78,7 @@ class FakeOdoo:
             answer: dict[str, object] = {"result": "duplicate"}
         else:
             try:
-                record = self.message_process(headers["X-Fallback-Model"], mail.as_bytes())
+                record = self.message_process(headers["X-Fallback-Model"], mail.as_bytes(), _values(headers["X-Default-Values"]))
             except ValueError:
                 return 422, {"result": "no_route", "text": "No alias, no record and no fallback model takes this mail"}
             if record is None:
@@ -94,7 +97,7 @@ class FakeOdoo:
         arguments = json.loads(body)
         try:
             if path == "/json/2/mail.thread/message_process":
-                return 200, self.message_process(arguments["model"], arguments["message"].encode("utf-8"))
+                return 200, self.message_process(arguments.pop("model"), arguments.pop("message").encode("utf-8"), **arguments)
         except ValueError as problem:
             return 500, _serialized("builtins.ValueError", str(problem))
         return 404, _serialized("werkzeug.exceptions.NotFound", f"the model {path.split('/')[3]!r} does not exist")
@@ -122,7 +125,11 @@ class FakeOdoo:
         if (uid, key) != (UID, KEY):
             raise AccessDenied
         assert (model, method) == ("mail.thread", "message_process")
-        return self.message_process(arguments[0], arguments[1].data)
+        return self.message_process(arguments[0], arguments[1].data, *arguments[2:])
+
+
+def _values(header: str | None) -> object:
+    return None if header is None else json.loads(header)
 
 
 def _of_database(name: object) -> None:

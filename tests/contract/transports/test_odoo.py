@@ -16,6 +16,7 @@ from mailroom.transports.odoo import OdooTransport
 from mailroom.transports.ways import ODOO
 from mailroom_core.model import Deferred, DeliveryId, Failed, Held, Kind, LaneName, MessageId, Outcome, Sent
 from mailroom_core.providers.odoo.login import Login
+from mailroom_core.providers.odoo.wire import NO_VALUES, Values
 from tests.contract.transports.fake_odoo import ADD_ON_KEY, DATABASE, KEY, USER, FakeOdoo, fake_odoo
 from tests.contract.transports.jobs import job, remember
 
@@ -55,11 +56,11 @@ def raw(more: str = "", charset: str = "utf-8") -> bytes:
     return MAIL.format(more=more).encode(charset)
 
 
-async def hand(login: Login, http: Http, store: Store, content: bytes | None = None, *to: str) -> Outcome:
+async def hand(login: Login, http: Http, store: Store, content: bytes | None = None, *to: str, values: Values = NO_VALUES) -> Outcome:
     async def of() -> Login:
         return login
 
-    transport = OdooTransport(of, http, store)
+    transport = OdooTransport(of, http, store, lambda recipients: values)
     found = await transport.attempt(job(*(to or ("leads@contoso.example",)), raw=raw() if content is None else content), remember)
     assert len(set(found.values())) == 1
     return next(iter(found.values()))
@@ -127,6 +128,21 @@ async def test_a_mail_that_no_alias_takes_waits_in_quarantine_or_goes_to_the_fal
     assert isinstance(await hand(replace(login, model="crm.lead"), http, store), Sent)
 
 
+async def test_what_the_alias_says_of_the_record_goes_beside_the_mail(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
+    login = replace(login, model="crm.lead")
+    values = {"team_id": 3, "name": "Größe", "tag_ids": [[6, 0, [1, 2]]], "active": True, "probability": 0.5}
+    for content, given in (
+        (raw(), values),
+        (raw(charset="latin-1").replace(b"<a1@", b"<a2@"), values),
+        (raw().replace(b"<a1@", b"<a3@"), {}),
+    ):
+        assert isinstance(await hand(login, http, store, content, values=given), Sent)
+    assert odoo.values == [values, values, None], "the second one goes by XML-RPC"
+    odoo.add_on = True
+    assert isinstance(await push(odoo, http, store, raw().replace(b"<a1@", b"<a4@"), model="crm.lead", values=values), Sent)
+    assert odoo.values[-1] == values
+
+
 async def test_a_loop_is_odoos_to_end(login: Login, http: Http, store: Store, odoo: FakeOdoo) -> None:
     assert isinstance(await hand(login, http, store, raw("References: <1-loop-detection-bounce-email@x>\r\n")), Sent)
     assert not odoo.taken
@@ -146,11 +162,20 @@ async def test_an_odoo_that_is_down_is_tried_again(login: Login, http: Http, sto
 # ---- by the add-on
 
 
-async def push(odoo: FakeOdoo, http: Http, store: Store, content: bytes, *to: str, key: str = ADD_ON_KEY, model: str = "") -> Outcome:
+async def push(
+    odoo: FakeOdoo,
+    http: Http,
+    store: Store,
+    content: bytes,
+    *to: str,
+    key: str = ADD_ON_KEY,
+    model: str = "",
+    values: Values = NO_VALUES,
+) -> Outcome:
     async def login() -> Login:
         return Login(url=odoo.url, database=DATABASE, user=USER, key=key, model=model)
 
-    transport = OdooTransport(login, http, store, add_on=True)
+    transport = OdooTransport(login, http, store, lambda recipients: values, add_on=True)
     (found,) = set((await transport.attempt(job(*(to or ("leads@contoso.example",)), raw=content), remember)).values())
     return found
 
@@ -192,7 +217,7 @@ async def test_an_unknown_end_is_resolved_by_handing_over_again(login: Login, ht
     async def of() -> Login:
         return login
 
-    transport = OdooTransport(of, http, store)
+    transport = OdooTransport(of, http, store, lambda recipients: {})
     known = await transport.resolve(job(facts={"way": ODOO}), remember)
     assert [type(each) for each in known.values()] == [Deferred]
     foreign = await transport.resolve(job(facts={"way": "smarthost"}), remember)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from mailroom.defaults import Defaults
 from mailroom.ports import Store
 from mailroom.store.open import open_store
 from mailroom.transports.guarded import Caller, Policy
@@ -45,11 +46,15 @@ async def secret() -> Mapping[str, str]:
     return SECRET
 
 
+def values(recipients: Iterable[str]) -> Defaults:
+    return {"queue": 7} if list(recipients) == ["leads@contoso.example"] else {}
+
+
 async def hand(
     store: Store, target: Scripted, *, site: str = "", private: tuple[str, ...] = ("127.0.0.0/8",), raw: bytes = MAIL
 ) -> Outcome:
     caller = Caller(Policy(private))
-    transport = WebhookTransport(caller.target(target.url()), secret, store, Links(b"key", site), lambda: datetime.now(UTC))
+    transport = WebhookTransport(caller.target(target.url()), secret, store, Links(b"key", site), lambda: datetime.now(UTC), values)
     try:
         found = await transport.attempt(job("leads@contoso.example", raw=raw), remember)
     finally:
@@ -71,6 +76,7 @@ async def test_a_mail_comes_signed_and_taken_apart(store: Store) -> None:
     (file,) = data.attachments
     assert (file.filename, file.url, base64.b64decode(file.content or "")) == ("order.pdf", None, b"%PDF")
     assert data.raw_url is None
+    assert data.defaults == {"queue": 7}, "those of the alias that was written to"
 
 
 async def test_with_a_public_address_files_are_links_that_end(store: Store) -> None:
@@ -148,6 +154,6 @@ async def test_what_can_not_be_read_is_handed_over_all_the_same(store: Store, ra
 
 
 async def test_an_unknown_end_is_resolved_by_calling_again(store: Store) -> None:
-    transport = WebhookTransport(Caller(Policy()).target("https://x.example"), secret, store, Links(b"key"), lambda: NOW)
+    transport = WebhookTransport(Caller(Policy()).target("https://x.example"), secret, store, Links(b"key"), lambda: NOW, values)
     assert [type(each) for each in (await transport.resolve(job(facts={"way": WEBHOOK}), remember)).values()] == [Deferred]
     assert [type(each) for each in (await transport.resolve(job(facts={"way": "sink"}), remember)).values()] == [Held]

@@ -193,10 +193,35 @@ def test_an_alias_is_added_changed_and_removed(pages: Pages) -> None:
     post(pages, "/aliases/save?old=sales@example.com", **{**ALIAS, "any_domain": "on", "authenticated": "on"})
     changed = pages.store.directory().aliases["sales@example.com"]
     assert (changed.any_domain, changed.authenticated) == (True, True)
-    assert "in every domain of ours" in pages.get("/aliases")
+    assert "in every domain" in pages.get("/aliases")
     post(pages, "/aliases/remove", name="sales@example.com")
     assert pages.store.directory().aliases == {}
     post(pages, "/aliases/remove", 404, name="sales@example.com")
+
+
+def test_an_alias_has_further_domains_and_values_for_what_it_opens(pages: Pages) -> None:
+    put(pages, Destination(name="erp", target=OdooTarget(url="https://o.example", database="x", user="y", model="crm.lead")))
+    given: dict[str, Any] = {
+        "destination": "erp",
+        "writers": "everyone",
+        "automatic": "on",
+        "domains": "example.org\nexample.net",
+        "active": "on",
+    }
+    text = 'team_id = 3\npriority = "2"\ndescription = By mail\ntag_ids = [[6, 0, [1, 2]]]'
+    post(pages, "/aliases/save", name="sales@example.com", defaults=text, **given)
+    made = pages.store.directory().aliases["sales@example.com"]
+    assert (made.automatic, made.domains) == (True, ("example.org", "example.net"))
+    assert made.defaults == {"team_id": 3, "priority": "2", "description": "By mail", "tag_ids": [[6, 0, [1, 2]]]}
+    assert "also in example.org, example.net" in pages.get("/aliases")
+    shown = unescape(pages.get("/aliases/of/sales@example.com"))
+    assert 'team_id = 3\npriority = "2"\ndescription = "By mail"\ntag_ids = [[6, 0, [1, 2]]]' in shown
+    assert "with team_id = 3" in unescape(post(pages, "/routing", 200, sender="a@b.example", to="sales@example.net", subject=""))
+    assert "write NAME = VALUE" in beside(post(pages, "/aliases/save", 422, name="b@example.com", defaults="team_id", **given), "defaults")
+    assert "32 bits" in beside(
+        post(pages, "/aliases/save", 422, name="b@example.com", defaults="team_id = 99999999999", **given), "defaults"
+    )
+    assert "every domain already" in beside(post(pages, "/aliases/save", 422, name="b@example.com", any_domain="on", **given), "domains")
 
 
 def test_what_is_wrong_with_an_alias_is_said(pages: Pages) -> None:

@@ -37,6 +37,12 @@ def test_a_mail_goes_as_it_is_with_its_envelope_and_its_name() -> None:
     assert not request.auth
 
 
+def test_the_values_of_a_record_are_json_in_a_header() -> None:
+    flow = push(LOGIN, streamed(MAIL), ("info@contoso.example",), "m1", {"team_id": 3, "name": "Größe\r\nX: 1"})
+    (request,) = play(flow, (INBOUND, answer(200, {"result": "loop"}))).requests
+    assert request.headers["x-default-values"] == '{"team_id":3,"name":"Gr\\u00f6\\u00dfe\\r\\nX: 1"}'
+
+
 def test_a_header_of_http_says_only_what_it_can() -> None:
     odd = ("jörg@contoso.example", '"a,b"@contoso.example', "not an address", "info@büro.example")
     (request,) = pushed(answer(200, {"result": "bounced"}), *odd, login=replace(LOGIN, model="")).requests
@@ -55,7 +61,8 @@ def test_a_header_of_http_says_only_what_it_can() -> None:
         ({"result": "duplicate"}, "", "has it already"),
         ({"result": "created", "model": "crm.lead", "id": "17"}, "", "has made a record"),
         ({"result": "created", "id": 17}, "", "has made a record"),
-        ({"result": "bounced"}, "", "as a bounce"),
+        ({"result": "bounced"}, "", "as a report"),
+        ({"result": "refused"}, "", "has told its sender why"),
     ],
 )
 def test_what_odoo_has_taken_names_its_record(said: object, record: str, words: str) -> None:
@@ -76,6 +83,8 @@ NOWHERE = "No alias, no record and no fallback model takes this mail"
     ("response", "outcome", "words"),
     [
         (answer(200, {"result": "loop"}), Failed, "sees a loop"),
+        (answer(200, {"result": "dropped"}), Failed, "told nobody"),
+        (error(422, "X-Default-Values is no JSON object with fields and their values"), Failed, "default value"),
         (answer(422, {"result": "no_route", "text": NOWHERE}), Failed, NOWHERE),
         (error(422, "There is no model 'crm.laed'"), Held, "crm.laed"),
         (error(401, "The key is wrong. Make a new one in Settings"), Held, "destination key NAME --add-on"),

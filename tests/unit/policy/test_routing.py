@@ -326,12 +326,33 @@ def test_two_aliases_in_one_mail_are_two_routes_in_the_order_of_their_targets() 
     assert targets(decision) == [(LEADS, ""), (TICKETS, "")]
 
 
-def test_local_part_matching_takes_any_domain_or_ours_and_the_allowed_ones() -> None:
+def test_local_part_matching_takes_any_domain_or_those_that_the_alias_names() -> None:
     assert targets(decide("To: sales@anything.example")) == [(LEADS, "")]
-    strict = Tables(ALIASES, DOMAINS, allowed_domains=["Allowed.example"])
-    for domain, found in (("anything.example", False), ("allowed.example", True), ("example.org", True), ("example.com", True)):
+    strict = Tables([replace(SALES, local_part=False, domains=("Allowed.example", "EXAMPLE.com"))], DOMAINS)
+    for domain, found in (("anything.example", False), ("allowed.EXAMPLE", True), ("example.org", False), ("example.com", True)):
         assert bool(decide(f"To: sales@{domain}", tables=strict).routes) is found, domain
+        assert strict.takes(f"sales@{domain}") is strict.is_ours(f"sales@{domain}") is found, domain
+    assert len(decide("To: sales@example.com, sales@allowed.example", tables=strict).routes) == 1, "one alias, however it is called"
     assert decide("To: support@anything.example", facts=Facts(sender_known=True)).routes == (), "it wants its own domain"
+
+
+def test_mail_servers_bring_no_mail_of_other_domains_by_a_local_part() -> None:
+    tables = Tables([SALES], DOMAINS)
+    assert [each for each in ("example.com", "example.org", "anything.example") if tables.takes(f"sales@{each}")] == [
+        "example.com",
+        "example.org",
+    ]
+
+
+def test_what_is_opened_gets_the_values_of_its_alias_and_what_is_there_keeps_its_own() -> None:
+    alias = replace(SALES, defaults={"team_id": 3, "priority": "2"})
+    tables = Tables([alias], DOMAINS)
+    decision = decide("To: sales@example.com", tables=tables)
+    assert decision.routes[0].defaults == alias.defaults
+    assert decision.lines()[-1].endswith('through sales@example.com: opens something new, with team_id = 3, priority = "2"')
+    known = Facts(known={"<1@example.com>": Known(target=LEADS, thread="lead 7")})
+    (answer,) = decide("To: sales@example.com", "In-Reply-To: <1@example.com>", tables=tables, facts=known).routes
+    assert (answer.alias, answer.defaults, answer.told_defaults()) == (alias, {}, "")
 
 
 def test_an_alias_without_a_domain_is_found_by_its_local_part_alone() -> None:
@@ -557,7 +578,7 @@ def test_every_domain_has_a_postmaster_whose_mail_waits_for_a_person() -> None:
     ("address", "takes"),
     [
         ("SALES@example.com", True),
-        ("sales@else.example", True),
+        ("sales@else.example", False),  # a mail server brings it: it is no domain of ours
         ("bounce@example.com", True),
         ("bounce+06xqfhxnc2400-abcdefgh@example.com", True),
         ("catchall@example.com", True),

@@ -58,11 +58,11 @@ class Conversations(Protocol):
     """A part of the store, on its clock; each method is one transaction."""
 
     def add(
-        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None
+        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None, assignee: str = ""
     ) -> tuple[ConversationId, bool]:
         """Add a mail to a conversation, or open one; a mail that is in it already changes nothing. Also whether it was new there.
 
-        Mail that comes in opens again what was closed.
+        Only one that is opened gets the assignee. Mail that comes in opens again what was closed.
         """
 
     def of(self, header_message_ids: Sequence[str]) -> dict[str, ConversationId]:

@@ -7,8 +7,8 @@ a program makes (the hash of a credential) are no part of the table.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, fields
 from enum import Enum
 from ipaddress import ip_network
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
+from mailroom import defaults
 from mailroom.hosts import address_of, is_here, is_near, is_nobodys
 from mailroom.objects import (
     CHOICES,
@@ -136,8 +137,7 @@ def _mistakes(item: Any) -> Iterable[str]:
         case Webhook():
             yield from _webhook(item)
         case Alias():
-            if not is_deliverable(item.name):
-                yield f"{item.name!r} is no address; an alias is called by its full address"
+            yield from _alias(item)
         case IncomingServer():
             yield from _mistakes(item.source)
             if len(item.name) > 60:
@@ -190,6 +190,17 @@ def _account(item: Account) -> Iterable[str]:
             yield f"{name}: {_nobody(host)}"
         elif url.scheme == "http" and not is_here(host):
             yield f"{name}: http:// shows secrets and tokens to everybody on the way; use https:// (http:// is for this machine alone)"
+
+
+def _alias(item: Alias) -> Iterable[str]:
+    if not is_deliverable(item.name):
+        yield f"{item.name!r} is no address; an alias is called by its full address"
+    for domain in item.domains:
+        if "@" in domain or not is_deliverable(f"x@{domain}"):
+            yield f"domains: {domain!r} is no domain; write for example example.org"
+    if item.domains and item.any_domain:
+        yield "domains: any_domain means every domain already; leave one of the two out"
+    yield from defaults.mistakes(item.defaults)
 
 
 def _nobody(host: str) -> str:
@@ -281,14 +292,21 @@ def write(item: Object) -> dict[str, Any]:
 
 
 def _changed(item: Any) -> dict[str, Any]:
-    values = {field.name: (getattr(item, field.name), field.default) for field in fields(item) if field.name not in NOT_IN_TABLE}
-    return {name: plain(value) for name, (value, default) in values.items() if value != default}
+    values = {field: getattr(item, field.name) for field in fields(item) if field.name not in NOT_IN_TABLE}
+    return {field.name: plain(value) for field, value in values.items() if value != default_of(field)}
+
+
+def default_of(field: Field[Any]) -> Any:
+    """MISSING if it has none."""
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def plain(value: Any) -> Any:
     """A value as JSON and TOML have it."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, tuple) else value
 
 
@@ -298,7 +316,7 @@ def dangling(objects: Iterable[Object]) -> list[str]:
     accounts = {item.name: item for item in objects if isinstance(item, Account)}
     domains = {item.name for item in objects if isinstance(item, AliasDomain)}
     applications = {item.name for item in objects if isinstance(item, Application)}
-    destinations = {item.name for item in objects if isinstance(item, Destination)}
+    destinations = {item.name: item for item in objects if isinstance(item, Destination)}
     found = []
     for item in objects:
         if isinstance(item, OutgoingServer) and isinstance(item.route, GraphRoute | SmarthostRoute):
@@ -326,7 +344,7 @@ def dangling(objects: Iterable[Object]) -> list[str]:
     return found
 
 
-def _dangling_in(item: Object, accounts: Mapping[str, Account], destinations: Collection[str]) -> Iterable[str]:
+def _dangling_in(item: Object, accounts: Mapping[str, Account], destinations: Mapping[str, Destination]) -> Iterable[str]:
     """The same for the way in."""
     match item:
         case IncomingServer():
@@ -343,6 +361,8 @@ def _dangling_in(item: Object, accounts: Mapping[str, Account], destinations: Co
                 yield f"{kind} {item.name!r} has no mailbox to read: the account {account.name!r} is app-only; give the server a {field}"
         case Alias():
             kind, wanted = "alias", item.destination
+            if wanted in destinations and (why := defaults.useless(item, destinations[wanted])):
+                yield f"alias {item.name!r} has default values, {why}"
         case Application():
             kind, wanted = "application", item.answers
         case _:

@@ -1,7 +1,7 @@
 """Which addresses are ours and what each is for: aliases, catchall, bounce and notification addresses of the alias domains.
 
 Matching is Odoo 19's (`message_route` in addons/mail/models/mail_thread.py): by the full address, and for an alias with local-part
-matching by what stands before the `@`, if the domain is one of ours or an allowed one. Plus addresses are not taken apart.
+matching by what stands before the `@`, in the domains that the alias names or in all. Plus addresses are not taken apart.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ class Alias:
     """What every mail is added to; empty: each opens something new."""
     parent: str = ""
     """Whose followers count where there is no thread."""
-    defaults: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, object] = field(default_factory=dict)
+    """Values of what is opened by it, for its target to know."""
     who: Who = Who.EVERYONE
+    domains: tuple[str, ...] = ()
+    """Other domains in which it is an address as well."""
     local_part: bool = False
-    """Any of our domains will do."""
+    """Every domain will do."""
     authenticated: bool = False
     """The sender's domain must be proven (DMARC, or aligned DKIM or SPF)."""
     automatic: bool = False
@@ -79,18 +82,15 @@ class Domain:
 class Tables:
     """All addresses of one moment, looked up in dictionaries. Made once, used for many mails."""
 
-    def __init__(self, aliases: Iterable[Alias], domains: Iterable[Domain], allowed_domains: Iterable[str] = ()) -> None:
-        """`allowed_domains`: where local parts count besides our own domains. Without any they count everywhere, as in Odoo."""
+    def __init__(self, aliases: Iterable[Alias], domains: Iterable[Domain]) -> None:
         self._by_address: dict[str, list[Alias]] = {}
         self._by_local: dict[str, list[Alias]] = {}
         for alias in aliases:
-            if alias.domain:
-                self._by_address.setdefault(normalize(alias.address), []).append(alias)
+            for domain in dict.fromkeys(filter(None, (alias.domain.lower(), *(each.lower() for each in alias.domains)))):
+                self._by_address.setdefault(normalize(f"{alias.name}@{domain}"), []).append(alias)
             if alias.local_part:
                 self._by_local.setdefault(normalize(alias.name), []).append(alias)
         self.domains = {domain.name.lower(): domain for domain in domains}
-        allowed = {each.strip().lower() for each in allowed_domains}
-        self._local_domains = allowed | self.domains.keys() if allowed else None
         self.bounces = {domain.full(domain.bounce): domain for domain in self.domains.values() if domain.bounce}
         self.catchalls = {domain.full(domain.catchall): domain for domain in self.domains.values() if domain.catchall}
         self.notifications = {domain.full(domain.default_from): domain for domain in self.domains.values() if domain.default_from}
@@ -124,11 +124,12 @@ class Tables:
         return local == "postmaster" and domain in self.domains
 
     def takes(self, address: str) -> bool:
-        """Whether there is such an address here at all, whoever may write to it."""
-        return self.is_ours(address) or self.is_postmaster(address) or bool(self.matching([normalize(address)]))
+        """Whether there is such an address here at all, whoever may write to it. A local part alone makes one in our domains only:
+        in others, mail servers would bring us the mail of strangers."""
+        if self.is_ours(address) or self.is_postmaster(address):
+            return True
+        return normalize(address).rpartition("@")[2] in self.domains and bool(self.matching([normalize(address)]))
 
     def _local(self, address: str) -> Sequence[Alias]:
-        local, at, domain = address.rpartition("@")
-        if not at or (self._local_domains is not None and domain not in self._local_domains):
-            return ()
-        return self._by_local.get(local, ())
+        local, at, _ = address.rpartition("@")
+        return self._by_local.get(local, ()) if at else ()

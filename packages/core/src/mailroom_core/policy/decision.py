@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -125,6 +126,16 @@ class Route:
     automatic: bool = False
     """It is an automatic answer: a note for those who read, no reason to answer."""
 
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        """Values of what it opens; of what is there already, nothing is changed."""
+        return self.alias.defaults if self.alias and not self.thread else {}
+
+    def told_defaults(self) -> str:
+        """For people: `, with team_id = 3`; empty without any."""
+        shown = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in self.defaults.items())
+        return f", with {shown}" if shown else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -158,7 +169,7 @@ class Decision:
             what = f"added to {route.thread}" if route.thread else "opens something new"
             through = f" through {route.alias.address}" if route.alias else ""
             note = ", as an automatic answer" if route.automatic else ""
-            shown.append(f"  to {route.target}{through}: {what}{note}")
+            shown.append(f"  to {route.target}{through}: {what}{note}{route.told_defaults()}")
         shown += [f"  answer to {each.to}: {each.code} {each.enhanced} {each.text}" for each in self.answers]
         if self.returns_to:
             shown.append(f"  to {self.returns_to}: passed on")

@@ -52,6 +52,8 @@ class Route(BaseModel):
     """What it is added to; empty: it opens something new."""
     alias: str
     automatic: bool
+    defaults: dict[str, Any]
+    """The alias's default values of what it opens."""
 
 
 class Answer(BaseModel):

@@ -81,7 +81,7 @@ def _shape(kind: str) -> type[BaseModel]:
     types = get_type_hints(of)
     choice, words = CHOICES.get(kind, ("", {}))
     wanted: dict[str, Any] = {
-        each.name: (types[each.name], ... if each.default is MISSING else each.default)
+        each.name: (types[each.name], ... if (default := tables.default_of(each)) is MISSING else default)
         for each in fields(of)
         if each.name not in {*tables.NOT_IN_TABLE, choice}
     }

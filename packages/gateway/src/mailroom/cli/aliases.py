@@ -24,17 +24,41 @@ def alias() -> None:
     help="Who may write to it; `known` are those whom we have written to.",
 )
 @click.option("--authenticated", is_flag=True, help="Only mail whose sender is proven.")
-@click.option("--any-domain", is_flag=True, help="What stands before the @ decides alone.")
+@click.option("--any-domain", is_flag=True, help="In every domain: what stands before the @ decides alone.")
+@click.option("--domain", "domains", multiple=True, help="Another domain in which it is an address as well; several times for more.")
+@click.option("--automatic", is_flag=True, help="Takes automatic answers and mailing lists as well.")
 @click.option("--refusal", default="", help="What somebody is told who may not write to it; empty is our own words.")
+@click.option("--default", "values", multiple=True, help="NAME=VALUE of what its mail opens, such as team_id=3; several times for more.")
 @click.pass_obj
-def add_alias(context: Context, address: str, destination: str, writers: str, authenticated: bool, any_domain: bool, refusal: str) -> None:
+def add_alias(
+    context: Context,
+    address: str,
+    destination: str,
+    writers: str,
+    authenticated: bool,
+    any_domain: bool,
+    domains: tuple[str, ...],
+    automatic: bool,
+    refusal: str,
+    values: tuple[str, ...],
+) -> None:
     """Mail to ADDRESS goes to a destination."""
+    from mailroom import defaults
+    from mailroom_core.errors import ConfigError
+
+    try:
+        given = defaults.read(values)
+    except ConfigError as problem:
+        raise click.ClickException(str(problem)) from None
     table: dict[str, object] = {
         "destination": destination,
         "writers": writers,
         "authenticated": authenticated,
         "any_domain": any_domain,
+        "domains": list(domains),
+        "automatic": automatic,
         "refusal": refusal,
+        "defaults": given,
     }
     with context.parts() as parts:
         add_object(parts, "alias", address, table)
@@ -46,6 +70,8 @@ def add_alias(context: Context, address: str, destination: str, writers: str, au
 @click.pass_obj
 def list_aliases(context: Context, as_json: bool) -> None:
     """All aliases."""
+    from mailroom import defaults
+
     with context.parts() as parts:
         found = parts.directory().aliases.values()
     rows: list[dict[str, object]] = [
@@ -55,11 +81,20 @@ def list_aliases(context: Context, as_json: bool) -> None:
             "writers": each.writers.value,
             "authenticated": "yes" if each.authenticated else "no",
             "any_domain": "yes" if each.any_domain else "no",
+            "domains": each.domains,
+            "automatic": "yes" if each.automatic else "no",
+            "refusal": each.refusal,
+            "defaults": dict(each.defaults) if as_json else defaults.lines(each.defaults),
             "active": each.active,
         }
         for each in found
     ]
-    show(rows, as_json=as_json, empty="No alias yet. Add one with: mailroom alias add sales@your.domain --destination NAME")
+    show(
+        rows,
+        as_json=as_json,
+        empty="No alias yet. Add one with: mailroom alias add sales@your.domain --destination NAME",
+        spare=("domains", "automatic", "refusal", "defaults"),
+    )
 
 
 @alias.command("remove")

@@ -27,6 +27,11 @@ WRITERS = {
     Writers.FOLLOWERS: "Followers of the destination",
 }
 
+DEFAULTS = (
+    'One in each line: team_id = 3, or priority = "2" for a text of digits. An Odoo gives them to the record that it makes, '
+    "a program gets them beside the mail, an inbox knows assignee."
+)
+
 
 def _fields(directory: Directory) -> tuple[Field, ...]:
     destinations = tuple((name, name) for name in sorted(directory.destinations))
@@ -34,8 +39,11 @@ def _fields(directory: Directory) -> tuple[Field, ...]:
         Field("destination", "Destination", "choice", choices=destinations or (("", "No destination yet: add one first"),)),
         Field("writers", "Who may write to it", "choice", choices=tuple((each.value, words) for each, words in WRITERS.items())),
         Field("authenticated", "Only mail whose sender is proven (DMARC, DKIM or SPF)", "tick"),
-        Field("any_domain", "In every domain of ours: what stands before the @ decides alone", "tick"),
+        Field("automatic", "Takes automatic answers and mailing lists as well, which else open nothing", "tick"),
+        Field("domains", "Also in these domains", "lines", "Other domains in which it is an address as well, one in each line."),
+        Field("any_domain", "In every domain: what stands before the @ decides alone", "tick"),
         Field("refusal", "What others are told", help="Somebody who may not write to it is told this. Empty: our own words."),
+        Field("defaults", "Values of what it opens", "values", DEFAULTS),
         Field("active", "In use", "tick"),
     )
 

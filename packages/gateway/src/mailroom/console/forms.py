@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
+from mailroom import defaults
 from mailroom.objects import MiB
 from mailroom_core.errors import ConfigError
 
@@ -19,7 +20,7 @@ Given = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """`kind` is text, password, number, mebibytes, lines (a list, one in each line), choice or tick."""
+    """`kind` is text, password, number, mebibytes, lines (a list, one in each line), values (`name = value`, likewise), choice or tick."""
 
     name: str
     label: str
@@ -59,6 +60,8 @@ def given_of(fields: Iterable[Field], table: Mapping[str, Any]) -> Given:
                 shown[each.name] = bool(value)
             case "lines":
                 shown[each.name] = "\n".join(value or ())
+            case "values":
+                shown[each.name] = "\n".join(defaults.lines(value or {}))
             case "mebibytes":
                 shown[each.name] = f"{(value or 0) / MiB:g}"
             case _:
@@ -74,6 +77,8 @@ def table_of(fields: Sequence[Field], given: Given) -> tuple[dict[str, Any], dic
         value = given[each.name]
         try:
             table[each.name] = _read(each, value)
+        except ConfigError as problem:
+            wrong[each.name] = str(problem).removeprefix(f"{each.name}: ")
         except ValueError:
             wrong[each.name] = f"{value!r} is no number; write digits alone, for example 30"
         if each.required and not value:
@@ -89,6 +94,8 @@ def _read(field: Field, value: Any) -> Any:
             return int(float(value or 0) * MiB)
         case "lines":
             return [line.strip() for line in value.splitlines() if line.strip()]
+        case "values":
+            return defaults.read(value.splitlines())
         case _:
             return value
 

@@ -136,6 +136,7 @@ def told(decision: Decision) -> dict[str, Any]:
                 "thread": each.thread,
                 "alias": each.alias.address if each.alias else "",
                 "automatic": each.automatic,
+                "defaults": dict(each.defaults),
             }
             for each in decision.routes
         ],

@@ -36,6 +36,9 @@ def _aliases(directory: Directory) -> Iterable[Alias]:
                 parent=each.destination,
                 who=_WHO[each.writers],
                 local_part=each.any_domain,
+                domains=each.domains,
+                automatic=each.automatic,
+                defaults=each.defaults,
                 authenticated=each.authenticated,
                 refusal=each.refusal,
             )

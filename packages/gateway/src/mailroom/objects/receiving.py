@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from mailroom.objects.sending import Security
 from mailroom_core.model import After
@@ -158,6 +160,12 @@ class Alias:
     """Only mail whose sender is proven."""
     any_domain: bool = False
     """The local part alone decides."""
+    domains: tuple[str, ...] = ()
+    """Other domains in which it is an address as well."""
+    automatic: bool = False
+    """Takes automatic answers and mailing lists as well, which else open nothing."""
     refusal: str = ""
     """What somebody is told who may not write to it; empty: our own words."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Values of what its mail opens; see `defaults.py`."""
     active: bool = True

@@ -11,7 +11,7 @@ from mailroom_core.model import MessageId
 
 CONVERSATION = "id, destination, subject, customer, state, assignee, opened_at, changed_at"
 ENTRY = "kind, at, author, text, message_id, header_message_id"
-OPEN = f"INSERT INTO conversations ({CONVERSATION}) VALUES (?, ?, ?, ?, 'open', '', ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608  # columns
+OPEN = f"INSERT INTO conversations ({CONVERSATION}) VALUES (?, ?, ?, ?, 'open', ?, ?, ?) ON CONFLICT (id) DO NOTHING"  # noqa: S608  # columns
 ADD = f"""INSERT INTO entries (conversation_id, {ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (conversation_id, message_id) WHERE message_id IS NOT NULL DO NOTHING"""  # noqa: S608  # columns
 TOUCH = "UPDATE conversations SET changed_at = ? WHERE id = ?"
@@ -32,12 +32,12 @@ class SqlConversations:
         self._read = database.read
 
     def add(
-        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None
+        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None, assignee: str = ""
     ) -> tuple[ConversationId, bool]:
         assert entry.message_id is not None, "a mail has an id; use `note` for what is none"
         with self._write() as tx:
             number = ConversationId(entry.message_id) if to is None or tx.one(ONE, to) is None else to
-            tx.run(OPEN, number, destination, subject, customer, tx.now, tx.now)
+            tx.run(OPEN, number, destination, subject, customer, assignee, tx.now, tx.now)
             added = _add(tx, number, entry)
             if added and entry.kind is EntryKind.MAIL_IN:
                 tx.run(REOPEN, number)

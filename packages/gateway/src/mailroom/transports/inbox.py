@@ -7,10 +7,11 @@ Taking a mail twice changes nothing, so a lost end of an attempt needs no lookin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 
 from mailroom.conversations import ConversationId, Entry, EntryKind
+from mailroom.defaults import ASSIGNEE, Defaults
 from mailroom.ports import Job, Message, Remember, Store
 from mailroom.transports.ways import INBOX, not_ours, way_of
 from mailroom_core.errors import MimeError, StoreError
@@ -27,15 +28,18 @@ MOST_TEXT = 100_000
 
 Copied = Callable[[str, str, Message, ReadAt], Awaitable[None]]
 """Sends a mail to those who follow: the destination, the address that was written to, the mail. Twice is once. Raises StoreError."""
+ValuesOf = Callable[[Iterable[str]], Defaults]
+"""The default values of the aliases that were written to."""
 
 
 class InboxTransport:
     """One inbox."""
 
-    def __init__(self, destination: str, store: Store, copied: Copied) -> None:
+    def __init__(self, destination: str, store: Store, copied: Copied, values: ValuesOf) -> None:
         self._destination = destination
         self._store = store
         self._copied = copied
+        self._values = values
 
     @property
     def way(self) -> str:
@@ -68,7 +72,8 @@ class InboxTransport:
             header_message_id=head.message_id,
         )
         where = self._where(head)
-        number, _ = conversations.add(self._destination, entry, subject=head.subject, customer=head.sender, to=where)
+        assignee = str(self._values(job.recipients.values()).get(ASSIGNEE, ""))
+        number, _ = conversations.add(self._destination, entry, subject=head.subject, customer=head.sender, to=where, assignee=assignee)
         return number
 
     def _where(self, head: Head) -> ConversationId | None:

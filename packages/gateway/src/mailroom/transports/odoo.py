@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 
 from mailroom.ports import Job, Remember, Store
@@ -16,16 +16,22 @@ from mailroom_core.model import Deferred, DeliveryId, Outcome, Reply, show_id
 from mailroom_core.providers.odoo.handing import hand_over
 from mailroom_core.providers.odoo.login import Login
 from mailroom_core.providers.odoo.pushing import push
-from mailroom_core.providers.odoo.wire import json_mail
+from mailroom_core.providers.odoo.wire import Values, json_mail
+
+ValuesOf = Callable[[Iterable[str]], Values]
+"""The default values of the aliases that were written to."""
 
 
 class OdooTransport:
     """One Odoo. `login` raises VaultError without a key; `http` sends requests without a token; with `add_on`, the login's key is its."""
 
-    def __init__(self, login: Callable[[], Awaitable[Login]], http: AsyncHttp, store: Store, *, add_on: bool = False) -> None:
+    def __init__(
+        self, login: Callable[[], Awaitable[Login]], http: AsyncHttp, store: Store, values: ValuesOf, *, add_on: bool = False
+    ) -> None:
         self._login = login
         self._http = http
         self._store = store
+        self._values = values
         self._add_on = add_on
 
     @property
@@ -35,13 +41,14 @@ class OdooTransport:
     async def attempt(self, job: Job, remember: Remember) -> Mapping[DeliveryId, Outcome]:
         login = await self._login()
         try:
-            mail, body = await asyncio.to_thread(self._prepared, job, login)
+            values = self._values(job.recipients.values())
+            mail, body = await asyncio.to_thread(self._prepared, job, login, values)
         except StoreError as problem:
             return dict.fromkeys(job.recipients, Deferred(Reply(0, f"the gateway's database is in trouble ({problem}); it is tried again")))
         if self._add_on:
-            flow = push(login, mail.mail, mail.recipients, show_id(job.message.id))
+            flow = push(login, mail.mail, mail.recipients, show_id(job.message.id), values)
         else:
-            flow = hand_over(login, mail.mail, body)
+            flow = hand_over(login, mail.mail, body, values)
         outcome = await arun(flow, self._http, _nothing)
         return dict.fromkeys(job.recipients, outcome)
 
@@ -51,9 +58,9 @@ class OdooTransport:
 
     async def close(self) -> None: ...
 
-    def _prepared(self, job: Job, login: Login) -> tuple[Handed, Streamed | None]:
+    def _prepared(self, job: Job, login: Login, values: Values) -> tuple[Handed, Streamed | None]:
         mail = handed(job, self._store)
-        return mail, json_mail(login, mail.mail) if login.json2 and not self._add_on else None
+        return mail, json_mail(login, mail.mail, values) if login.json2 and not self._add_on else None
 
 
 async def _nothing(note: Note) -> None:

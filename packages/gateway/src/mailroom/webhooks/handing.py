@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
+from mailroom.defaults import Defaults
 from mailroom.notices import Try
 from mailroom.ports import Clock, Job, Remember, Store
 from mailroom.transports.guarded import Target
@@ -29,17 +30,20 @@ REFUSED = {
 
 
 Secret = Callable[[], Awaitable[Mapping[str, str]]]
+ValuesOf = Callable[[Iterable[str]], Defaults]
+"""The default values of the aliases that were written to."""
 
 
 class WebhookTransport:
     """One target. `secret` raises VaultError without one."""
 
-    def __init__(self, target: Target, secret: Secret, store: Store, links: Links, clock: Clock) -> None:
+    def __init__(self, target: Target, secret: Secret, store: Store, links: Links, clock: Clock, values: ValuesOf) -> None:
         self._target = target
         self._secret = secret
         self._store = store
         self._links = links
         self._clock = clock
+        self._values = values
 
     @property
     def way(self) -> str:
@@ -68,7 +72,9 @@ class WebhookTransport:
         now = self._clock()
         mail = handed(job, self._store)
         verdict = self._verdict(job)
-        event = received.event_of(job, recipient, mail, lambda part: self._links.to(job.message.id, part, now), verdict)
+        event = received.event_of(
+            job, recipient, mail, lambda part: self._links.to(job.message.id, part, now), verdict, self._values([recipient])
+        )
         return event.model_dump_json().encode("utf-8")
 
     def _verdict(self, job: Job) -> tuple[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from mailroom.defaults import Defaults
 from mailroom.ports import Job
 from mailroom.transports.handed import Handed
 from mailroom_core.errors import MimeError
@@ -105,6 +106,8 @@ class ReceivedData(BaseModel):
     verdict: str
     """Why it is yours: `reply`, `alias` or `fallback`."""
     why: str
+    defaults: dict[str, Any]
+    """The default values of the alias, for what you make of it."""
     trouble: str
     """Why the mail could not be read as a whole; empty if it could."""
 
@@ -118,7 +121,7 @@ class ReceivedEvent(BaseModel):
     data: ReceivedData
 
 
-def event_of(job: Job, recipient: str, mail: Handed, link: Link, verdict: tuple[str, str]) -> ReceivedEvent:
+def event_of(job: Job, recipient: str, mail: Handed, link: Link, verdict: tuple[str, str], defaults: Defaults) -> ReceivedEvent:
     """Reads the mail; blocking."""
     found, root, trouble = _texts(job.source)
     head, answers = mail.head, mail.answers
@@ -150,6 +153,7 @@ def event_of(job: Job, recipient: str, mail: Handed, link: Link, verdict: tuple[
         ),
         verdict=verdict[0],
         why=verdict[1],
+        defaults=dict(defaults),
         trouble=trouble,
     )
     return ReceivedEvent(timestamp=job.message.accepted_at, data=data)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import assert_never
 
 import httpx2
 
+from mailroom import defaults
 from mailroom.doctor.receiving import DoctorTransport
 from mailroom.doctor.trial import Step
 from mailroom.intake.onward import Forward, Return
@@ -59,9 +60,13 @@ class Destinations:
 
     def transport(self, destination: Destination) -> Transport:
         target = destination.target
+
+        def values(recipients: Iterable[str]) -> defaults.Defaults:
+            return defaults.of(self._parts.directory(), destination.name, recipients)
+
         match target:
             case InboxTarget():
-                return InboxTransport(destination.name, self._parts.store, self._followers)
+                return InboxTransport(destination.name, self._parts.store, self._followers, values)
             case OdooTarget():
                 self._patient = self._patient or client(patience=PATIENCE)
                 login = add_on_login if target.api is OdooApi.ADD_ON else login_of
@@ -69,13 +74,14 @@ class Destinations:
                     lambda: login(self._parts, destination.name, target),
                     Http(self._patient),
                     self._parts.store,
+                    values,
                     add_on=target.api is OdooApi.ADD_ON,
                 )
             case WebhookTarget(url=url):
                 self._caller = self._caller or caller(self._parts)
                 links = Links(credential_key(self._parts), self._parts.settings.public_url)
                 called = self._caller.target(url, connections=4)
-                return WebhookTransport(called, lambda: secret(self._parts, destination.name), self._parts.store, links, utc_now)
+                return WebhookTransport(called, lambda: secret(self._parts, destination.name), self._parts.store, links, utc_now, values)
             case ForwardTarget(to=to):
                 return Forward(destination.name, to, self._onward)
             case DoctorTarget():

@@ -7,10 +7,10 @@ from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Held, Outcome, Reply, Sent, Trouble
 from mailroom_core.providers.odoo.login import Login
 from mailroom_core.providers.odoo.problems import judge, no_answer
-from mailroom_core.providers.odoo.wire import Failure, json2, json_result, number, xml_mail, xml_result, xml_rpc
+from mailroom_core.providers.odoo.wire import NO_VALUES, Failure, Values, json2, json_result, number, xml_mail, xml_result, xml_rpc
 
 
-def hand_over(login: Login, mail: Streamed, body: Streamed | None) -> Flow[Outcome]:
+def hand_over(login: Login, mail: Streamed, body: Streamed | None, values: Values = NO_VALUES) -> Flow[Outcome]:
     """`body` is what `wire.json_mail` made of the mail; without one, as for a mail that is not UTF-8, it goes by XML-RPC."""
     try:
         if login.json2 and body is not None:
@@ -20,7 +20,7 @@ def hand_over(login: Login, mail: Streamed, body: Streamed | None) -> Flow[Outco
             user = yield from sign_in(login)
             if not isinstance(user, int):
                 return user
-            response = yield from ask(xml_mail(login, user, mail))
+            response = yield from ask(xml_mail(login, user, mail, values))
             result = xml_result(response)
     except NoResponse as problem:
         return no_answer(problem)

@@ -30,6 +30,9 @@ _KEY = "Odoo does not know this key (any more): keys end on a date; make a new o
 _RIGHTS = "the user may not do that in Odoo; it needs the rights of an administrator (Settings)"
 _NO_MAIL = "the app Discuss (mail) is not installed in this database; install it"
 _NO_MODEL = "the destination's `model` is not there in Odoo, or can't take mail; name one such as crm.lead, whose app is installed"
+_VALUES = (
+    "a default value of the alias does not fit the destination's `model` in Odoo; put it right (`defaults` of the alias), then retry it"
+)
 _BUSY = "Odoo's database is busy"
 NO_ROUTE = "no alias of Odoo takes it; add one there, or name a fallback with the destination's `model`"
 
@@ -38,6 +41,8 @@ TEXTS: tuple[tuple[str, Row], ...] = (
     ("Object mail.thread doesn't exist", (Fate.HOLD, _NO_MAIL)),
     ("the model 'mail.thread' does not exist", (Fate.HOLD, _NO_MAIL)),
     ("unknown target model|undefined target model|Object .* doesn't exist|^There is no model '", (Fate.HOLD, _NO_MODEL)),
+    ("Invalid field .* (in|on)|Wrong value for |X-Default-Values", (Fate.REFUSE, _VALUES)),
+    ("violates foreign key constraint", (Fate.REFUSE, _VALUES)),
     ("The mail can't be read: ", (Fate.REFUSE, "Odoo can't take this mail apart")),
     ('database "[^"]*" does not exist', (Fate.HOLD, "Odoo does not have this database; see the destination's `database`")),
     ("could not serialize access|could not obtain lock|deadlock detected", (Fate.LATER, "Odoo was busy with the same record")),

@@ -17,7 +17,7 @@ from mailroom_core.model import Failed, Outcome, Reply, Sent
 from mailroom_core.providers.odoo.checking import Checked
 from mailroom_core.providers.odoo.login import Login
 from mailroom_core.providers.odoo.problems import NO_ROUTE, STATUS, Fate, Row, judge, no_answer
-from mailroom_core.providers.odoo.wire import Failure, number
+from mailroom_core.providers.odoo.wire import NO_VALUES, Failure, Values, number
 
 PATH = "/microsoft_graph_mail/inbound"
 REFUSALS: Mapping[int, Row] = {
@@ -37,17 +37,21 @@ REFUSALS: Mapping[int, Row] = {
     415: (Fate.HOLD, "what answers there does not take a mail as message/rfc822: no add-on of ours, or a proxy that changes calls"),
 }
 """By status, what the add-on or something before it answers."""
-_BOUNCED = "Odoo has taken it as a bounce, or has told its sender why not; there is no record"
+_BOUNCED = "Odoo has taken it as a report about a mail that did not arrive; there is no record"
+_REFUSED = "Odoo does not take it, and has told its sender why: they may not write to that alias, or it is none; there is no record"
+_DROPPED = "Odoo has made no record of it, says not why, and has told nobody; an app of that Odoo may refuse such mail"
 _LOOP = "Odoo has dropped it, because it sees a loop in it: an answer to its own automatic mail, or too many mails of one sender"
 
 
-def push(login: Login, mail: Streamed, recipients: Sequence[str], name: str) -> Flow[Outcome]:
+def push(login: Login, mail: Streamed, recipients: Sequence[str], name: str, values: Values = NO_VALUES) -> Flow[Outcome]:
     """`login.key` is the add-on's own. `recipients` are those of the envelope; by the same `name` a mail is processed once."""
     headers = {"content-type": "message/rfc822", "idempotency-key": name}
     if to := ", ".join(each for each in map(_plain, recipients) if each):
         headers["x-envelope-to"] = to
     if login.model:
         headers["x-fallback-model"] = login.model
+    if values:
+        headers["x-default-values"] = json.dumps(values, separators=(",", ":"))
     try:
         response = yield from ask(_request(login, headers, mail))
     except NoResponse as problem:
@@ -62,6 +66,10 @@ def push(login: Login, mail: Streamed, recipients: Sequence[str], name: str) -> 
             return _taken(said, "Odoo has it already, in {}", "Odoo has it already")
         case 200, "bounced":
             return Sent(Reply(200, _BOUNCED))
+        case 200, "refused":
+            return Sent(Reply(200, _REFUSED))
+        case 200, "dropped":
+            return Failed(Reply(200, _DROPPED))
         case 200, "loop":
             return Failed(Reply(200, _LOOP))
         case _, "no_route":

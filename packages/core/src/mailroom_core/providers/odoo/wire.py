@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Binary, Fault, ResponseError, dumps, loads  # expat refuses bombs
@@ -22,6 +22,10 @@ from mailroom_core.providers.odoo.login import Login
 
 _PLACE = b"the mail"
 NO_NONE = "cannot marshal None"
+Values = Mapping[str, object]
+"""Fields of a record of the login's `model`, if the mail makes one: an alias of Odoo has its own, and what is there already stays
+(`message_process` in addons/mail/models/mail_thread.py)."""
+NO_VALUES: Values = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,10 @@ def json2(login: Login, model: str, method: str, body: bytes | Streamed) -> Requ
     return Request("POST", login.at(f"/json/2/{model}/{method}"), headers, body, auth=False)
 
 
-def json_mail(login: Login, mail: Streamed) -> Streamed | None:
+def json_mail(login: Login, mail: Streamed, values: Values = NO_VALUES) -> Streamed | None:
     """The arguments of `message_process`. None if the mail is not UTF-8. Reads all of the mail, and again when it is sent."""
-    model = json.dumps(login.model or False)
-    begin, end = f'{{"model": {model}, "message": "'.encode("ascii"), b'"}'
+    named = json.dumps({"model": login.model or False} | ({"custom_values": dict(values)} if values else {}))
+    begin, end = f'{named[:-1]}, "message": "'.encode("ascii"), b'"}'
 
     def chunks() -> Iterator[bytes]:
         yield begin
@@ -66,9 +70,10 @@ def xml_call(login: Login, uid: int, model: str, method: str, *arguments: object
     return xml_rpc(login, "object", "execute_kw", login.database, uid, login.key, model, method, list(arguments))
 
 
-def xml_mail(login: Login, uid: int, mail: Streamed) -> Request:
+def xml_mail(login: Login, uid: int, mail: Streamed, values: Values = NO_VALUES) -> Request:
     """`message_process` with the mail as base64, which is made while it is sent."""
-    whole = xml_call(login, uid, "mail.thread", "message_process", login.model or False, Binary(_PLACE)).body
+    further = (dict(values),) if values else ()
+    whole = xml_call(login, uid, "mail.thread", "message_process", login.model or False, Binary(_PLACE), *further).body
     assert isinstance(whole, bytes)
     begin, _, end = whole.partition(base64.b64encode(_PLACE))
 
