@@ -28,6 +28,7 @@ from mailroom.api import (
     received,
     sending,
     status,
+    trying,
     webhooks,
 )
 from mailroom.api.bodies import MAX_SMALL, too_large
@@ -74,7 +75,22 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
     )
     app.state.office, app.state.guard = office, Guard()
     problems.install(app)
-    for part in (sending, messages, webhooks, objects, accounts, audit, explain, asking, doctor, conversations, inbound, received, status):
+    for part in (
+        sending,
+        messages,
+        webhooks,
+        trying,
+        objects,
+        accounts,
+        audit,
+        explain,
+        asking,
+        doctor,
+        conversations,
+        inbound,
+        received,
+        status,
+    ):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)
     app.router.routes.insert(0, sending.Straight())

@@ -110,7 +110,8 @@ def _of(directory: Directory, kind: str) -> dict[str, Any]:
     return found
 
 
-def _known(office: Office, kind: str, name: str) -> Any:
+def known(office: Office, kind: str, name: str) -> Any:
+    """Blocking. Raises Problem."""
     office.look()
     item = _of(office.directory(), kind).get(name)
     if item is None:
@@ -142,14 +143,14 @@ def _add_routes(kind: str) -> None:
         return [_whole(item, kind) for _, item in sorted(_of(office.directory(), kind).items())]
 
     def get(token: MayReadObjects, office: TheOffice, name: Name) -> Table:
-        return _whole(_known(office, kind, name), kind)
+        return _whole(known(office, kind, name), kind)
 
     def put(token: MayWriteObjects, office: TheOffice, name: Name, table: Table) -> Table:
         made = _desk(office).put(kind, name, table, by=_by(token), check=partial(_check, office))
         return _whole(made, kind)
 
     def delete(token: MayWriteObjects, office: TheOffice, name: Name) -> None:
-        _known(office, kind, name)
+        known(office, kind, name)
         try:
             _desk(office).remove(kind, name, by=_by(token))
         except ConfigError as problem:
@@ -167,7 +168,7 @@ def _add_routes(kind: str) -> None:
 @router.post("/applications/{name:path}/credential")
 def new_credential(token: MayWriteObjects, office: TheOffice, name: Name) -> Credential:
     """A new password for SMTP; the old one stops working."""
-    application = _known(office, "application", name)
+    application = known(office, "application", name)
     password = _desk(office).new_credential(application, by=_by(token))
     return Credential(user=name, password=password)
 
@@ -175,7 +176,7 @@ def new_credential(token: MayWriteObjects, office: TheOffice, name: Name) -> Cre
 @router.post("/servers/{name:path}/password", status_code=204)
 def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: Password) -> None:
     """The password of a smarthost with a user. A change of its host, port, security or user drops it."""
-    server = _known(office, "server", name)
+    server = known(office, "server", name)
     _desk(office).set_password(server, given.password, by=_by(token))
     office.notify()
 
@@ -183,7 +184,7 @@ def new_password(token: MayWriteObjects, office: TheOffice, name: Name, given: P
 @router.post("/incoming/{name:path}/password", status_code=204)
 def new_incoming_password(token: MayWriteObjects, office: TheOffice, name: Name, given: Password) -> None:
     """The password of a mailbox by IMAP or POP3 with a user. A change of its host, port, security or user drops it."""
-    server = _known(office, "incoming", name)
+    server = known(office, "incoming", name)
     _desk(office).set_incoming_password(server, given.password, by=_by(token))
     office.notify()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from mailroom.accept import Submission
 from mailroom.doctor.desk import DoctorDesk
+from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.take import Intake
 from mailroom.objects import Account, Directory, OutgoingServer
@@ -42,6 +43,10 @@ class Office:
     """Blocking: keep a secret under a name, or drop it."""
     webhooks: WebhookDesk
     doctor: DoctorDesk
+    incoming_trial: Callable[[str], AsyncIterator[Step]]
+    """A test of an incoming server, or of `mx`, which takes nothing. Raises ConfigError, at once, for what can't be tried."""
+    destination_trial: Callable[[str], AsyncIterator[Step]]
+    """The same of a destination, which gets nothing."""
     sign_in: Callable[[Account], Awaitable[str]]
     """Where a person's browser goes to sign an account in. Raises VaultError."""
     clock: Clock

@@ -47,6 +47,7 @@ def web_app(
 def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path, stopping: Callable[[], bool]) -> ASGIApp:
     from mailroom.api import app, health, notify, office
     from mailroom.wiring.accounts import Accounts
+    from mailroom.wiring.incoming import incoming_trial
 
     def look_at(servers: Sequence[str]) -> None:
         parts.store.watch.now(servers)
@@ -67,6 +68,8 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             seal=parts.vault.seal,
             webhooks=webhook_desk(parts),
             doctor=doctor_desk(parts),
+            incoming_trial=partial(incoming_trial, parts),
+            destination_trial=partial(destination_trial, parts),
             sign_in=Accounts(parts).for_program,
             clock=utc_now,
             key=credential_key(parts),
