@@ -54,10 +54,11 @@ class Exim:
         self.port = free_port()
         self._folder = folder / "exim"
         self._folder.mkdir(parents=True)
-        user = os.geteuid() or _NOBODY
-        if user == _NOBODY:
+        nobody = None if os.geteuid() else _NOBODY
+        user = nobody or os.geteuid()
+        if nobody:
             folder.chmod(0o755)
-            shutil.chown(self._folder, user, user)
+            shutil.chown(self._folder, nobody, nobody)
         self._configuration = self._folder / "exim.conf"
         lines = _CONFIGURATION.format(binary=binary(), folder=self._folder, port=self.port, next_hop=next_hop)
         self._configuration.write_text(lines)
@@ -68,10 +69,18 @@ class Exim:
             "NSS_WRAPPER_PASSWD": str(self._folder / "passwd"),
             "NSS_WRAPPER_GROUP": str(self._folder / "group"),
         }
+        words = [str(binary()), "-C", str(self._configuration), "-bdf"]
         with (self._folder / "output").open("wb") as output:
-            as_user = {"user": user, "group": user, "extra_groups": []} if user == _NOBODY else {}
-            words = [str(binary()), "-C", str(self._configuration), "-bdf"]
-            self._process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, **as_user)
+            self._process = subprocess.Popen(
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                user=nobody,
+                group=nobody,
+                extra_groups=[] if nobody else None,
+            )
         wait_for_port(self.port)
 
     def stop(self) -> None:
