@@ -41,6 +41,8 @@ class FakeOdoo:
     drop: Callable[[], bool] = lambda: False
     """Whether this call's answer is lost, after the work was done."""
     url: str = ""
+    key_ends: str = ""
+    """When the key ends, as Odoo writes it; empty: never."""
 
     def message_process(self, model: object, message: bytes, custom_values: object = None) -> int | bool | None:
         self.values.append(custom_values)
@@ -96,11 +98,22 @@ class FakeOdoo:
             return 401, _serialized("werkzeug.exceptions.Unauthorized", "Invalid apikey")
         arguments = json.loads(body)
         try:
+            if path in (asked := self._records()):
+                return 200, asked[path]
             if path == "/json/2/mail.thread/message_process":
                 return 200, self.message_process(arguments.pop("model"), arguments.pop("message").encode("utf-8"), **arguments)
         except ValueError as problem:
             return 500, _serialized("builtins.ValueError", str(problem))
         return 404, _serialized("werkzeug.exceptions.NotFound", f"the model {path.split('/')[3]!r} does not exist")
+
+    def _records(self) -> dict[str, object]:
+        """What an administrator with this key reads."""
+        key = {"id": 1, "name": "Mailroom", "expiration_date": self.key_ends or False}
+        return {
+            "/json/2/res.users/search": [UID],
+            "/json/2/ir.mail_server/search_count": 0,
+            "/json/2/res.users.apikeys/search_read": [key],
+        }
 
     # -- XML-RPC
 
@@ -116,6 +129,8 @@ class FakeOdoo:
         return xmlrpc.client.dumps(fault, methodresponse=True).encode()
 
     def _common(self, method: str, *parameters: Any) -> object:
+        if method == "version":
+            return {"server_version": "19.0", "server_version_info": [19, 0, 0, "final", 0, ""], "protocol_version": 1}
         assert method == "authenticate"
         _of_database(parameters[0])
         return UID if parameters[1:3] == (USER, KEY) else False

@@ -10,7 +10,7 @@ from mailroom_core.flow import NoResponse, Response
 from mailroom_core.model import Deferred, Held
 from mailroom_core.oauth.scopes import Tier
 from mailroom_core.providers.graph.marker import HEADER
-from mailroom_core.providers.graph.probe import Rights, may_write, probe, survey
+from mailroom_core.providers.graph.probe import Rights, could_write, may_write, probe, survey
 from tests.unit.graph.mailbox import CREATE, DELETE, MADE, ME, refused
 from tests.unit.scripted import answer, body_of, lost, play
 
@@ -93,3 +93,8 @@ def test_a_survey_ends_with_what_is_refused(replies: tuple[tuple[str, Response]]
     result = play(survey(ME, BOTH), *replies).result
     assert result.tier is tier
     assert result.trouble is not None
+
+
+def test_whether_a_mailbox_could_be_changed_is_found_out_without_a_draft() -> None:
+    assert play(could_write(ME), MAY_WRITE, (DRAFTS, answer(200))).result is None
+    assert isinstance(play(could_write(ME), (CREATE, refused(403, "ErrorAccessDenied"))).result, Held)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx2
 
 from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, PUBLIC_CLIENT, TENANT
+from mailroom.cli import main
 from mailroom.doctor.findings import Finding
 from mailroom.doctor.health.looking import Examined, Subject
 from mailroom.objects import Account, GrantType, Object
@@ -63,6 +66,12 @@ class Installation:
     def look(self, kind: str, name: str) -> Examined:
         return asyncio.run(examination(self.parts, Subject(kind, name)).look())
 
+    def forget_token(self, name: str) -> None:
+        """As when its hour is over."""
+        kept = self.parts.vault.open(f"account:{name}") or {}
+        self.parts.vault.seal(f"account:{name}", {key: kept[key] for key in kept if not key.endswith(("access_token", "expires_at"))})
+        self.parts.vault.forget()
+
     def _account(self, name: str, mailbox: str, client: str, **fields: Any) -> Account:
         return Account(name=name, mailbox=mailbox, client_id=client, login_url=self.tenant.url, graph_url=self.tenant.url, **fields)
 
@@ -73,9 +82,9 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
+def installation(folder: Path, **settings: Any) -> Iterator[Installation]:
     with in_thread(Options()) as tenant:
-        parts = open_parts(Settings(data=folder))
+        parts = open_parts(Settings(data=folder, **settings))
         try:
             yield Installation(parts, tenant)
         finally:
@@ -86,10 +95,29 @@ def codes(found: Examined) -> list[str]:
     return [each.code for each in found.look.findings]
 
 
+def facts_of(found: Examined) -> dict[str, str]:
+    return {each.name: each.said for each in found.facts}
+
+
 def only(found: Examined) -> Finding:
-    """The one finding that there is; nothing is said without evidence."""
+    """The one finding that there is: nothing is said without evidence, and each command exists."""
     (finding,) = found.look.findings
+    assert all(each.asked and each.said for each in finding.evidence)
     assert finding.evidence
     assert finding.why
     assert finding.todo
+    for repair in finding.repairs:
+        assert repair.command or repair.page, repair
+        if repair.command:
+            _exists(repair.command)
     return finding
+
+
+def _exists(command: str) -> None:
+    program, *words = shlex.split(command)
+    assert program == "mailroom"
+    here: click.Command = main
+    while isinstance(here, click.Group) and words and not words[0].startswith("-"):
+        here = here.commands[words.pop(0)]
+    known = {option for each in here.params for option in (*each.opts, *each.secondary_opts)} | {"--help"}
+    assert {each for each in words if each.startswith("-")} <= known, command

@@ -76,7 +76,7 @@ def test_a_secret_that_has_ended_is_told_in_the_providers_words(house: Installat
     house.app()
     house.has(OutgoingServer(name="app", route=GraphRoute(account="app")))
     house.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", expire_secrets=True)
-    _forget_token(house, "app")
+    house.forget_token("app")
     finding = only(house.look("account", "app"))
     assert (finding.code, finding.harm) == ("sign-in-refused", Harm.HARMFUL)
     assert "AADSTS7000222" in finding.evidence[0].said
@@ -104,7 +104,7 @@ def test_an_app_without_mail_readwrite_whose_account_makes_drafts(house: Install
     house.app()
     house.has(OutgoingServer(name="app", route=GraphRoute(account="app")))
     house.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", roles=["Mail.Send"])
-    _forget_token(house, "app")
+    house.forget_token("app")
     finding = only(house.look("account", "app"))
     assert finding.code == "may-only-send"
     assert [each.command for each in finding.repairs][1] == "mailroom connect app --send-only"
@@ -182,11 +182,3 @@ def test_busy_is_deferred_with_a_code_and_silence_without() -> None:
     busy, silent = Deferred(Reply(503, "busy")), Deferred(Reply(0, "no answer"))
     assert judged_codes(rights=Rights(Tier.SEND, shared=False, trouble=busy)) == []
     assert judged_codes(rights=Rights(Tier.SEND, shared=False, trouble=silent)) == ["unreachable"]
-
-
-def _forget_token(house: Installation, name: str) -> None:
-    """As when its hour is over."""
-    kept = house.parts.vault.open(f"account:{name}") or {}
-    over = {key: value for key, value in kept.items() if not key.endswith(("access_token", "expires_at"))}
-    house.parts.vault.seal(f"account:{name}", over)
-    house.parts.vault.forget()

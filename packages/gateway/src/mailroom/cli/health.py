@@ -52,7 +52,5 @@ def _show(report: Health) -> None:
         click.echo("\nUnchecked:")
     for subject, open_ in report.unchecked:
         click.echo(f"  {subject}: {open_.what}: {open_.why}")
-    if not report.examined:
-        click.echo("There is nothing to look at yet; begin with: mailroom connect --help")
-    elif not report.findings:
+    if not report.findings:
         click.echo("\nNothing was found that is wrong." if not report.unchecked else "\nNothing else was found that is wrong.")

@@ -91,8 +91,8 @@ def retry_quarantine(context: Context, text: str) -> None:
 def waiting(parts: Parts, text: str = "") -> list[Query]:
     """What is held of each destination, and of none; what happens from now on is no part of it."""
     from mailroom.ports import Query
+    from mailroom.wiring.handing import DESTINATION
     from mailroom.wiring.parts import utc_now
-    from mailroom.wiring.ways import DESTINATION
     from mailroom_core.model import State
 
     lanes = [lane.name for lane in parts.store.lanes() if lane.name.startswith(DESTINATION)]

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from mailroom.doctor.trial import Step
@@ -37,7 +38,8 @@ async def mail_server_trial(server: IncomingServer, sign_in: SignIn, secret: str
     try:
         for name, step in steps.items():
             try:
-                yield Step(name, await step())
+                said = await step()
+                yield Step(name, said, ends=door.ends if name == "tls" else None)
             except PROBLEMS as problem:
                 trouble = trouble_of(inbox, problem)
                 yield Step("tls" if isinstance(problem, ssl.SSLError) else name, str(trouble.reply), ok=False)
@@ -55,20 +57,22 @@ class _Door:
 
     inbox: ImapInbox | PopInbox
     encrypted: str = ""
+    ends: datetime | None = None
+    """The server's certificate."""
 
     async def resolve(self) -> str:
         found = await asyncio.get_running_loop().getaddrinfo(self.inbox.host, self.inbox.port, type=socket.SOCK_STREAM)
         return ", ".join(dict.fromkeys(str(address[0]) for *_, address in found))
 
     async def connect(self) -> str:
-        greeting, self.encrypted = await asyncio.to_thread(self._connected)
+        greeting, self.encrypted, self.ends = await asyncio.to_thread(self._connected)
         return f"{self.inbox.host}:{self.inbox.port} says: {greeting}"
 
     async def tls(self) -> str:
         return self.encrypted
 
-    def _connected(self) -> tuple[str, str]:
-        """The greeting, and how the connection is encrypted."""
+    def _connected(self) -> tuple[str, str, datetime | None]:
+        """The greeting, how the connection is encrypted, and until when the certificate is valid."""
         if isinstance(self.inbox, ImapInbox):
             client: Any = imap_session.connect(self.inbox)
             greeting, connection, end = client.welcome, client.socket(), client.shutdown
@@ -76,7 +80,7 @@ class _Door:
             client = pop_session.connect(self.inbox)
             greeting, connection, end = client.getwelcome(), client.sock, client.close
         try:
-            return greeting.decode("utf-8", "replace").strip()[:200], _encryption(connection)
+            return greeting.decode("utf-8", "replace").strip()[:200], _encryption(connection), _end_of_certificate(connection)
         finally:
             with suppress(OSError):
                 end()
@@ -86,6 +90,12 @@ def _encryption(connection: socket.socket) -> str:
     if not isinstance(connection, ssl.SSLSocket):
         return "none: password and mail cross the network in clear text"
     return f"{connection.version()}; the certificate is valid until {(connection.getpeercert() or {}).get('notAfter', '?')}"
+
+
+def _end_of_certificate(connection: socket.socket) -> datetime | None:
+    shown = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    end = str((shown or {}).get("notAfter", ""))
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(end), UTC) if end else None
 
 
 class _Folder:

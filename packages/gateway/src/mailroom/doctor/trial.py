@@ -41,6 +41,10 @@ class Step:
     name: str
     said: str
     ok: bool = True
+    passes: bool = False
+    """It failed for now: the other side is busy."""
+    ends: datetime | None = None
+    """When the certificate that was shown ends."""
 
 
 Tell = Callable[[str, str, bool], None]

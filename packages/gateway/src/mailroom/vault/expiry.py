@@ -10,7 +10,7 @@ from shlex import quote
 
 from cryptography import x509
 
-from mailroom.objects import Account, Directory, GrantType, Provider, SmarthostRoute
+from mailroom.objects import Account, Directory, GrantType, OutgoingServer, Provider, SmarthostRoute
 
 SOON = timedelta(days=30)
 """So long before its end somebody is told."""
@@ -48,10 +48,16 @@ def expiries(directory: Directory, opened: Open) -> list[Expiry]:
     found: list[Expiry] = []
     for account in directory.accounts.values():
         found += of_account(account, opened(f"app:{account.name}") or {}, opened(f"account:{account.name}") or {})
-    for name, server in directory.servers.items():
-        if isinstance(server.route, SmarthostRoute) and server.route.client_certificate:
-            found += _certificate(name, _read(server.route.client_certificate), f"Renew {server.route.client_certificate}")
+    for server in directory.servers.values():
+        found += of_server(server)
     return sorted(found, key=lambda each: each.at)
+
+
+def of_server(server: OutgoingServer) -> list[Expiry]:
+    """Our own certificate. Blocking."""
+    if not isinstance(server.route, SmarthostRoute) or not server.route.client_certificate:
+        return []
+    return list(_certificate(server.name, _read(server.route.client_certificate), f"Renew {server.route.client_certificate}"))
 
 
 def of_account(account: Account, proof: Mapping[str, str], kept: Mapping[str, str]) -> list[Expiry]:

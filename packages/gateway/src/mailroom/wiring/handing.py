@@ -25,7 +25,7 @@ from mailroom.objects import (
     WebhookTarget,
 )
 from mailroom.ports import Transport
-from mailroom.transports.guarded import Caller, Policy
+from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
 from mailroom.transports.http import Http, client
 from mailroom.transports.inbox import InboxTransport
 from mailroom.transports.odoo import OdooTransport
@@ -43,6 +43,8 @@ from mailroom_core.model import show_id
 from mailroom_core.providers.odoo import checking, pushing
 from mailroom_core.providers.odoo.login import Login
 
+DESTINATION = "destination:"
+"""How the lane of a destination begins."""
 PATIENCE = 240.0
 """Seconds that an Odoo may take for one mail. Who asks again while it still works on it would get two records."""
 
@@ -141,8 +143,11 @@ def _login(target: OdooTarget, key: str) -> Login:
     )
 
 
-def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
-    """Try a destination without handing anything over. Raises ConfigError, at once, for what can't be tried."""
+def destination_trial(parts: Parts, name: str, *, calling_it: bool = True) -> AsyncIterator[Step]:
+    """Try a destination without handing anything over. Raises ConfigError, at once, for what can't be tried.
+
+    `calling_it`: a webhook is sent an event of the type `test`; else it is only connected to.
+    """
     destination = parts.directory().destinations.get(name)
     if destination is None:
         raise ConfigError(f"there is no destination {name!r}; see: mailroom export")
@@ -154,7 +159,7 @@ def destination_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
         case OdooTarget() as target:
             return _odoo(parts, name, target)
         case WebhookTarget() as target:
-            return _webhook(parts, name, target)
+            return _webhook(parts, name, target) if calling_it else _reached(parts, name, target)
         case ForwardTarget() as target:
             return _forward(parts, target)
         case DoctorTarget():
@@ -225,6 +230,25 @@ async def _webhook(parts: Parts, name: str, target: WebhookTarget) -> AsyncItera
     called = await calling.test(calls, Webhook(name=name, url=target.url), signed, show_id(parts.ids()), utc_now)
     calls.close()
     yield Step("call", f"{called.tried.status or 'no answer'} {called.tried.answer}".strip(), 200 <= called.tried.status < 300)
+
+
+async def _reached(parts: Parts, name: str, target: WebhookTarget) -> AsyncIterator[Step]:
+    """Without an event: a GET, and any answer is one."""
+    try:
+        await secret(parts, name)
+    except VaultError as problem:
+        yield Step("secret", str(problem), ok=False)
+        return
+    calls = caller(parts)
+    called = calls.target(target.url)
+    try:
+        answer = await called.get({"User-Agent": calling.AGENT})
+        yield Step("connect", f"answers; a GET, which it need not know, with {answer.status}")
+    except (NotAllowed, NoAnswer) as problem:
+        yield Step("connect", str(problem), ok=False)
+    finally:
+        await called.close()
+        calls.close()
 
 
 def _step(found: checking.Checked) -> Step:

@@ -17,11 +17,11 @@ from mailroom.wiring.parts import Parts
 from mailroom.wiring.testing import is_own, token_step
 from mailroom_core.errors import ConfigError, VaultError
 from mailroom_core.flow import Flow, arun
-from mailroom_core.model import After, NotThere, Trouble
+from mailroom_core.model import After, Deferred, NotThere, Trouble
 from mailroom_core.oauth.scopes import Resource
 from mailroom_core.providers.graph import receiving
 from mailroom_core.providers.graph.mailbox import Mailbox
-from mailroom_core.providers.graph.probe import may_write
+from mailroom_core.providers.graph.probe import could_write, may_write
 from mailroom_core.providers.graph.receiving import Folder
 
 T = TypeVar("T")
@@ -30,8 +30,11 @@ MX = "mx"
 _WHAT = {After.READ: "marked as read", After.MOVE: "moved away", After.DELETE: "deleted there"}
 
 
-def incoming_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
-    """The steps as they happen; they end with the first that fails, and take no mail. Raises ConfigError, at once."""
+def incoming_trial(parts: Parts, name: str, *, changing: bool = True) -> AsyncIterator[Step]:
+    """The steps as they happen; they end with the first that fails, and take no mail. Raises ConfigError, at once.
+
+    `changing`: a draft may be made and deleted, which proves best that mail may be marked.
+    """
     server = parts.directory().incoming.get(name)
     if server is None and name == MX:
         from mailroom.wiring.mx_trial import mx_trial
@@ -40,24 +43,24 @@ def incoming_trial(parts: Parts, name: str) -> AsyncIterator[Step]:
     if server is None:
         raise ConfigError(f"there is no incoming server {name!r}; see: mailroom incoming list")
     if isinstance(server.source, GraphInbox):
-        return _by_graph(parts, server, server.source)
+        return _by_graph(parts, server, server.source, changing=changing)
     return mail_server_trial(server, sign_in_of(parts, server), new_password(server))
 
 
-async def _by_graph(parts: Parts, server: IncomingServer, inbox: GraphInbox) -> AsyncIterator[Step]:
+async def _by_graph(parts: Parts, server: IncomingServer, inbox: GraphInbox, *, changing: bool) -> AsyncIterator[Step]:
     account = parts.directory.account(inbox.account)
     address = address_of(parts.directory(), server)
     mailbox = Mailbox.of(cloud_of(account).graph, "" if is_own(account, address) else address)
     try:
         yield Step("token", await token_step(parts, account, Resource.GRAPH))
     except VaultError as problem:
-        yield Step("token", str(problem), ok=False)
+        yield Step("token", str(problem), ok=False, passes=problem.transient)
         return
     async with client() as connection:
         http = Http(connection, lambda refused: parts.vault.token(account.name, refused=refused))
         found = await _folder(mailbox, http, inbox.folder)
         if not isinstance(found, Folder):
-            yield Step("read", _words(found, inbox.folder), ok=False)
+            yield Step("read", _words(found, inbox.folder), ok=False, passes=_passes(found))
             return
         yield Step("read", f"{found.name!r} of {address}: {_mails(found.total)}, {found.unread} unread")
         if server.after is After.NOTHING:
@@ -66,12 +69,13 @@ async def _by_graph(parts: Parts, server: IncomingServer, inbox: GraphInbox) -> 
         if server.after is After.MOVE:
             to = await _folder(mailbox, http, server.move_to)
             if not isinstance(to, Folder):
-                yield Step("move to", _words(to, server.move_to), ok=False)
+                yield Step("move to", _words(to, server.move_to), ok=False, passes=_passes(to))
                 return
             yield Step("move to", f"{to.name!r}: {_mails(to.total)}")
-        refused = await _asked(may_write(mailbox), http)
+        refused = await _asked(may_write(mailbox) if changing else could_write(mailbox), http)
         if refused is not None:
-            yield Step("mark", f"{_reply(refused)}. {_read_only(account.name, server.name)}", ok=False)
+            said = f"{_reply(refused)}. {_read_only(account.name, server.name)}"
+            yield Step("mark", said, ok=False, passes=_passes(refused))
             return
         yield Step("mark", "may mark, move and delete mail")
 
@@ -105,6 +109,11 @@ def _words(found: NotThere | Trouble, path: str) -> str:
     if isinstance(found, NotThere):
         return f"there is no folder {path!r} in the mailbox; make it there, or name another one in the incoming server"
     return _reply(found)
+
+
+def _passes(found: NotThere | Trouble) -> bool:
+    """Whether Graph is only busy; who gives no answer is not."""
+    return isinstance(found, Deferred) and found.reply.code != 0
 
 
 def _reply(trouble: Trouble) -> str:

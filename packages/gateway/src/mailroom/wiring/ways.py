@@ -34,7 +34,7 @@ from mailroom.transports.http import Http, client
 from mailroom.transports.sink import Sink
 from mailroom.transports.smarthost import Smarthost
 from mailroom.vault.provider import cloud_of
-from mailroom.wiring.handing import Destinations
+from mailroom.wiring.handing import DESTINATION, Destinations
 from mailroom.wiring.intake import mac_of, make_replay
 from mailroom.wiring.mailboxes import by_mail_server
 from mailroom.wiring.parts import Parts, hostname, utc_now
@@ -46,7 +46,6 @@ from mailroom_core.policy.pace import Limits
 from mailroom_core.providers.graph.limits import MAILBOX
 from mailroom_core.providers.graph.mailbox import Mailbox
 
-DESTINATION = "destination:"
 HAND_OVERS = 4
 """Mails that are handed over to one destination at once."""
 

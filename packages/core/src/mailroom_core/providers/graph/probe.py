@@ -52,11 +52,8 @@ def survey(mailbox: Mailbox, scope: str = "") -> Flow[Rights]:
     shared = "mail.send.shared" in granted(scope)
     if trouble := (yield from _unreadable(mailbox, "sendMail")):
         return Rights(None if _closed(trouble) else tier_of(scope), shared, trouble)
-    if trouble := (yield from _unreadable(mailbox, "messages")):
+    if trouble := (yield from could_write(mailbox)):
         return _only_sends(scope, trouble)
-    answer = yield from _try(mailbox.get("mailFolders", "drafts", query={"$select": "id"}))
-    if answer.trouble is not None:
-        return _only_sends(scope, answer.trouble)
     return Rights(Tier.READ_WRITE, shared)
 
 
@@ -76,6 +73,13 @@ def _unreadable(mailbox: Mailbox, where: str) -> Flow[Trouble | None]:
     """What stands in the way of a mail that can't be decoded, besides that. None: nothing."""
     answer = yield from _try(mailbox.post(where, body=b"*", content_type=MIME))
     return None if answer.trouble is None or (answer.status == 400 and not _closed(answer.trouble)) else answer.trouble
+
+
+def could_write(mailbox: Mailbox) -> Flow[Trouble | None]:
+    """As `may_write`, without a draft: one that can't be decoded, and a look into Drafts."""
+    if trouble := (yield from _unreadable(mailbox, "messages")):
+        return trouble
+    return (yield from _try(mailbox.get("mailFolders", "drafts", query={"$select": "id"}))).trouble
 
 
 @dataclass(frozen=True, slots=True)

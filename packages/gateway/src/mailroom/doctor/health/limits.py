@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mailroom.doctor.findings import Evidence, Finding, Harm, Repair
 from mailroom.doctor.health.looking import Usage
-from mailroom.vault.expiry import Expiry
+from mailroom.vault.expiry import SOON, Expiry
 
 
-def of_ends(ends: Iterable[Expiry], now: datetime, why: str, repairs: tuple[Repair, ...] = ()) -> list[Finding]:
-    """`why`: what stops when it has ended."""
+def of_ends(ends: Iterable[Expiry], now: datetime, why: str, repairs: tuple[Repair, ...] = (), *, soon: timedelta = SOON) -> list[Finding]:
+    """`why`: what stops when it has ended. `soon`: so long before somebody is told."""
     found = []
     for end in ends:
-        if not end.is_soon(now):
+        if end.at - now > soon:
             continue
         over = end.at <= now
         when = f"has ended on {end.at:%d %b %Y}" if over else f"ends on {end.at:%d %b %Y}"

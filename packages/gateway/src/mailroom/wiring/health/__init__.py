@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from mailroom.doctor.health.looking import Examination, Examined, Health, Subject, examined
-from mailroom.wiring.health import accounts
+from mailroom.doctor.health.looking import HOUSE, Examination, Examined, Health, Subject, examined
+from mailroom.wiring.health import accounts, destinations, incoming, installation, programs, servers
 from mailroom.wiring.parts import Parts, utc_now
 from mailroom_core.errors import ConfigError
 
@@ -15,7 +15,14 @@ Make = Callable[[Parts, str], Examination]
 """For an object that is there."""
 
 KINDS: Mapping[str, tuple[Callable[[Parts], Mapping[str, object]], Make]] = {
+    HOUSE.kind: (lambda parts: {HOUSE.name: parts}, installation.examination),
     "account": (lambda parts: parts.directory().accounts, accounts.examination),
+    "server": (lambda parts: parts.directory().servers, servers.examination),
+    "incoming": (lambda parts: parts.directory().incoming, incoming.examination),
+    "destination": (lambda parts: parts.directory().destinations, destinations.examination),
+    "application": (lambda parts: parts.directory().applications, programs.application),
+    "alias_domain": (lambda parts: parts.directory().alias_domains, programs.alias_domain),
+    "webhook": (lambda parts: parts.directory().webhooks, programs.webhook),
 }
 """For each kind of object, all of them by name, and how one is looked at; in the order in which people read them."""
 
