@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mailroom.audit import Wanted
 from mailroom.conversations import ConversationId, Entry, EntryKind, Stage
 from mailroom.ports import Store
-from mailroom_core.model import MessageId
+from mailroom_core.model import MessageId, show_id
 from tests.contract.store.makers import FakeClock, Maker
 
 ANN = "ann@customer.example"
+MARY = "user:mary@example.com"
 
 
 def mail(clock: FakeClock, number: int, kind: EntryKind = EntryKind.MAIL_IN) -> Entry:
@@ -52,7 +54,7 @@ def test_a_mail_for_a_conversation_that_is_gone_opens_one(store: Store, clock: F
 
 def test_mail_that_comes_in_opens_again_what_was_closed_and_what_goes_out_does_not(store: Store, clock: FakeClock) -> None:
     number = opened(store, clock)
-    assert store.conversations.change(number, stage=Stage.CLOSED, assignee="mary")
+    assert store.conversations.change(number, by=MARY, stage=Stage.CLOSED, assignee="mary")
     store.conversations.add("desk", mail(clock, 8, EntryKind.MAIL_OUT), subject="", customer="", to=number)
     assert store.conversations.all(stage=Stage.CLOSED, limit=10)[0][0].assignee == "mary"
     store.conversations.add("desk", mail(clock, 9), subject="", customer="", to=number)
@@ -63,6 +65,22 @@ def test_only_what_is_opened_gets_an_assignee(store: Store, clock: FakeClock) ->
     number, _ = store.conversations.add("desk", mail(clock, 7), subject="", customer=ANN, assignee="mary@example.com")
     store.conversations.add("desk", mail(clock, 8), subject="", customer=ANN, to=number, assignee="tom@example.com")
     assert [each.assignee for each in store.conversations.all(limit=10)[0]] == ["mary@example.com"]
+
+
+def test_who_closes_and_assigns_stands_in_the_audit_log_and_what_changes_nothing_does_not(store: Store, clock: FakeClock) -> None:
+    number = opened(store, clock)
+    for stage, assignee in ((Stage.CLOSED, "mary"), (Stage.CLOSED, "mary"), (None, None), (Stage.OPEN, ""), (Stage.OPEN, "tom")):
+        assert store.conversations.change(number, by="user:ann@example.com", stage=stage, assignee=assignee)
+    store.conversations.change(number, by="rule", stage=Stage.CLOSED)
+    found, _ = store.audited(Wanted(kind="conversation", name=show_id(number)), limit=10)
+    assert {each.by for each in found} == {"user:ann@example.com"}
+    assert [(each.what, each.before, each.after) for each in reversed(found)] == [
+        ("close", "open", "closed"),
+        ("assign", "", "mary"),
+        ("open again", "closed", "open"),
+        ("assign", "mary", ""),
+        ("assign", "", "tom"),
+    ]
 
 
 def test_notes_stand_among_the_mails_in_their_order(store: Store, clock: FakeClock) -> None:
@@ -83,7 +101,7 @@ def test_what_is_not_there_is_told(store: Store, clock: FakeClock) -> None:
     nobody = ConversationId(1)
     assert store.conversations.one(nobody) is None
     assert not store.conversations.note(nobody, Entry(kind=EntryKind.NOTE, at=clock(), author="mary", text="?"))
-    assert not store.conversations.change(nobody, stage=Stage.CLOSED)
+    assert not store.conversations.change(nobody, by=MARY, stage=Stage.CLOSED)
 
 
 def test_pages_go_from_the_last_change_to_the_first(store: Store, clock: FakeClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mailroom.audit import Wanted
 from mailroom.conversations import Conversation, ConversationId, Entry, EntryKind, Stage
 from mailroom.objects import Destination, InboxTarget, Role
 from mailroom_core.model import MessageId, show_id
@@ -130,11 +131,16 @@ def test_it_is_given_to_a_user_of_the_console_and_to_nobody_else(pages: Pages) -
     assert kept(pages)[0].assignee == PAUL
     post(pages, f"{path}/assign", assignee="")
     assert kept(pages)[0].assignee == ""
+    told, _ = pages.store.audited(Wanted(kind="conversation", what="assign"), limit=9)
+    assert [(each.by, each.before, each.after) for each in told] == [
+        ("user:mary@contoso.example", PAUL, ""),
+        ("user:mary@contoso.example", "", PAUL),
+    ]
 
 
 def test_whom_a_program_has_chosen_stays_among_those_to_choose(pages: Pages) -> None:
     path = came(pages)
-    pages.store.conversations.change(kept(pages)[0].id, assignee="Team 2")
+    pages.store.conversations.change(kept(pages)[0].id, by="test", assignee="Team 2")
     assert '<option value="Team 2" selected>' in pages.get(path)
     post(pages, f"{path}/assign", assignee="Team 2")
 

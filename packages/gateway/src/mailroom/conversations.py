@@ -77,5 +77,5 @@ class Conversations(Protocol):
     def note(self, conversation: ConversationId, entry: Entry) -> bool:
         """Whether there is such a conversation."""
 
-    def change(self, conversation: ConversationId, *, stage: Stage | None = None, assignee: str | None = None) -> bool:
-        """Whether there is such a conversation."""
+    def change(self, conversation: ConversationId, *, by: str, stage: Stage | None = None, assignee: str | None = None) -> bool:
+        """Whether there is such a conversation. What differs is noted in the audit log."""

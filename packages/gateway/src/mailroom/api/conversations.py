@@ -153,7 +153,7 @@ async def answer(token: MayWriteConversations, office: TheOffice, id: str, answe
 def change(token: MayWriteConversations, office: TheOffice, id: str, change: Change) -> Whole:
     """Open it, close it, or give it to somebody."""
     found, _ = seen(office, token, id)
-    office.store.conversations.change(found.id, stage=change.stage, assignee=change.assignee)
+    office.store.conversations.change(found.id, by=f"token:{token.name}", stage=change.stage, assignee=change.assignee)
     return one(token, office, id)
 
 

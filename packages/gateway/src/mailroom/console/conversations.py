@@ -170,7 +170,7 @@ async def answer(request: Request, house: TheHouse, door: TheDoor, who: Operator
 def _answered(house: House, found: Conversation, number: MessageId, who: Visitor, *, close: bool) -> Response:
     house.store.audit(by=who.by, what=f"answer {show_id(number)}", kind="conversation", name=show_id(found.id))
     if close:
-        house.store.conversations.change(found.id, stage=Stage.CLOSED)
+        house.store.conversations.change(found.id, by=who.by, stage=Stage.CLOSED)
     return _back(found)
 
 
@@ -205,23 +205,23 @@ def assign(house: TheHouse, door: TheDoor, who: Operator, form: Entered, id: str
     assignee = str(form.get("assignee", ""))
     if assignee and assignee not in _people(door, found):
         raise HTTPException(422, f"There is no user {assignee[:120]!r} of the console; choose one of the list, or nobody")
-    house.store.conversations.change(found.id, assignee=assignee)
+    house.store.conversations.change(found.id, by=who.by, assignee=assignee)
     return _back(found)
 
 
 @router.post("/{id}/close")
 def close(house: TheHouse, who: Operator, id: str) -> Response:
-    return _stage(house, id, Stage.CLOSED)
+    return _stage(house, id, Stage.CLOSED, who)
 
 
 @router.post("/{id}/reopen")
 def reopen(house: TheHouse, who: Operator, id: str) -> Response:
-    return _stage(house, id, Stage.OPEN)
+    return _stage(house, id, Stage.OPEN, who)
 
 
-def _stage(house: House, id: str, stage: Stage) -> Response:
+def _stage(house: House, id: str, stage: Stage, who: Visitor) -> Response:
     found, _ = _known(house, id)
-    house.store.conversations.change(found.id, stage=stage)
+    house.store.conversations.change(found.id, by=who.by, stage=stage)
     return _back(found)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from mailroom.conversations import Conversation, ConversationId, Entry, EntryKind, Stage
+from mailroom.store.auditing import audit
 from mailroom.store.database import Database, Row, Tx
 from mailroom.store.values import micros, moment
-from mailroom_core.model import MessageId
+from mailroom_core.model import MessageId, show_id
 
 CONVERSATION = "id, destination, subject, customer, state, assignee, opened_at, changed_at"
 ENTRY = "kind, at, author, text, message_id, header_message_id"
@@ -22,6 +24,8 @@ ONE = f"SELECT {CONVERSATION} FROM conversations WHERE id = ?"  # noqa: S608  # 
 ENTRIES = f"SELECT {ENTRY} FROM entries WHERE conversation_id = ? ORDER BY at, id"  # noqa: S608  # columns
 STAGE = "UPDATE conversations SET state = ?, changed_at = ? WHERE id = ?"
 ASSIGN = "UPDATE conversations SET assignee = ?, changed_at = ? WHERE id = ?"
+
+_DONE = {Stage.OPEN: "open again", Stage.CLOSED: "close"}
 
 
 class SqlConversations:
@@ -71,14 +75,20 @@ class SqlConversations:
         with self._write() as tx:
             return tx.one(ONE, conversation) is not None and _add(tx, conversation, entry)
 
-    def change(self, conversation: ConversationId, *, stage: Stage | None = None, assignee: str | None = None) -> bool:
+    def change(self, conversation: ConversationId, *, by: str, stage: Stage | None = None, assignee: str | None = None) -> bool:
         with self._write() as tx:
-            changed = tx.one(ONE, conversation) is not None
-            if stage is not None:
+            row = tx.one(ONE, conversation)
+            if row is None:
+                return False
+            found = _conversation(row)
+            noted = partial(audit, tx, by=by, kind="conversation", name=show_id(conversation))
+            if stage not in (None, found.stage):
                 tx.run(STAGE, stage.value, tx.now, conversation)
-            if assignee is not None:
+                noted(what=_DONE[stage], before=found.stage.value, after=stage.value)
+            if assignee not in (None, found.assignee):
                 tx.run(ASSIGN, assignee, tx.now, conversation)
-            return changed
+                noted(what="assign", before=found.assignee, after=assignee)
+            return True
 
 
 def stand(tx: Tx, conversation: ConversationId, entry: Entry) -> None:
