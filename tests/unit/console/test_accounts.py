@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx2
 import pytest
@@ -117,6 +117,20 @@ def test_a_house_without_accounts_says_how_to_get_one(office: Pages) -> None:
     text = office.get("/accounts")
     assert "No account yet" in text
     assert 'href="/accounts/connect/microsoft"' in text
+
+
+def test_a_mailbox_may_be_read_without_the_right_to_change_it(office: Pages, parts: Parts, microsoft: Running) -> None:
+    form = microsoft_form(microsoft, send_only="true", read="true")
+    url = begun(post(office, "/accounts/connect/microsoft", form))
+    assert re.findall(r"Mail\.[A-Z]\w*\b(?!\.)", unquote(url)) == ["Mail.Send", "Mail.Read"]
+    office.get(signed_in(url))
+    account = parts.store.directory().accounts["office"]
+    assert (account.read_write, account.read) == (False, True)
+    text = office.get("/accounts/of/office")
+    assert "its mail can be fetched" in text
+    assert re.findall(r'type="checkbox" name="(\w+)"[^>]* checked', text) == ["send_only", "read"]
+    again = begun(post(office, "/accounts/reconnect", {"changed": "true", **form, "send_only": "true", "read": ""}))
+    assert "Mail.Read" not in unquote(again).replace("Mail.ReadWrite", "")
 
 
 @pytest.mark.parametrize(("provider", "word"), [("microsoft", "AADSTS50011"), ("google", "redirect_uri_mismatch")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -23,13 +24,22 @@ from mailroom.objects import (
     SmarthostRoute,
     Suppression,
     Token,
+    Verp,
 )
 from mailroom.vault import credentials
 from tests.unit.console.conftest import Pages
 
 MARY = "user:mary@contoso.example"
 ODD = 'a/b "c" <d>'
-RELAY: dict[str, Any] = {"host": "relay.example", "port": "465", "security": "tls", "user": "us", "account": "", "connections": "4"}
+RELAY: dict[str, Any] = {
+    "host": "relay.example",
+    "port": "465",
+    "security": "tls",
+    "user": "us",
+    "account": "",
+    "connections": "4",
+    "verp": "always",
+}
 SERVER: dict[str, Any] = {
     "priority": "5",
     "per_minute": "30",
@@ -91,13 +101,14 @@ def test_a_smarthost_is_added_and_changed(pages: Pages) -> None:
         name=ODD,
         priority=5,
         from_filter=("example.com", "boss@b.example"),
-        route=SmarthostRoute(host="relay.example", port=465, security=Security.TLS, user="us", connections=4),
+        route=SmarthostRoute(host="relay.example", port=465, security=Security.TLS, user="us", connections=4, verp=Verp.ALWAYS),
         bulk=False,
         per_minute=30,
         max_size=25 * 1024 * 1024,
     )
     text = pages.get("/servers/of/a/b%20%22c%22%20%3Cd%3E")
     assert 'value="relay.example"' in text
+    assert '<option value="always" selected>' in text
     assert "<d>" not in text
     post(pages, f"/servers/save/smarthost?old={ODD}", **{**RELAY, "host": "other.example"}, **SERVER)
     changed = pages.store.directory().servers[ODD]
@@ -120,9 +131,22 @@ def test_a_graph_server_names_an_account_that_is_there(pages: Pages) -> None:
     put(pages, Account(name="office", mailbox="mary@contoso.example"))
     form: dict[str, Any] = {"account": "office", "mailbox": "sender", "on_unsure": "retry", **SERVER}
     post(pages, "/servers/save/graph", name="m365", **form)
-    assert pages.store.directory().servers["m365"].route == GraphRoute(account="office", mailbox="sender", on_unsure=OnUnsure.RETRY)
+    quiet = GraphRoute(account="office", mailbox="sender", on_unsure=OnUnsure.RETRY, reports=False)
+    assert pages.store.directory().servers["m365"].route == quiet
+    assert "checked" not in field(pages.get("/servers/of/m365"), "reports")
+    post(pages, "/servers/save/graph?old=m365", reports="on", **form)
+    assert pages.store.directory().servers["m365"].route == replace(quiet, reports=True)
+    assert all("checked" in field(pages.get(where), "reports") for where in ("/servers/of/m365", "/servers/new?way=graph"))
+    assert '<option value="auto" selected>' in pages.get("/servers/new?way=smarthost")
     text = post(pages, "/servers/save/graph", 422, name="other", **{**form, "account": "gone"})
     assert "names the account 'gone', which does not exist" in text
+
+
+def field(text: str, name: str) -> str:
+    """The tag of a field of a form."""
+    found = re.search(rf'<input[^>]* name="{name}"[^>]*>', text)
+    assert found is not None, f"there is no field {name!r}"
+    return found[0]
 
 
 def test_mistakes_stand_beside_their_fields_and_what_was_entered_stays(pages: Pages) -> None:

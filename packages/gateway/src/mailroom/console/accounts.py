@@ -80,6 +80,7 @@ def _form(request: Request, house: House, provider: Provider, *, status: int = 2
         "grant": "delegated",
         "proof": "secret",
         "send_only": False,
+        "read": False,
         "smtp": False,
         "imap": False,
         "pop": False,
@@ -106,6 +107,7 @@ async def connect(
     grant: Annotated[GrantType, Form()] = GrantType.DELEGATED,
     proof: Text = "",
     send_only: Flag = False,
+    read: Flag = False,
     smtp: Flag = False,
     imap: Flag = False,
     pop: Flag = False,
@@ -115,7 +117,8 @@ async def connect(
 ) -> Response:
     """Checks what was entered; a person's sign-in goes on at the provider, app-only is done at once."""
     given: dict[str, Any] = {"name": name, "mailbox": mailbox, "client_id": client_id, "tenant": tenant, "grant": grant.value}
-    given |= {"proof": proof or "secret", "send_only": send_only, "smtp": smtp, "imap": imap, "pop": pop, "personal": personal}
+    given |= {"proof": proof or "secret", "send_only": send_only, "read": read}
+    given |= {"smtp": smtp, "imap": imap, "pop": pop, "personal": personal}
     table = {
         "provider": provider.value,
         "grant": grant.value if provider is Provider.MICROSOFT else GrantType.DELEGATED.value,
@@ -123,6 +126,7 @@ async def connect(
         "client_id": client_id.strip(),
         "tenant": tenant.strip() or ("consumers" if personal else "common"),
         "read_write": not send_only,
+        "read": read,
         "smtp": smtp,
         "imap": imap,
         "pop": pop,
@@ -186,6 +190,7 @@ def _one(request: Request, house: House, account: Account, *, status: int = 200,
         "client_id": account.client_id,
         "tenant": account.tenant,
         "send_only": not account.read_write,
+        "read": account.read,
         "smtp": account.smtp,
         "imap": account.imap,
         "pop": account.pop,
@@ -215,6 +220,7 @@ async def reconnect(
     tenant: Text = "",
     proof: Text = "",
     send_only: Flag = False,
+    read: Flag = False,
     smtp: Flag = False,
     imap: Flag = False,
     pop: Flag = False,
@@ -223,7 +229,7 @@ async def reconnect(
     account = _known(house, name)
     if not changed:
         return await _again(request, house, account, None, me)
-    asked = {"smtp": smtp, "imap": imap, "pop": pop}
+    asked = {"read": read, "smtp": smtp, "imap": imap, "pop": pop}
     given = {"mailbox": mailbox, "client_id": client_id, "tenant": tenant, "send_only": send_only, "proof": proof, **asked}
     table = {"mailbox": mailbox.strip(), "client_id": client_id.strip(), "tenant": tenant.strip()}
     try:

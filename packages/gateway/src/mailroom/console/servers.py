@@ -34,6 +34,7 @@ COMMON = (
     Field("active", "In use", "tick", more=True),
 )
 ON_UNSURE = (("hold", "Keep it back for a person"), ("retry", "Send it again, at the risk of twice"))
+VERP = (("auto", "Where the mailbox of the bounce address is read here"), ("always", "Always"), ("never", "Never"))
 SECURITY = (("starttls", "STARTTLS (port 587)"), ("tls", "TLS from the start (port 465)"), ("none", "None"))
 
 
@@ -46,6 +47,13 @@ def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
                 "mailbox", "Mailbox", help="Whose Sent Items: an address, or the word sender for each sender's own. Empty: the account's."
             ),
             Field("on_unsure", "When nobody knows whether a mail left", "choice", choices=ON_UNSURE, more=True),
+            Field(
+                "reports",
+                "Look in the mailbox that sends for reports about this mail",
+                "tick",
+                "Where the account may read it. Nothing else there is stored or touched.",
+                more=True,
+            ),
         )
     if way == "sink":
         return (Field("directory", "Folder", help="Each mail is written there as a file. Empty: nothing is kept."),)
@@ -59,6 +67,14 @@ def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
             "account", "Account", "choice", "Signs in with its token (XOAUTH2) instead of a password.", choices=(("", "None"), *accounts)
         ),
         Field("connections", "Connections at a time", "number", more=True),
+        Field(
+            "verp",
+            "An envelope sender for each mail and recipient (VERP)",
+            "choice",
+            "By it a bounce says which mail and recipient it is about, whatever else it says.",
+            VERP,
+            more=True,
+        ),
     )
 
 
@@ -125,7 +141,8 @@ def _way(way: str) -> str:
 def new(request: Request, house: TheHouse, who: Admin, way: str = "smarthost") -> Response:
     house.look()
     fields = (NAME, *_route_fields(_way(way), house.directory()), *COMMON)
-    usual = {"priority": 10, "transactional": True, "bulk": True, "active": True, "port": 587, "security": "starttls", "connections": 8}
+    usual: dict[str, Any] = {"priority": 10, "transactional": True, "bulk": True, "active": True, "reports": True}
+    usual |= {"port": 587, "security": "starttls", "connections": 8, "verp": "auto"}
     return _form(request, house, way, "", given_of(fields, usual))
 
 

@@ -201,7 +201,8 @@ def _allows(account: Account) -> str:
     if account.provider is Provider.GOOGLE:
         return "Sends through smtp.gmail.com, reads by IMAP and POP3"
     words = "Sends, also large mail, and looks before sending again" if account.read_write else "Sends only: no large mail, no looking"
-    return "; ".join((words, *(name.upper() for name in ("smtp", "imap", "pop") if getattr(account, name))))
+    fetched = ("its mail can be fetched, and stays as it is",) if account.read and not account.read_write else ()
+    return "; ".join((words, *fetched, *(name.upper() for name in ("smtp", "imap", "pop") if getattr(account, name))))
 
 
 def _name(state: str) -> str:
