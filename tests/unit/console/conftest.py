@@ -28,7 +28,7 @@ from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
-from tests.unit.console.desks import ENTRANCE, desk_of, doctor_of, door_of, objects_of, way_in_of
+from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, objects_of, way_in_of
 from tests.unit.console.site import MARY, PASSWORD, Site, made
 
 CSRF = "test-token"
@@ -87,6 +87,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             webhooks=desk_of(store, clock),
             objects=objects_of(store, sealed),
             doctor=doctor_of(store, clock),
+            cutover=cutover_of(store, clock),
             entrance=ENTRANCE,
             exports=Exports(tmp_path / "exports", clock),
             way_in=way_in_of(store, blobs, clock, tmp_path / "spool"),

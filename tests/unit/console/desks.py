@@ -15,6 +15,7 @@ from mailroom.console.door import Door
 from mailroom.console.odoo_desk import Prepared
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
+from mailroom.cutover.desk import CutoverDesk
 from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
@@ -115,6 +116,10 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
     rules = Settings(mark="ours")
     judge = Judge(store.directory, Lookup(store, rules), rules)
     return WayIn(correspondence=answering, judge=judge, odoo=FakeOdooDesk(), trial=tried, destination_trial=odoo_tried)
+
+
+def cutover_of(store: Store, clock: FakeClock, sealed: dict[str, Mapping[str, str] | None] | None = None) -> CutoverDesk:
+    return CutoverDesk(store=store, objects=objects_of(store, sealed), directory=store.directory, clock=clock)
 
 
 class FakeOdooDesk:

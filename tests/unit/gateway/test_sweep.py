@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from mailroom.ports import DeliveryResult, NewMessage, Query, Work
-from mailroom.queue.sweep import check_owner, drop_orphans, end_expired
+from mailroom.queue.sweep import check_owner, drop_orphans, end_expired, tick_off
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
 from mailroom_core.errors import StoreError, StoreRefused
 from mailroom_core.model import DeliveryId, State, show_id
 from tests.contract.store.makers import FakeClock, Maker
 from tests.contract.store.memory_blobs import MemoryBlobs
+from tests.contract.store.test_cutting_over import mover
 
 
 def test_a_blob_that_nobody_refers_to_goes_and_one_on_its_way_in_stays(tmp_path: Path) -> None:
@@ -73,4 +74,16 @@ def test_one_mail_that_the_store_refuses_to_end_stops_no_other(tmp_path: Path) -
     end_expired(Stubborn(store, bad.deliveries[0].id), clock, lambda work, results: ())  # type: ignore[arg-type]  # two methods of it
     found = {each.delivery.recipient: each.delivery.state for each in store.find(Query(), limit=9)[0]}
     assert found == {"bad@example.org": State.QUEUED, "good@example.org": State.FAILED}
+    store.close()
+
+
+def test_the_sweep_ticks_off_who_has_moved_here(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = open_store(tmp_path / "db", clock=clock)
+    store.cutover.enlist([mover(clock)], by="test")
+    clock.go_on(seconds=1)
+    store.put([Maker(clock).message("anna@example.org", application="scanner")])
+    clock.go_on(seconds=1)
+    tick_off(store)
+    assert store.cutover.all()[0].done_at is not None
     store.close()

@@ -11,6 +11,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from mailroom.accept import Submission
+from mailroom.cutover.desk import CutoverDesk
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
@@ -47,6 +48,7 @@ class Office:
     """A test of an incoming server, or of `mx`, which takes nothing. Raises ConfigError, at once, for what can't be tried."""
     destination_trial: Callable[[str], AsyncIterator[Step]]
     """The same of a destination, which gets nothing."""
+    cutover: CutoverDesk
     sign_in: Callable[[Account], Awaitable[str]]
     """Where a person's browser goes to sign an account in. Raises VaultError."""
     clock: Clock

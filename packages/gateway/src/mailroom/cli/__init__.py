@@ -36,6 +36,7 @@ def _register() -> None:
         aliases,
         audit,
         configuration,
+        cutover,
         destinations,
         doctor,
         incoming,
@@ -73,6 +74,7 @@ def _register() -> None:
         aliases,
         odoo,
         doctor,
+        cutover,
     ):
         for command in module.COMMANDS:
             main.add_command(command)

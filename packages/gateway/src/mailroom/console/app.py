@@ -14,6 +14,7 @@ from mailroom.console import (
     applications,
     audit_log,
     conversations,
+    cutover,
     destinations,
     doctor,
     domains,
@@ -47,7 +48,7 @@ MAX_BODY = 1024 * 1024
 """Bytes of any form without files."""
 MAX_FILES = 21 * 1024 * 1024
 """Bytes of a form with files; they lie in a file while it is read."""
-WITH_FILES = re.compile(r"/conversations/[^/]+/answer|/routing|/doctor/message")
+WITH_FILES = re.compile(r"/conversations/[^/]+/answer|/routing|/doctor/message|/cutover/preview")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ AREAS: tuple[Area, ...] = (
     Area("Outgoing servers", "/servers", "send", servers.router, group="Settings"),
     Area("Incoming servers", "/incoming", "download", incoming.router, group="Settings"),
     Area("Applications", "/applications", "grid", applications.router, Role.ADMIN, "Settings"),
+    Area("Cut-over", "/cutover", "arrow-right", cutover.router, Role.ADMIN, "Settings"),
     Area("Destinations", "/destinations", "inbox", destinations.router, Role.ADMIN, "Settings"),
     Area("Aliases", "/aliases", "envelope", aliases.router, Role.ADMIN, "Settings"),
     Area("Alias domains", "/domains", "globe", domains.router, Role.ADMIN, "Settings"),

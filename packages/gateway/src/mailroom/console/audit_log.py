@@ -17,7 +17,10 @@ from mailroom.objects import Role
 
 router = APIRouter(prefix="/audit", dependencies=[Depends(at_least(Role.ADMIN))])
 PAGE = 50
-KINDS = ("account", "server", "application", "alias_domain", "suppression", "token", "webhook", "user", "mail", "lane", "incoming")
+KINDS = (
+    *("account", "server", "application", "alias_domain", "suppression", "token", "webhook", "user"),
+    *("mail", "lane", "incoming", "cutover"),
+)
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{0,18}$"), Query()]
 
 

@@ -14,6 +14,7 @@ from mailroom.console.accounts_desk import AccountsDesk
 from mailroom.console.exporting import Exports
 from mailroom.console.recipes import Entrance
 from mailroom.console.way_in import WayIn
+from mailroom.cutover.desk import CutoverDesk
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
@@ -39,6 +40,7 @@ class House:
     accounts: AccountsDesk
     objects: ObjectDesk
     doctor: DoctorDesk
+    cutover: CutoverDesk
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
     way_in: WayIn

@@ -277,3 +277,8 @@ def doctor_changed(domain: str, *, new: int, gone: int, harmful: bool) -> None:
 def doctor_unread(domain: str, areas: str) -> None:
     """The name server did not tell what the doctor asked about an alias domain; it asks again with the next round."""
     _emit("warning", "doctor_unread", domain=domain, areas=areas)
+
+
+def cutover_done(address: str, application: str) -> None:
+    """The first mail of an address that moves here has come through us."""
+    _emit("info", "cutover_done", address=address, application=application)

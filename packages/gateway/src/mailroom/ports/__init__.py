@@ -23,6 +23,7 @@ from mailroom.ports.attempts import (
     Work,
 )
 from mailroom.ports.budgets import Budgets, Slice
+from mailroom.ports.cutover import Cutovers, Mover
 from mailroom.ports.diagnoses import AggregateReport, Diagnoses, KeptLook, ReportRow, Seen
 from mailroom.ports.fetching import Watch, Watched
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Move, Query, Story
@@ -42,6 +43,7 @@ __all__ = [
     "Budgets",
     "CameBack",
     "Clock",
+    "Cutovers",
     "Delivery",
     "DeliveryResult",
     "Diagnoses",
@@ -55,6 +57,7 @@ __all__ = [
     "Lately",
     "Message",
     "Move",
+    "Mover",
     "NewAttempt",
     "NewDelivery",
     "NewMessage",

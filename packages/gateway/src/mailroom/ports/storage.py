@@ -12,6 +12,7 @@ from mailroom.conversations import Conversations
 from mailroom.objects import Directory, Object, Suppression
 from mailroom.ports.attempts import Attempt, DeliveryResult, Lane, LaneStatus, NewAttempt, Note, Settled, Usage, Work
 from mailroom.ports.budgets import Budgets
+from mailroom.ports.cutover import Cutovers
 from mailroom.ports.diagnoses import Diagnoses
 from mailroom.ports.fetching import Watch
 from mailroom.ports.looking import Action, CameBack, Found, Lately, Move, Query, Story
@@ -39,6 +40,10 @@ class Store(Protocol):
     @property
     def diagnoses(self) -> Diagnoses:
         """What the doctor has seen."""
+
+    @property
+    def cutover(self) -> Cutovers:
+        """Which addresses move away from SMTP AUTH by password."""
 
     @property
     def conversations(self) -> Conversations:

@@ -34,6 +34,7 @@ async def sweep(store: Store, blobs: Blobs, clock: Clock, retention: Retention, 
         try:
             await asyncio.to_thread(end_expired, store, clock, report)
             await asyncio.to_thread(_forget, store, blobs, clock, retention)
+            await asyncio.to_thread(tick_off, store)
             if clock() >= orphans_at:
                 orphans_at = clock() + ORPHAN_AGE
                 await asyncio.to_thread(ours)
@@ -95,6 +96,12 @@ def _forget(store: Store, blobs: Blobs, clock: Clock, retention: Retention) -> N
             blobs.drop(name)
     while store.forget_audit(now - retention.audit, limit=AT_ONCE):
         pass
+
+
+def tick_off(store: Store) -> None:
+    """Addresses of the cut-over whose first mail has come. Blocking."""
+    for each in store.cutover.look():
+        events.cutover_done(each.address, each.application)
 
 
 def check_owner(mark: Path, database: str) -> None:

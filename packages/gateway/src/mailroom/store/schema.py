@@ -343,3 +343,18 @@ AUTHORS = (
     "CREATE INDEX messages_own ON messages (application, id) WHERE application = 'mailroom'",
     "CREATE INDEX entries_of_message ON entries (message_id) WHERE message_id IS NOT NULL",
 )
+
+CUTOVER = (
+    """CREATE TABLE cutover (
+        address TEXT PRIMARY KEY,
+        application TEXT NOT NULL,
+        made SMALLINT NOT NULL,
+        mails BIGINT,
+        tls TEXT NOT NULL,
+        protocols TEXT NOT NULL,
+        reported_at BIGINT NOT NULL,
+        listed_at BIGINT NOT NULL,
+        done_at BIGINT,
+        message_id BIGINT
+    )""",
+)

@@ -50,6 +50,7 @@ from mailroom.store import (
 )
 from mailroom.store.budgeting import SqlBudgets
 from mailroom.store.conversing import SqlConversations
+from mailroom.store.cutting_over import SqlCutovers
 from mailroom.store.database import Database
 from mailroom.store.diagnosing import SqlDiagnoses
 from mailroom.store.people import SqlUsers
@@ -73,6 +74,7 @@ class SqlStore:
         self.watch = SqlWatch(database)
         self.budgets = SqlBudgets(database)
         self.diagnoses = SqlDiagnoses(database)
+        self.cutover = SqlCutovers(database)
         self.conversations = SqlConversations(database)
 
     # -- way in

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mailroom.accept import Accept, Commit
 from mailroom.ports import Wakeup
 from mailroom.vault.expiry import Expiry, expiries
+from mailroom.wiring.cutover import cutover_desk
 from mailroom.wiring.doctor import doctor_desk
 from mailroom.wiring.fetching import told_state
 from mailroom.wiring.handing import destination_trial
@@ -70,6 +71,7 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             doctor=doctor_desk(parts),
             incoming_trial=partial(incoming_trial, parts),
             destination_trial=partial(destination_trial, parts),
+            cutover=cutover_desk(parts),
             sign_in=Accounts(parts).for_program,
             clock=utc_now,
             key=credential_key(parts),
@@ -148,6 +150,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Seq
             notify=wakeup.notify,
             webhooks=webhook_desk(parts),
             doctor=doctor_desk(parts),
+            cutover=cutover_desk(parts),
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
