@@ -28,7 +28,7 @@ from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from mailroom.wiring.ways import servers_of
 from tests.contract.store.makers import FakeClock, Maker
-from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, objects_of, way_in_of
+from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, objects_of, supported, way_in_of
 from tests.unit.console.site import MARY, PASSWORD, Site, made
 
 CSRF = "test-token"
@@ -88,6 +88,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             objects=objects_of(store, sealed),
             doctor=doctor_of(store, clock),
             cutover=cutover_of(store, clock),
+            support=supported,
             entrance=ENTRANCE,
             exports=Exports(tmp_path / "exports", clock),
             way_in=way_in_of(store, blobs, clock, tmp_path / "spool"),

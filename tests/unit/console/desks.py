@@ -36,6 +36,9 @@ from mailroom.signin.reception import Reception
 from mailroom.signin.record import Record
 from mailroom.signin.staff import Staff
 from mailroom.store.sql import SqlStore
+from mailroom.support.bundle import Bundle, make
+from mailroom.support.bundle import Wanted as Bundled
+from mailroom.support.masking import Masks
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.errors import ConfigError
@@ -120,6 +123,14 @@ def way_in_of(store: Store, blobs: Blobs, clock: FakeClock, folder: Path) -> Way
 
 def cutover_of(store: Store, clock: FakeClock, sealed: dict[str, Mapping[str, str] | None] | None = None) -> CutoverDesk:
     return CutoverDesk(store=store, objects=objects_of(store, sealed), directory=store.directory, clock=clock)
+
+
+def supported(wanted: Bundled, by: str) -> Bundle:
+    """Stands for a bundle of this house."""
+    masks = Masks(["s3cret"], keep_names=wanted.keep_names)
+    if "unknown" in wanted.mails:
+        raise ConfigError("there is no mail 'unknown'")
+    return make({"versions": {"by": by, "said": "<b>s3cret</b> of mary@contoso.example"}}, (), wanted, masks)
 
 
 class FakeOdooDesk:

@@ -24,7 +24,7 @@ from mailroom.store.sql import SqlStore
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from tests.contract.store.makers import FakeClock
-from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, objects_of, way_in_of
+from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, objects_of, supported, way_in_of
 
 MARY, PAUL, PASSWORD = "mary@example.com", "paul@example.com", "four horses in a kitchen"
 CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
@@ -66,6 +66,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         webhooks=desk_of(store, clock),
         doctor=doctor_of(store, clock),
         cutover=cutover_of(store, clock),
+        support=supported,
         objects=objects_of(store),
         entrance=ENTRANCE,
         exports=Exports(tmp_path / "exports", clock),

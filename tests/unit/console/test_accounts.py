@@ -31,7 +31,7 @@ from mailroom_emulator.server import Options, Running, in_thread
 from tests.contract.store.makers import FakeClock, Maker
 from tests.google_stand_in import CLIENT, SECRET, GoogleStandIn
 from tests.unit.console.conftest import Pages
-from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, way_in_of
+from tests.unit.console.desks import ENTRANCE, cutover_of, desk_of, doctor_of, door_of, supported, way_in_of
 
 MARY, TOM, ANNA = "mary@contoso.example", "tom@contoso.example", "anna@customer.example"
 BACK = "http://testserver/signin/callback"
@@ -68,6 +68,7 @@ def office(parts: Parts) -> Pages:
         objects=object_desk(parts),
         doctor=doctor_of(store, clock),
         cutover=cutover_of(store, clock),
+        support=supported,
         entrance=ENTRANCE,
         exports=Exports(parts.settings.data / "exports", clock),
         way_in=way_in_of(store, parts.blobs, clock, parts.settings.data / "spool"),

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from mailroom.cli import asking
+from mailroom.cli import asking, bundle
 from mailroom.cli.context import Context, json_option, show
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _show_evidence(evidence: Evidence) -> None:
         click.echo(f"      {line}")
 
 
-for _command in asking.COMMANDS:
+for _command in (*asking.COMMANDS, *bundle.COMMANDS):
     doctor.add_command(_command)
 
 COMMANDS: tuple[click.Command, ...] = (doctor,)

@@ -32,6 +32,7 @@ from mailroom.console import (
     servers,
     signin,
     static_files,
+    support,
     suppressions,
     tokens,
     users,
@@ -90,7 +91,7 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router, explaining.router)
+OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router, explaining.router, support.router)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)
@@ -107,6 +108,7 @@ def make_console(house: House, door: Door) -> FastAPI:
     app.state.house, app.state.door, app.state.areas = house, door, AREAS
     app.state.admit = visitor
     app.state.overview = overview.Overview(house)
+    app.state.shelf = support.Shelf()
     errors.install(app)
     for router in OPEN:
         app.include_router(router)

@@ -18,6 +18,7 @@ from mailroom.cutover.desk import CutoverDesk
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.support.bundle import Bundle, Wanted
 from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import LaneName
@@ -41,6 +42,8 @@ class House:
     objects: ObjectDesk
     doctor: DoctorDesk
     cutover: CutoverDesk
+    support: Callable[[Wanted, str], Bundle]
+    """Blocking: a support bundle, for whom. Raises ConfigError, VaultError."""
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
     way_in: WayIn

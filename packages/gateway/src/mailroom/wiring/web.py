@@ -18,6 +18,7 @@ from mailroom.wiring.fetching import told_state
 from mailroom.wiring.handing import destination_trial
 from mailroom.wiring.intake import make_correspondence, make_intake, make_judge
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
+from mailroom.wiring.support import make_bundle
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
 
@@ -151,6 +152,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Seq
             webhooks=webhook_desk(parts),
             doctor=doctor_desk(parts),
             cutover=cutover_desk(parts),
+            support=lambda wanted, by: make_bundle(parts, wanted, by=by),
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
