@@ -95,6 +95,11 @@ def mail() -> bytes:
     return made.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
+def look(parts: Parts) -> dict[str, object]:
+    """Stands for a look at the installation."""
+    return {"findings": [planted("unwell")]}
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> Iterator[Parts]:
     signin = SigninSettings(client_secret=SecretStr(SECRETS["provider"]))
@@ -178,16 +183,17 @@ def assert_clean(bundle: Bundle) -> None:
 @pytest.mark.parametrize("content", [False, True], ids=["without content", "with content"])
 def test_nothing_that_was_planted_is_in_the_bundle(parts: Parts, content: bool) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=content), by="cli:anna")
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=content), by="cli:anna", look=look)
     assert {"README.txt", "versions.json", "settings.json", "objects.json", "status.json", "audit.json"} <= {
         each.name for each in bundle.files
     }
+    assert "unwell" in bundle.shown()
     assert_clean(bundle)
 
 
 def test_the_same_address_has_the_same_mask_in_story_objects_and_mail(parts: Parts) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),)), by="cli:anna")
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),)), by="cli:anna", look=look)
     files = {each.name: each.text for each in bundle.files}
     mask = next(mask for mask, value in bundle.legend.items() if value == PERSON)
     folder = f"mails/{show_id(message.id)}"
@@ -205,7 +211,7 @@ def test_the_same_address_has_the_same_mask_in_story_objects_and_mail(parts: Par
 
 def test_content_is_there_when_it_is_asked_for_and_files_never_are(parts: Parts) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=True), by="cli:anna")
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=True), by="cli:anna", look=look)
     eml = next(each.text for each in bundle.files if each.name.endswith(".eml"))
     assert "Dear Anna" in eml
     assert 'filename="file.pdf"' in eml
@@ -217,7 +223,7 @@ def test_content_is_there_when_it_is_asked_for_and_files_never_are(parts: Parts)
 
 def test_a_large_mail_is_cut_with_a_note_and_a_forgotten_one_is_told(parts: Parts) -> None:
     large = stored(parts, b"From: a@b.example\r\nSubject: x\r\n\r\n" + b"word\r\n" * (MOST // 5))
-    bundle = make_bundle(parts, Wanted(mails=(show_id(large.id),), content=True), by="cli:anna")
+    bundle = make_bundle(parts, Wanted(mails=(show_id(large.id),), content=True), by="cli:anna", look=look)
     eml = next(each.text for each in bundle.files if each.name.endswith(".eml"))
     assert "X-Mailroom-Cut: only the first" in eml
     assert "(cut:" in eml
@@ -248,7 +254,7 @@ def test_a_bundle_is_bounded_and_leaves_out_what_could_not_be_masked() -> None:
 
 
 def test_domains_stay_where_that_is_wanted(parts: Parts) -> None:
-    bundle = make_bundle(parts, Wanted(keep_names=True), by="cli:anna")
+    bundle = make_bundle(parts, Wanted(keep_names=True), by="cli:anna", look=look)
     assert "@secretive.example" in bundle.shown()
     assert PERSON not in bundle.shown()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import distributions
@@ -26,24 +27,42 @@ from mailroom.support.masking import Masks
 from mailroom.vault.expiry import expiries
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.ways import servers_of
-from mailroom_core.errors import ConfigError, StoreError
+from mailroom_core.errors import ConfigError, MailroomError, StoreError
 from mailroom_core.mime.source import InMemory, ReadAt
 from mailroom_core.model import MessageId, seek_id, show_id
 
 CHANGES = 200
 """Lines of the audit log."""
+PATIENCE = 30
+"""Seconds for a look at the installation."""
 NO_SECRETS = re.compile(r"(^|_)(expires_at|scope|used_at|ends_at|made_at|name|account|redirect_uri|until|done)$")
 """Fields in the vault that are no secrets themselves."""
 _SECRET = re.compile(r"pass|secret|key|token|verifier", re.IGNORECASE)
 
 
-def make_bundle(parts: Parts, wanted: Wanted, *, by: str) -> Bundle:
-    """Blocking. Raises ConfigError for a mail that there is not, VaultError if the vault can't be opened: then nobody knows the secrets."""
+def looked(parts: Parts) -> Mapping[str, Any]:
+    """The health of the installation at this moment. Blocking, for PATIENCE at most."""
+    from mailroom.doctor.health.shapes import health_body
+    from mailroom.wiring.health import health
+
+    try:
+        return health_body(asyncio.run(asyncio.wait_for(health(parts), PATIENCE)))
+    except TimeoutError:
+        return {"unchecked": f"the look took longer than {PATIENCE} s; see: mailroom doctor"}
+    except MailroomError as problem:
+        return {"unchecked": str(problem)}
+
+
+def make_bundle(parts: Parts, wanted: Wanted, *, by: str, look: Callable[[Parts], Mapping[str, Any]] = looked) -> Bundle:
+    """Blocking; `look` says how the installation is.
+
+    Raises ConfigError for a mail that there is not, VaultError if the vault can't be opened: then nobody knows the secrets.
+    """
     parts.directory.look()
     cases = [_case(parts, text) for text in dict.fromkeys(wanted.mails)]
     directory = parts.directory()
     masks = Masks(_secrets(parts), _domains(parts, directory), keep_names=wanted.keep_names)
-    made = make(_house(parts, directory), cases, wanted, masks)
+    made = make({**_house(parts, directory), "health": look(parts)}, cases, wanted, masks)
     after = f"mails: {', '.join(each.id for each in cases)}\ncontent: {wanted.content}\nkeep_names: {wanted.keep_names}"
     parts.store.audit(by=by, what="make", kind="support bundle", name="bundle", after=after)
     return made
