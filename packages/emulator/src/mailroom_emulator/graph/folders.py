@@ -66,7 +66,8 @@ async def get_account(call: Call) -> Response:
     }
     select = [s.strip() for s in call.query.get("select", "").split(",") if s.strip()]
     if select:
-        extra = {"accountEnabled": account.enabled, "proxyAddresses": [f"smtp:{a}" for a in account.addresses()]}
+        proxies = [f"SMTP:{account.upn}", *(f"smtp:{alias}" for alias in account.aliases)]  # in capitals: the primary one
+        extra = {"accountEnabled": account.enabled, "proxyAddresses": proxies}
         body = {k: v for k, v in (body | extra).items() if k in select or k.startswith("@")}
     return JSONResponse(body)
 

@@ -74,6 +74,18 @@ def domain_(context: Context, domain: str, selectors: tuple[str, ...], as_json: 
         raise click.exceptions.Exit(1)
 
 
+@doctor.command("send-as")
+@click.argument("address")
+@click.option("--application", default="", help="As handed in by this one; its alias domain may change the server.")
+@json_option
+@click.pass_obj
+def send_as_(context: Context, address: str, application: str, as_json: bool) -> None:
+    """May we send as ADDRESS: by which server, as whom, and what proves it? Sends nothing. Ends with 1 if not."""
+    from mailroom.cli.health import ask
+
+    ask(context, address, application, as_json=as_json)
+
+
 @doctor.command("message")
 @click.argument("file", type=click.File("rb"))
 @json_option
@@ -216,7 +228,7 @@ def show_finding(finding: Finding, of: str = "") -> None:
     for record in finding.records:
         _show_record(record)
     for each in finding.evidence:
-        _show_evidence(each)
+        show_evidence(each)
 
 
 def _show_record(record: Record) -> None:
@@ -224,7 +236,7 @@ def _show_record(record: Record) -> None:
     click.echo(f"  Add: type {record.type}, name {record.short} (where {record.zone} is appended), or {record.full}\n      {record.value}")
 
 
-def _show_evidence(evidence: Evidence) -> None:
+def show_evidence(evidence: Evidence) -> None:
     proven = ", proven by DNSSEC" if evidence.validated else ""
     click.echo(f"  Read: {evidence.asked}" + (f" (from {evidence.source}{proven})" if evidence.source else ""))
     for line in evidence.said.splitlines():

@@ -12,6 +12,7 @@ from mailroom.cli.context import Context, show
 
 if TYPE_CHECKING:
     from mailroom.doctor.health.looking import Examined, Health
+    from mailroom.doctor.health.send_as import SendAs
 
 
 def look(context: Context, *, as_json: bool) -> None:
@@ -27,6 +28,49 @@ def look(context: Context, *, as_json: bool) -> None:
         _show(report)
     if report.harmful:
         raise click.exceptions.Exit(1)
+
+
+def ask(context: Context, address: str, application: str, *, as_json: bool) -> None:
+    """May we send as this address? Ends with 1 if not."""
+    from mailroom.doctor.health.send_as import May, send_as_body
+    from mailroom.wiring.health.send_as import send_as
+
+    with context.parts() as parts:
+        found = asyncio.run(send_as(parts, address, application=application))
+    if as_json:
+        click.echo(json.dumps(send_as_body(found), indent=2, ensure_ascii=False))
+    else:
+        _answer(found)
+    if found.may is May.NO:
+        raise click.exceptions.Exit(1)
+
+
+def _answer(found: SendAs) -> None:
+    from mailroom.cli.doctor import show_evidence
+
+    click.echo(
+        f"{found.may.value.upper()}: {found.address} is {found.how.value}." if found.leaves_as == found.address else found.may.value.upper()
+    )
+    click.echo(f"  {found.why}.")
+    if found.todo:
+        click.echo(f"  What to do: {found.todo}.")
+    lines = {
+        "Server": found.server,
+        "Mailbox": found.mailbox,
+        "Recipients see": found.leaves_as,
+        "Applications that may use it": ", ".join(found.applications)
+        or "none; allow it with: mailroom app add NAME --sender " + found.address,
+        **{each.name: each.said for each in found.facts},
+    }
+    for name, said in lines.items():
+        if said:
+            click.echo(f"  {name}: {said}")
+    for each in found.evidence:
+        show_evidence(each)
+    if found.unchecked:
+        click.echo("\nUnchecked:")
+    for open_ in found.unchecked:
+        click.echo(f"  {open_.what}: {open_.why}")
 
 
 def _tell(each: Examined) -> None:

@@ -21,7 +21,7 @@ def report_body(report: Report) -> dict[str, Any]:
 
 
 def check_body(check: Check) -> dict[str, Any]:
-    shown = [_evidence(each) for each in check.evidence]
+    shown = [evidence_body(each) for each in check.evidence]
     return {"area": check.area, "verdict": check.verdict.value, "text": check.text, "evidence": shown}
 
 
@@ -32,14 +32,14 @@ def finding_body(finding: Finding) -> dict[str, Any]:
         "title": finding.title,
         "why": finding.why,
         "todo": finding.todo,
-        "evidence": [_evidence(each) for each in finding.evidence],
+        "evidence": [evidence_body(each) for each in finding.evidence],
         "add": [_record(each) for each in finding.records],
         "remove": [_record(each) for each in finding.remove],
         "repairs": [{"label": each.label, "command": each.command, "page": each.page} for each in finding.repairs],
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
+def evidence_body(evidence: Evidence) -> dict[str, Any]:
     return {"asked": evidence.asked, "said": evidence.said, "source": evidence.source, "dnssec": evidence.validated}
 
 

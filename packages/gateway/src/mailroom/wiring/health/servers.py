@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from mailroom.accept import lane_of, notification_address
@@ -26,7 +27,7 @@ from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.testing import is_own, sender_of
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import arun
-from mailroom_core.model import LaneName, Trouble
+from mailroom_core.model import LaneName, Reply, Trouble
 from mailroom_core.oauth.scopes import Resource
 from mailroom_core.policy.addresses import domain_of, is_deliverable
 from mailroom_core.policy.pace import Unit
@@ -181,6 +182,27 @@ async def _by_smtp(parts: Parts, server: OutgoingServer, route: SmarthostRoute) 
     return {**found, "steps": tuple(steps), "trouble": trouble, "failed": failed, "theirs": ends}
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a mail server said to an envelope sender."""
+
+    reply: Reply | None
+    trouble: str = ""
+    """Why it could not be asked."""
+
+
+async def asked_by_smtp(parts: Parts, server: OutgoingServer, route: SmarthostRoute, sender: str) -> Asked:
+    """Raises VaultError."""
+    account = parts.directory().accounts.get(route.account) if route.account else None
+    steps: list[Step] = []
+    replies: list[Reply] = []
+    opening = _opening(parts, server, route, account, lambda name, said, ok: steps.append(Step(name, said, ok)))
+    trouble, failed = await _knock(opening, sender, steps, replies.append)
+    if failed != "sender" and trouble is not None:
+        return Asked(None, f"{opening.where} does not let us in: {trouble.reply}")
+    return Asked(replies[0] if replies else None)
+
+
 def _opening(parts: Parts, server: OutgoingServer, route: SmarthostRoute, account: Account | None, tell: Tell) -> Opening:
     async def password() -> str:
         kept = await asyncio.to_thread(parts.vault.open, f"server:{server.name}")
@@ -200,8 +222,10 @@ def _opening(parts: Parts, server: OutgoingServer, route: SmarthostRoute, accoun
     )
 
 
-async def _knock(opening: Opening, sender: str, steps: list[Step]) -> tuple[Trouble | None, str]:
-    """What ended it, and at which step. Raises VaultError."""
+async def _knock(
+    opening: Opening, sender: str, steps: list[Step], hear: Callable[[Reply], None] = lambda reply: None
+) -> tuple[Trouble | None, str]:
+    """What ended it, and at which step; `hear` is given the reply to the sender. Raises VaultError."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
     try:
         wire = await opening.connect(deadline)
@@ -213,6 +237,7 @@ async def _knock(opening: Opening, sender: str, steps: list[Step]) -> tuple[Trou
         answers = await wire.ask(f"MAIL FROM:<{sender}>\r\n".encode(), 1, deadline)
         if not answers:
             return None, ""
+        hear(answers[0].reply())
         steps.append(Step("sender", str(answers[0].reply()), answers[0].yes))
         outcome = None if answers[0].yes else verdict(answers[0].reply(), Stage.MAIL)
         await wire.ask(b"RSET\r\n", 1, deadline)
