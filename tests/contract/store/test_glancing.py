@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from mailroom.ports import Query, Store
+from mailroom.store.looking import MISSES
 from mailroom_core.model import State
 from tests.contract.store.makers import START, FakeClock, Maker, claim_one
 
@@ -23,6 +24,14 @@ def test_what_came_in_is_counted_and_found_by_itself(store: Store, make: Maker) 
     assert store.how_many(State.HELD, came_in=True, limit=9) == 2
     found, _ = store.find(Query(states=frozenset({State.HELD}), came_in=True), limit=9)
     assert [each.message.id for each in found] == [mail.id for mail in reversed(came)]
+
+
+def test_what_waits_in_quarantine_is_found_at_once_behind_any_number_of_others_that_wait(store: Store, make: Maker) -> None:
+    old = make.message(lane="destination:", state=State.HELD)
+    store.put([old, make.message(*(f"r{number}@customer.example" for number in range(MISSES + 1000)), state=State.HELD)])
+    found, older = store.find(Query(states=frozenset({State.HELD}), came_in=True), limit=9)
+    assert ([each.message.id for each in found], older) == ([old.id], "")
+    assert store.how_many(State.HELD, came_in=True, limit=9) == 1
 
 
 def test_what_changed_lately_is_counted_by_itself(store: Store, make: Maker, clock: FakeClock) -> None:

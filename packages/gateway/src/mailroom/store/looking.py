@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 from itertools import islice
 
@@ -31,6 +32,10 @@ WALK_STATE = "SELECT id FROM deliveries WHERE state = ? AND id < ? AND id >= ? O
 # With the state as if it varied, so that only the index on both has this order: PostgreSQL would take the one on the id alone.
 WALK_STATE_POSTGRESQL = """SELECT id FROM deliveries WHERE (state, id) < (?, ?) AND (state, id) >= (?, ?)
     ORDER BY state DESC, id DESC LIMIT ?"""
+_HELD = f"SELECT d.id FROM deliveries d WHERE d.state = 'held' AND {CAME_IN}"  # noqa: S608  # a text
+WALK_QUARANTINE = f"{_HELD} AND d.id < ? AND d.id >= ? ORDER BY d.id DESC LIMIT ?"
+WALK_QUARANTINE_POSTGRESQL = f"""{_HELD} AND (d.state, d.id) < ('held', ?) AND (d.state, d.id) >= ('held', ?)
+    ORDER BY d.state DESC, d.id DESC LIMIT ?"""
 OF_MESSAGE = "SELECT id FROM deliveries WHERE message_id = ? AND id < ? ORDER BY id DESC"
 ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; " + "; ".join(
     f"SET LOCAL enable_{way} = off" for way in ("hashjoin", "mergejoin", "bitmapscan")
@@ -152,9 +157,12 @@ def _candidates(tx: Tx, query: Query, below: int) -> Iterator[int]:
     if known is not None:
         yield from known
         return
-    newest = (
-        merge(*(_walk(tx, state, below, since) for state in query.states), reverse=True) if query.states else _walk(tx, None, below, since)
-    )
+    if query.came_in and query.states == {State.HELD}:
+        newest = _walk(partial(tx.rows, WALK_QUARANTINE if tx.sqlite else WALK_QUARANTINE_POSTGRESQL), below, since)
+    elif query.states:
+        newest = merge(*(_walk(partial(_page, tx, state), below, since) for state in query.states), reverse=True)
+    else:
+        newest = _walk(partial(tx.rows, WALK), below, since)
     for number in islice(newest, NEAR):
         below = number
         yield number
@@ -171,18 +179,16 @@ def _known(tx: Tx, query: Query, below: int) -> list[int] | None:
     return None
 
 
-def _walk(tx: Tx, state: State | None, below: int, since: int) -> Iterator[int]:
-    while rows := _page(tx, state, below, since):
+def _walk(page: Callable[[int, int, int], Sequence[Row]], below: int, since: int) -> Iterator[int]:
+    while rows := page(below, since, STEP):
         yield from (row[0] for row in rows)
         below = rows[-1][0]
 
 
-def _page(tx: Tx, state: State | None, below: int, since: int) -> Sequence[Row]:
-    if state is None:
-        return tx.rows(WALK, below, since, STEP)
+def _page(tx: Tx, state: State, below: int, since: int, limit: int) -> Sequence[Row]:
     if tx.sqlite:
-        return tx.rows(WALK_STATE, state.value, below, since, STEP)
-    return tx.rows(WALK_STATE_POSTGRESQL, state.value, below, state.value, since, STEP)
+        return tx.rows(WALK_STATE, state.value, below, since, limit)
+    return tx.rows(WALK_STATE_POSTGRESQL, state.value, below, state.value, since, limit)
 
 
 def counts(tx: Tx) -> dict[State, int]:

@@ -358,3 +358,9 @@ CUTOVER = (
         message_id BIGINT
     )""",
 )
+
+QUARANTINE = (
+    # What came in and waits for a person; without it a list of that walks through all that is held. With the state, as above.
+    """CREATE INDEX deliveries_quarantine ON deliveries (state, id)
+        WHERE state = 'held' AND substr(lane, 1, 12) = 'destination:'""",
+)
