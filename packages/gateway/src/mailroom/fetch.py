@@ -28,12 +28,11 @@ from mailroom.observe import events
 from mailroom.ports import Clock, Lane, Store, Watched
 from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
+from mailroom_core.providers.graph.subscribing import RENEW
 
 REPORTS = "reports of "
 """What the name of a mailbox begins with that is read for reports about our mail, and for nothing else."""
 AT_ONCE = 3
-RENEW = timedelta(days=2)
-"""A provider's promise to tell us is renewed when less than this is left of it."""
 SOON = timedelta(seconds=30)
 """After trouble that passes."""
 

@@ -219,7 +219,8 @@ ROWS: tuple[Row, ...] = (
         ("7000218", "7000216"),
         _CONFIG,
         "The app demands a secret or a certificate, and none is configured",
-        "Enter one, or switch on 'Allow public client flows' in the app registration",
+        "Enter one; for a public client, register the redirect address under Mobile and desktop applications instead, or switch on"
+        " 'Allow public client flows'",
         _CODES,
     ),
     Row(
@@ -282,7 +283,8 @@ ROWS: tuple[Row, ...] = (
         ("50011", "500113", "70004", "900971"),
         _CONFIG,
         "The redirect address is not registered",
-        "Add exactly the redirect address that is shown here to the app registration, platform Web",
+        "Add exactly the redirect address that is shown here to the app registration, platform Web (for a public client: Mobile and desktop"
+        " applications)",
         f"{_CODES}; 500113: there is none at all",
     ),
     Row(

@@ -71,11 +71,8 @@ class GraphSource:
         folder = await self._id(self._folder)
         if not isinstance(folder, str):
             return folder
-        found: subscribing.Subscription | NotThere | Trouble = NotThere()
-        if subscription:
-            found = await self._run(subscribing.renew(self._mailbox, subscription, now=self._clock()))
-        if isinstance(found, NotThere):
-            found = await self._run(subscribing.subscribe(self._mailbox, folder, url=url, client_state=state, now=self._clock()))
+        kept = subscribing.keep(self._mailbox, folder, subscription, url=url, client_state=state, now=self._clock())
+        found = await self._run(kept)
         if isinstance(found, NotThere):
             return self._gone(self._folder)
         return (found.id, found.until) if isinstance(found, subscribing.Subscription) else found
