@@ -3,6 +3,7 @@
 
 def uninstall_hook(env):
     """Archive our servers: nothing is sent another way behind the administrator's back, and nothing breaks."""
+    env["microsoft.graph.subscription"].search([])._forget()
     outgoing = env["ir.mail_server"].with_context(active_test=False).search([("smtp_authentication", "=", "microsoft_graph")])
     outgoing._microsoft_graph_retire()
     incoming = env["fetchmail.server"].with_context(active_test=False).search([("server_type", "=", "microsoft_graph")])

@@ -38,7 +38,7 @@ def copies(emulator: Emulator, begin: str) -> Counter[tuple[str, str]]:
 def hurry(odoo: Odoo) -> bool:
     """The time has come for what waits, and the queue is called. Always false, for conditions to come after it."""
     odoo.sql("UPDATE mail_mail SET scheduled_date = NULL WHERE state = 'outgoing'")
-    odoo.sql("UPDATE microsoft_graph_account SET paused_until = NULL")
+    odoo.sql("UPDATE microsoft_graph_lane SET paused_until = NULL")
     odoo.sql(
         "UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - interval '1 minute', failure_count = 0 WHERE id = %s",
         odoo.ref("mail.ir_cron_mail_scheduler_action"),
@@ -49,10 +49,19 @@ def hurry(odoo: Odoo) -> bool:
     return False
 
 
+def pause(odoo: Odoo) -> None:
+    """What is written now waits until `hurry`."""
+    odoo.sql(
+        "INSERT INTO microsoft_graph_lane (mailbox, paused_until) VALUES (%s, now() AT TIME ZONE 'UTC' + interval '1 hour')"
+        " ON CONFLICT (mailbox) DO UPDATE SET paused_until = excluded.paused_until",
+        MAILBOX,
+    )
+
+
 def test_killed_between_send_and_commit(odoo: Odoo, emulator: Emulator) -> None:
     """Graph has sent it, and Odoo's own transaction never commits that."""
     lead = Lead.new(odoo, "between@customer.example")
-    odoo.sql("UPDATE microsoft_graph_account SET paused_until = now() AT TIME ZONE 'UTC' + interval '1 hour'")
+    pause(odoo)
     message = lead.post("Between")
     assert lead.envelopes(message) == {"between@customer.example": ("ready", "")}
     with psycopg.connect(host=odoo.place.database_host, user=odoo.place.database_user, dbname=odoo.database) as holds_the_commit_back:
@@ -72,7 +81,7 @@ def test_killed_while_graph_is_at_it(odoo: Odoo, emulator: Emulator, operation: 
     subject = f"While {operation}"
     emulator.fault(match={"operation": operation}, action={"kind": "delay", "seconds": 180})  # three seconds of ours
     lead = Lead.new(odoo, "while@customer.example")
-    odoo.sql("UPDATE microsoft_graph_account SET paused_until = now() AT TIME ZONE 'UTC' + interval '1 hour'")
+    pause(odoo)
     message = lead.post(subject)
     tries = odoo.sql("SELECT count(*) FROM microsoft_graph_try")
     hurry(odoo)

@@ -6,6 +6,7 @@ import base64
 import email
 import os
 import random
+import time
 from email import policy
 
 import pytest
@@ -211,6 +212,41 @@ def test_who_has_no_rights_to_the_mailbox_connects_nothing(odoo: Odoo) -> None:
     assert odoo.read("ir.mail_server", [["id", "=", server]], "microsoft_graph_state")[0]["microsoft_graph_state"] is not True
     with pytest.raises(Refused, match="no Microsoft account yet"):
         odoo.call("ir.mail_server", "test_smtp_connection", [server])
+
+
+def test_microsoft_tells_odoo_of_new_mail_which_is_there_at_once(odoo: Odoo, emulator: Emulator, reports: int) -> None:
+    """The cron that looks every five minutes is put off by ten hours, so that nothing but a notification can call it."""
+
+    def settings(on: bool) -> None:
+        values = {"external_email_server_default": True, "microsoft_graph_notifications": on}
+        odoo.call("res.config.settings", "execute", [odoo.call("res.config.settings", "create", values)])
+
+    def subscribed() -> list[str]:
+        return [each["id"] for each in emulator.ask("GET", "/subscriptions")["subscriptions"]]
+
+    def comes(subject: str) -> float:
+        """Seconds until a mail from outside is a lead."""
+        head = f"From: Ida <ida@customer.example>\r\nTo: info@contoso.example\r\nSubject: {subject}\r\n"
+        began = time.monotonic()
+        emulator.deliver(MAILBOX, f"{head}Message-ID: <{subject.replace(' ', '.')}@customer.example>\r\n\r\nHow much?\r\n".encode())
+        odoo.eventually(lambda: odoo.sql("SELECT id FROM crm_lead WHERE name = %s", subject), f"{subject} is a lead")
+        return time.monotonic() - began
+
+    cron = odoo.ref("mail.ir_cron_mail_gateway_action")
+    settings(True)
+    odoo.sql("UPDATE ir_cron SET interval_number = 600, nextcall = now() AT TIME ZONE 'UTC' + interval '10 hours' WHERE id = %s", cron)
+    first = odoo.eventually(subscribed, "Microsoft was asked to tell")
+    took = min(comes(f"Told {number}") for number in range(3))
+    print(f"told of new mail, it was a lead after {took:.2f} s")
+    assert took < 10
+
+    emulator.ask("POST", f"/subscriptions/{first[0]}/lifecycle", json={"event": "subscriptionRemoved"})
+    odoo.eventually(lambda: subscribed() not in ([], first), "it is made anew")
+    comes("Told again")
+
+    settings(False)
+    assert subscribed() == []
+    odoo.sql("UPDATE ir_cron SET interval_number = 5, nextcall = now() AT TIME ZONE 'UTC' WHERE id = %s", cron)
 
 
 def test_no_token_and_no_secret_is_in_the_log_or_the_database(odoo: Odoo) -> None:

@@ -1,1 +1,1 @@
-from . import callback, inbound
+from . import callback, inbound, notify

@@ -1,6 +1,7 @@
 """The app registration at Microsoft, as the settings have it."""
 
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from odoo import api, models, tools
 from odoo.addons.microsoft_graph_mail.driver import certificate, vault
@@ -10,6 +11,15 @@ from mailroom_core.oauth.scopes import Tier
 
 PREFIX = "microsoft_graph_mail."
 CALLBACK = "/microsoft_graph_mail/callback"
+
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def is_safe(url):
+    """Whether it is an address that Microsoft takes: https, or this machine itself."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
 
 
 class MicrosoftGraphApp(models.AbstractModel):

@@ -40,6 +40,9 @@ class FetchmailServer(models.Model):
     microsoft_graph_move_to = fields.Char("Move to", default="Archive")
     microsoft_graph_aside_count = fields.Integer("Set aside", compute="_compute_microsoft_graph_aside_count")
 
+    microsoft_graph_subscription_ids = fields.One2many("microsoft.graph.subscription", "server_id", groups="base.group_system")
+    microsoft_graph_told = fields.Char("New mail", compute="_compute_microsoft_graph_told", groups="base.group_system")
+
     def _microsoft_graph_is_ours(self):
         return self.server_type == "microsoft_graph"
 
@@ -63,6 +66,30 @@ class FetchmailServer(models.Model):
         super().onchange_server_type()
         if self._microsoft_graph_is_ours():
             self.server, self.port, self.is_ssl, self.password = False, 443, True, False
+
+    def _compute_microsoft_graph_told(self):
+        """How soon new mail is here."""
+        is_on = self.env["microsoft.graph.subscription"]._is_on()
+        for server in self:
+            row = server.microsoft_graph_subscription_ids
+            if not is_on or not row:
+                server.microsoft_graph_told = False
+            elif row.problem:
+                server.microsoft_graph_told = _("Every five minutes; Microsoft does not tell of it: %s", row.problem)
+            else:
+                server.microsoft_graph_told = _("At once: Microsoft tells Odoo of it.")
+
+    def write(self, vals):
+        """Nobody is told for a server that fetches no more, or from elsewhere."""
+        written = super().write(vals)
+        if vals.keys() & {"active", "state", "server_type"}:
+            stopped = self.filtered(lambda server: not (server.active and server.state == "done" and server._microsoft_graph_is_ours()))
+            stopped.sudo().microsoft_graph_subscription_ids._forget()
+        return written
+
+    def unlink(self):
+        self.sudo().microsoft_graph_subscription_ids._forget()
+        return super().unlink()
 
     def action_microsoft_graph_aside(self):
         self.ensure_one()
@@ -88,7 +115,7 @@ class FetchmailServer(models.Model):
         except VaultError as problem:
             raise UserError(str(problem)) from None
         if not isinstance(found, receiving.Folder):
-            raise self._microsoft_graph_trouble(account, found)
+            raise self._microsoft_graph_trouble(found)
         self.write({"state": "done"})
 
     def _microsoft_graph_folder_id(self, account, mailbox, path):
@@ -97,7 +124,7 @@ class FetchmailServer(models.Model):
         if isinstance(found, NotThere):
             raise UserError(_("There is no folder “%s” in the mailbox. Make it there, or enter another one.", path))
         if not isinstance(found, str):
-            raise self._microsoft_graph_trouble(account, found)
+            raise self._microsoft_graph_trouble(found)
         return found
 
     # Fetching
@@ -128,11 +155,14 @@ class FetchmailServer(models.Model):
         """An exception, if something stood in the way."""
         try:
             account, mailbox = self._microsoft_graph_path()
-            if account._waits_until():
+            if self._microsoft_graph_waits_until():
                 return None
             with self.env.registry.cursor() as cr, turn(cr, self._microsoft_graph_address()) as has_turn:
                 if has_turn:
                     self._microsoft_graph_read(account, mailbox, most)
+            subscriptions = self.env["microsoft.graph.subscription"].sudo()
+            if subscriptions._is_on():
+                subscriptions._keep(self, account, mailbox)
         except VaultError as problem:
             return UserError(str(problem))
         except UserError as problem:
@@ -146,7 +176,7 @@ class FetchmailServer(models.Model):
         while most > 0:
             page = account._run(receiving.unread(mailbox, folder, most=min(receiving.PAGE + len(seen), LARGEST_PAGE)))
             if not isinstance(page, tuple):
-                raise self._microsoft_graph_trouble(account, page)
+                raise self._microsoft_graph_trouble(page)
             new = [message for message in page if message.remote.remote_id not in seen][:most]
             for message in new:
                 seen.add(message.remote.remote_id)
@@ -157,10 +187,10 @@ class FetchmailServer(models.Model):
                 return
             most -= len(new)
 
-    def _microsoft_graph_trouble(self, account, trouble):
+    def _microsoft_graph_trouble(self, trouble):
         """What stands in the way, as an exception; where Microsoft wants a pause, everybody makes one."""
         if isinstance(trouble, Deferred) and trouble.lane:
-            account._pause(trouble)
+            self._microsoft_graph_pause(trouble)
         return UserError(trouble.reply.text if hasattr(trouble, "reply") else _("The folder is not there any more."))
 
     def _microsoft_graph_take(self, account, mailbox, message):
@@ -175,7 +205,7 @@ class FetchmailServer(models.Model):
                 incoming._failed(self, message, trouble.reply.text, at_once=True)
                 return
             if trouble is not None:
-                raise self._microsoft_graph_trouble(account, trouble)
+                raise self._microsoft_graph_trouble(trouble)
             if not incoming._process(self, message, into.read_bytes()):
                 return
         self._microsoft_graph_acknowledge(account, mailbox, message)
@@ -185,5 +215,5 @@ class FetchmailServer(models.Model):
         folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_move_to) if after is After.MOVE else ""
         trouble = account._run(receiving.acknowledge(mailbox, message.remote.remote_id, after, folder))
         if trouble is not None:
-            raise self._microsoft_graph_trouble(account, trouble)
+            raise self._microsoft_graph_trouble(trouble)
         self.env["microsoft.graph.incoming"]._acknowledged(self, message)

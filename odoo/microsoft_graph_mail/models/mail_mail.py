@@ -84,7 +84,7 @@ class MailMail(models.Model):
     def _microsoft_graph_send(self, session, alias_domain_id, *, commit, done=None):
         """Each mail in a transaction of its own, as far as `commit` allows."""
         for number, mail in enumerate(self):
-            if until := session.account._waits_until():
+            if until := session.server._microsoft_graph_waits_until():
                 if not self.env.context.get("cron_id") or until - datetime.utcnow() > PATIENCE:
                     self[number:]._microsoft_graph_wait(until)
                     break
@@ -120,7 +120,7 @@ class MailMail(models.Model):
             if not has_turn:
                 self._microsoft_graph_conclude([({}, _NO_TURN)], journal)
             elif journal.day_is_full():
-                session.account._pause(_FULL_DAY)
+                session.server._microsoft_graph_pause(_FULL_DAY)
                 self._microsoft_graph_conclude([({}, _FULL_DAY)], journal)
             else:
                 session.journal = journal
@@ -146,7 +146,7 @@ class MailMail(models.Model):
             outcome = self._microsoft_graph_copy(session, email, alias_domain_id)
             copies.append((email, outcome))
             if isinstance(outcome, Deferred) and outcome.lane:
-                session.account._pause(outcome)
+                session.server._microsoft_graph_pause(outcome)
                 break
         return copies
 

@@ -5,11 +5,11 @@ rotated refresh token is never lost because a business transaction was rolled ba
 """
 
 import logging
-import random
 from datetime import datetime, timedelta
 
 from odoo import _, api, fields, models, modules
 from odoo.addons.microsoft_graph_mail.driver.http import Http
+from odoo.tools import format_datetime
 
 from mailroom_core.errors import VaultError
 from mailroom_core.flow import run
@@ -17,7 +17,6 @@ from mailroom_core.oauth import microsoft
 from mailroom_core.oauth.microsoft import Grant, Identity
 from mailroom_core.oauth.problems import ProblemKind, TokenProblem
 from mailroom_core.oauth.scopes import Tier, delegated_scopes
-from mailroom_core.policy import retry
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.probe import Rights, probe
 
@@ -25,9 +24,7 @@ _logger = logging.getLogger(__name__)
 
 SPARE = timedelta(seconds=10)
 """A token with less than this left is refreshed first."""
-COLUMNS = frozenset(
-    {"access_token", "refresh_token", "expires_at", "scope", "state", "problem", "addresses", "tier", "paused_until", "paused_why"}
-)
+COLUMNS = frozenset({"access_token", "refresh_token", "expires_at", "scope", "state", "problem", "addresses", "tier"})
 
 
 class MicrosoftGraphAccount(models.Model):
@@ -47,8 +44,7 @@ class MicrosoftGraphAccount(models.Model):
     refresh_token = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
     access_token = fields.Char(groups=fields.NO_ACCESS, copy=False, prefetch=False)
     expires_at = fields.Datetime(groups=fields.NO_ACCESS, copy=False, prefetch=False)
-    paused_until = fields.Datetime("Waits until", readonly=True, copy=False, help="Microsoft wants us to slow down until then.")
-    paused_why = fields.Char("Why it waits", readonly=True, copy=False)
+    waiting = fields.Text("Mailboxes that wait", compute="_compute_waiting")
     server_ids = fields.One2many("ir.mail_server", "microsoft_graph_account_id", "Outgoing servers", context={"active_test": False})
     incoming_ids = fields.One2many("fetchmail.server", "microsoft_graph_account_id", "Incoming servers", context={"active_test": False})
 
@@ -149,7 +145,8 @@ class MicrosoftGraphAccount(models.Model):
 
     def _signed_in(self, grant: Grant, identity: Identity):
         self._keep(grant)
-        self._store({"addresses": ", ".join(identity.addresses), "paused_until": None, "paused_why": None})
+        self._store({"addresses": ", ".join(identity.addresses)})
+        self.env["microsoft.graph.lane"].sudo()._free(self._mailboxes())
         commit(self.env)
 
     def _find_out(self, mailbox) -> Rights:
@@ -161,21 +158,26 @@ class MicrosoftGraphAccount(models.Model):
             commit(self.env)
         return rights
 
-    def _pause(self, outcome):
-        """Microsoft wants us to slow down, or can't be asked: nobody sends or fetches with this account until then."""
-        wait = retry.wait(1, outcome.retry_after, random.random())  # noqa: S311
-        self._store({"paused_until": _now() + wait, "paused_why": outcome.reply.text})
+    def _mailboxes(self):
+        """Those that it is used for."""
+        servers = [*self.sudo().server_ids, *self.sudo().incoming_ids]
+        return {self.name.lower(), *(server._microsoft_graph_address() for server in servers)}
 
-    def _waits_until(self):
-        """Until when nothing may be asked with this account; None if it may."""
-        with self.env.registry.cursor() as cr:
-            cr.execute("SELECT paused_until FROM microsoft_graph_account WHERE id = %s", [self.id])
-            row = cr.fetchone()
-        return row[0] if row and row[0] and row[0] > _now() else None
+    def _compute_waiting(self):
+        for account in self:
+            domain = [("mailbox", "in", sorted(account._mailboxes())), ("paused_until", ">", fields.Datetime.now())]
+            waiting = self.env["microsoft.graph.lane"].sudo().search(domain)
+            lines = [
+                _("%(mailbox)s waits until %(until)s: %(why)s",
+                  mailbox=lane.mailbox, until=format_datetime(self.env, lane.paused_until), why=lane.paused_why)
+                for lane in waiting
+            ]  # fmt: skip
+            account.waiting = "\n".join(lines)
 
     def _disconnect(self):
         gone = dict.fromkeys(("refresh_token", "access_token", "expires_at", "problem", "addresses", "tier", "scope"))
         for account in self:
+            account.sudo().incoming_ids.microsoft_graph_subscription_ids._forget()
             account._store({**gone, "state": "new"})
 
     @api.model

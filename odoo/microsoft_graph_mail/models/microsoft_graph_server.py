@@ -50,6 +50,13 @@ class MicrosoftGraphServer(models.AbstractModel):
         """Nothing came of a sign-in for this server. Whether its own page tells why."""
         return False
 
+    def _microsoft_graph_pause(self, outcome):
+        """Microsoft wants its mailbox to slow down."""
+        self.env["microsoft.graph.lane"].sudo()._pause(self._microsoft_graph_address(), outcome)
+
+    def _microsoft_graph_waits_until(self):
+        return self.env["microsoft.graph.lane"].sudo()._waits_until(self._microsoft_graph_address())
+
     def _microsoft_graph_path(self):
         """The account, and the mailbox as it reaches it. Raises UserError if no account is connected."""
         self.ensure_one()

@@ -1,7 +1,6 @@
 """What each step of the registration comes to: asked of Microsoft, told in words."""
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from odoo import _
 from odoo.addons.microsoft_graph_mail.driver import certificate
@@ -15,10 +14,11 @@ from mailroom_core.oauth.registration import check_registration, is_about_redire
 from mailroom_core.oauth.scopes import SIGN_IN, Tier, granted
 from mailroom_core.providers.graph import receiving
 
+from .app import is_safe
+
 OK, WRONG, UNCLEAR = "ok", "wrong", "unclear"
 NO_TENANT = frozenset({"common", "organizations", "consumers"})
 """What may stand in the place of a tenant, but is none."""
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ def app(page) -> Finding:
 
 def redirect(page) -> Finding:
     """Is the redirect address registered, and one that Microsoft takes?"""
-    parts = urlsplit(page.redirect_uri)
-    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+    if not is_safe(page.redirect_uri):
         return Finding(
             WRONG,
             _("Microsoft takes addresses with https alone, and this one begins with http. Serve Odoo by https, and set the system parameter"

@@ -1,9 +1,10 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 from mailroom_core.oauth.microsoft import CLOUDS
 from mailroom_core.oauth.scopes import Tier
 
-from .app import PREFIX
+from .app import PREFIX, is_safe
 
 _REGISTRATION = ("client_id", "tenant", "cloud", "tier", "shared", "secret", "certificate")
 CLOUD_NAMES = {"global": "Global", "usgov": "US Government (GCC High)", "dod": "US Government (DoD)", "china": "China (21Vianet)"}
@@ -29,6 +30,11 @@ class ResConfigSettings(models.TransientModel):
     microsoft_graph_has_secret = fields.Boolean()
     microsoft_graph_has_certificate = fields.Boolean()
     microsoft_graph_has_inbound_key = fields.Boolean()
+    microsoft_graph_notifications = fields.Boolean(
+        "Let Microsoft tell Odoo of new mail",
+        config_parameter=PREFIX + "notifications",
+        help="Microsoft must be able to reach Odoo at web.base.url by https. Without, new mail is looked for every five minutes.",
+    )
     microsoft_graph_redirect_uri = fields.Char("Redirect address", readonly=True)
 
     @api.model
@@ -46,6 +52,14 @@ class ResConfigSettings(models.TransientModel):
     def set_values(self):
         """A secret is shown to nobody: left empty, it stays."""
         app = self.env["microsoft.graph.app"]
+        subscriptions = self.env["microsoft.graph.subscription"].sudo()
+        if self.microsoft_graph_notifications and not is_safe(subscriptions._url()):
+            raise UserError(
+                self.env._(
+                    "Microsoft tells of new mail by https alone. Serve Odoo by https, and set the system parameter web.base.url to it."
+                )
+            )
+        was_on = subscriptions._is_on()
         before = [app._setting(name) for name in _REGISTRATION]
         super().set_values()
         self.env["ir.config_parameter"].sudo().set_param(PREFIX + "shared", str(self.microsoft_graph_shared))
@@ -53,6 +67,10 @@ class ResConfigSettings(models.TransientModel):
             app._set_sealed("secret", self.microsoft_graph_secret)
         if self.microsoft_graph_certificate:
             app._set_sealed("certificate", self.microsoft_graph_certificate)
+        if was_on and not self.microsoft_graph_notifications:
+            subscriptions.search([])._forget()
+        elif subscriptions._is_on() and not was_on:
+            self.env.ref("mail.ir_cron_mail_gateway_action").sudo()._trigger()
         if before != [app._setting(name) for name in _REGISTRATION]:
             self.env["microsoft.graph.registration"]._the_one()._forget()
 

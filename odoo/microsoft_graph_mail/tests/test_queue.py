@@ -6,6 +6,8 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from mailroom_core.model import Deferred, Reply
+
 from .tenant import MAILBOX, TenantCase
 
 
@@ -100,27 +102,53 @@ class TestQueue(TenantCase):
         self.send(mail)
         self.assertEqual((mail.state, self.arrived("Vanished")), ("sent", ["a@customer.example"]))
 
-    def test_throttling_pauses_the_account_and_everything_waits_with_a_date(self):
+    def lane(self, mailbox=MAILBOX):
+        return self.env["microsoft.graph.lane"].search([("mailbox", "=", mailbox)])
+
+    def test_throttling_pauses_the_mailbox_and_everything_of_it_waits_with_a_date(self):
         first, second = self.mail("Throttled 1", "a@customer.example"), self.mail("Throttled 2", "b@customer.example")
         self.fault("createDraft", kind="answer", status=429, retry_after=90)
         self.send(first + second)
-        account = self.server.microsoft_graph_account_id
-        self.assertGreater(account.paused_until, fields.Datetime.now() + timedelta(seconds=80))
+        self.assertGreater(self.lane().paused_until, fields.Datetime.now() + timedelta(seconds=80))
         for mail in first + second:
             self.assertEqual(mail.state, "outgoing")
             self.assertGreater(mail.scheduled_date, fields.Datetime.now() + timedelta(seconds=80))
         cron = self.env.ref("mail.ir_cron_mail_scheduler_action")
-        self.assertTrue(self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id), ("call_at", ">=", account.paused_until)]))
-        account._store({"paused_until": None})
+        self.assertTrue(self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id), ("call_at", ">=", self.lane().paused_until)]))
+        self.assertIn(f"{MAILBOX} waits until", self.server.microsoft_graph_account_id.waiting)
+        self.lane()._free([MAILBOX])
         self.send(first + second)
         self.assertEqual(self.arrived("Throttled 1") + self.arrived("Throttled 2"), ["a@customer.example", "b@customer.example"])
+
+    def test_the_other_mailboxes_of_an_account_go_on(self):
+        self.server.write({"smtp_user": "info@contoso.example", "from_filter": "info@contoso.example"})
+        self.connect(self.server, "mary@contoso.example")
+        other = self.server.copy({"smtp_user": "sales@contoso.example", "from_filter": "sales@contoso.example"})
+        other.microsoft_graph_account_id = self.server.microsoft_graph_account_id
+        slow = self.mail("Slow", "a@customer.example", email_from="info@contoso.example")
+        quick = self.mail("Quick", "a@customer.example", email_from="sales@contoso.example")
+        self.fault("createDraft", kind="answer", status=429, retry_after=90)
+        self.send(slow)
+        self.send(quick)
+        self.assertEqual((slow.state, quick.state), ("outgoing", "sent"))
+        self.assertEqual((self.arrived("Slow"), self.arrived("Quick")), ([], ["a@customer.example"]))
+        self.assertEqual(
+            self.env["microsoft.graph.lane"].search([("paused_until", "!=", False)]).mapped("mailbox"), ["info@contoso.example"]
+        )
+
+    def test_of_two_pauses_the_longer_one_counts(self):
+        self.server._microsoft_graph_pause(Deferred(Reply(0, "long"), timedelta(hours=1), lane=True))
+        self.server._microsoft_graph_pause(Deferred(Reply(0, "short"), timedelta(seconds=1), lane=True))
+        self.assertEqual(self.lane().paused_why, "long")
+        self.connect(self.server, MAILBOX)
+        self.assertIsNone(self.server._microsoft_graph_waits_until(), "who connects anew begins anew")
 
     def test_a_throttled_send_goes_on_with_its_draft(self):
         mail = self.mail("Throttled send", "a@customer.example")
         self.fault("send", kind="answer", status=429, retry_after=1)
         self.send(mail)
         self.assertEqual((mail.state, self.states(mail)), ("outgoing", ["open"]))
-        self.server.microsoft_graph_account_id._store({"paused_until": None})
+        self.lane()._free([MAILBOX])
         self.send(mail)
         self.assertEqual((mail.state, self.arrived("Throttled send")), ("sent", ["a@customer.example"]))
 
