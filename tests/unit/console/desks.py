@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
 from mailroom.doctor.mail import Seal, Verified, take_apart
 from mailroom.doctor.mail_judge import MailReport, judge
+from mailroom.doctor.odoo.findings import Here, OdooReport
+from mailroom.doctor.odoo.report import judge as judge_odoo
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
@@ -47,6 +49,7 @@ from mailroom_core.model import MessageId
 from mailroom_core.policy.decision import Settings
 from mailroom_core.providers.odoo.setup import Change, Found
 from mailroom_core.providers.odoo.setup import Wanted as Asked
+from mailroom_core.providers.odoo.survey import QUEUE, Survey
 from tests.contract.store.makers import FakeClock, Maker
 from tests.unit.doctor.zone import Records, zone
 
@@ -196,4 +199,38 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) ->
     def judge_mail(source: ReadAt) -> MailReport:
         return judge(take_apart(source, Verified((), Seal("none", "", "")), lambda name: None, "SpamAssassin is not for tests"))
 
-    return DoctorDesk(look_at=look_at, judge_mail=judge_mail, diagnoses=store.diagnoses, ours=ours, clock=clock)
+    return DoctorDesk(look_at=look_at, judge_mail=judge_mail, diagnoses=store.diagnoses, ours=ours, clock=clock, odoo=FakeOdooLooks(clock))
+
+
+class FakeOdooLooks:
+    """An Odoo whose queue is off until it is mended; `broken` is why nothing works."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.done, self.broken, self.clock = False, "", clock
+
+    def names(self) -> list[str]:
+        return ["erp"]
+
+    async def look(self, name: str) -> OdooReport:
+        if self.broken or name not in self.names():
+            raise ConfigError(self.broken or f"there is no destination {name!r} that is an Odoo")
+        cron = {"id": 7, "active": self.done, "nextcall": "2031-01-01 00:00:00"}
+        known: dict[str, Any] = {"companies": (), "servers": (), "domains": ({"id": 1, "name": "<b>.example", "catchall_alias": "c"},)}
+        more: dict[str, Any] = {"homeless": (), "fetchers": (), "failed": (), "failures": 0, "waiting": 0, "parameters": {}}
+        survey = Survey(at=self.clock(), modern=True, crons={QUEUE: cron}, **known, **more)
+        return judge_odoo(survey, Here(destination=name, server="Mailroom", user="odoo-erp", domains={}), "https://odoo.example")
+
+    async def mended(self, name: str, codes: Collection[str], *, by: str) -> AsyncIterator[str]:
+        if list(codes) != ["odoo-queue-off"]:
+            raise ConfigError(f"nothing in Odoo mends {codes}")
+        self.done = True
+        yield f"the job is on, says {by}"
+
+    async def taken_back(self, name: str, *, by: str) -> AsyncIterator[str]:
+        if not self.done:
+            raise ConfigError("nothing was mended")
+        self.done = False
+        yield "the job is as before"
+
+    def was_mended(self, name: str) -> bool:
+        return self.done

@@ -90,3 +90,19 @@ def test_an_error_text_is_explained_and_an_unknown_one_says_so(site: Site) -> No
     assert "<b>Client" not in page.text
     assert "This text is unknown" in post(browser, "/doctor/explain", "/doctor", text="a text of no kind").text
     assert post(browser, "/doctor/explain", "/doctor", text=" ").status_code == 422
+
+
+def test_an_odoo_is_looked_at_mended_after_a_preview_and_as_before(site: Site) -> None:
+    browser = site.signed_in()
+    assert 'href="/doctor/odoo/erp"' in browser.get("/doctor").text
+    shown = browser.get("/doctor/odoo/erp").text
+    assert "Email Queue Manager) is switched off" in shown
+    assert "active: nothing -&gt; True" in shown
+    assert "<b>" not in shown
+    done = post(browser, "/doctor/odoo/mend", "/doctor/odoo/erp", name="erp", code="odoo-queue-off")
+    assert (done.status_code, "The job is on, says user:mary@example.com" in done.text) == (200, True)
+    assert "is switched off" not in done.text
+    assert "The job is as before" in post(browser, "/doctor/odoo/undo", "/doctor/odoo/erp", name="erp").text
+    assert post(browser, "/doctor/odoo/undo", "/doctor/odoo/erp", name="erp").status_code == 422
+    gone = browser.get("/doctor/odoo/other")
+    assert (gone.status_code, "no destination &#39;other&#39;" in gone.text) == (422, True)

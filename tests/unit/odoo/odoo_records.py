@@ -81,11 +81,17 @@ class Records:
         table = self.tables.setdefault(model, {})
         match method:
             case "fields_get":
-                return {name: {"type": "char", "selection": [[each, each] for each in words]} for name, words in self.fields.items()}
+                known = self.fields if model == "ir.mail_server" else {key: [] for row in table.values() for key in row}
+                return {name: {"type": "char", "selection": [[each, each] for each in words]} for name, words in known.items()}
             case "search_read":
                 assert named["context"] == {"active_test": False}
-                found = [(number, row) for number, row in table.items() if all(_fits(number, row, *each) for each in named["domain"])]
+                found = _matching(table, named["domain"])
+                if "limit" in named:
+                    assert named["order"] == "id desc"
+                    found = sorted(found, reverse=True)[: named["limit"]]
                 return [{"id": number} | {name: _read(name, row) for name in named["fields"] if name != "id"} for number, row in found]
+            case "search_count":
+                return len(_matching(table, named["domain"]))
             case "create":
                 made = [next(self._ids) for _ in first[0]]
                 table |= dict(zip(made, first[0], strict=True))
@@ -101,9 +107,20 @@ class Records:
         raise AssertionError(method)
 
 
+def _matching(table: Mapping[int, dict[str, Any]], domain: list[Any]) -> list[tuple[int, dict[str, Any]]]:
+    return [(number, row) for number, row in table.items() if all(_fits(number, row, *each) for each in domain)]
+
+
 def _fits(number: int, row: Mapping[str, Any], name: str, operator: str, value: Any) -> bool:
     mine = number if name == "id" else row.get(name, False)
-    return mine in value if operator == "in" else bool(mine == value)
+    match operator:
+        case "in":
+            return mine in value
+        case "<":
+            return bool(mine and mine < value)
+        case ">":
+            return bool(mine and mine > value)
+    return bool(mine == value)
 
 
 def _read(name: str, row: Mapping[str, Any]) -> Any:

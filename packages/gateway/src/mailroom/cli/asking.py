@@ -1,12 +1,18 @@
-"""`mailroom doctor explain`: what an error says."""
+"""`mailroom doctor explain` and `odoo`: what an error says, and what is wrong in an Odoo."""
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import json_option
+from mailroom.cli.context import Context, by, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mailroom.doctor.odoo.findings import OdooReport
 
 
 @click.command("explain")
@@ -40,5 +46,88 @@ def explain_(text: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-COMMANDS: tuple[click.Command, ...] = (explain_,)
+@click.command("odoo")
+@click.argument("destination", default="")
+@click.option("--repair", "repairs", multiple=True, metavar="CODE", help="Mend this finding in Odoo; may be given several times.")
+@click.option("--repair-all", is_flag=True, help="Mend all that can be mended from here.")
+@click.option("--undo", is_flag=True, help="Bring back what was before --repair.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
+@json_option
+@click.pass_obj
+def odoo_(context: Context, destination: str, repairs: tuple[str, ...], repair_all: bool, undo: bool, yes: bool, as_json: bool) -> None:
+    """Look at the Odoo of a DESTINATION over its API: servers that compete, alias domains, scheduled actions, failed mails, parameters.
+    What mends a finding is shown first, asked for, and can be taken back. Ends with 1 if something is harmful."""
+    import asyncio
+
+    from mailroom.doctor.odoo.report import odoo_body
+    from mailroom.wiring.odoo_doctor import OdooDoctor
+
+    with context.parts() as parts:
+        desk = OdooDoctor(parts)
+        name = destination or _only(desk.names())
+        if undo:
+            if not yes:
+                click.confirm(f"Bring back in {name} what was before it was mended?", abort=True)
+            asyncio.run(_told(desk.taken_back(name, by=by())))
+            return
+        report = asyncio.run(desk.look(name))
+        if repairs or repair_all:
+            if (wanted := _wanted(report, repairs)) and (yes or click.confirm("Do this?", abort=True)):
+                asyncio.run(_told(desk.mended(name, wanted, by=by())))
+                click.echo(f"Done; mailroom doctor odoo {name} --undo brings back what was before.")
+            return
+    if as_json:
+        click.echo(json.dumps(odoo_body(report), indent=2, ensure_ascii=False))
+    else:
+        _show_odoo(report)
+    if report.harmful:
+        raise click.exceptions.Exit(1)
+
+
+def _only(names: list[str]) -> str:
+    if len(names) != 1:
+        told = f"say which: {', '.join(names)}" if names else "there is no destination that is an Odoo; see: mailroom destination add-odoo"
+        raise click.UsageError(told)
+    return names[0]
+
+
+async def _told(said: AsyncIterator[str]) -> None:
+    async for each in said:
+        click.echo(f"{each[0].upper()}{each[1:]}.")
+
+
+def _wanted(report: OdooReport, codes: tuple[str, ...]) -> list[str]:
+    """Says what would change; without codes everything."""
+    if unknown := [each for each in codes if each not in report.changes]:
+        can = ", ".join(report.changes) or "nothing"
+        raise click.ClickException(f"nothing in Odoo mends {', '.join(unknown)}; what can be mended: {can}")
+    wanted = [code for code in report.changes if not codes or code in codes]
+    for change in (each for code in wanted for each in report.changes[code]):
+        click.echo(f"Change {change.title}")
+        for line in change.lines():
+            click.echo(f"    {line}")
+    if not wanted:
+        click.echo("Nothing was found that can be mended from here.")
+    return wanted
+
+
+def _show_odoo(report: OdooReport) -> None:
+    from mailroom.cli.doctor import show_finding
+
+    click.echo(f"{report.destination}: asked {report.url}\n")
+    for check in report.checks:
+        click.echo(f"  {check.area:<18} {check.verdict.value:<13} {check.text}")
+    for finding in report.findings:
+        show_finding(finding)
+        if finding.code in report.changes:
+            click.echo(f"  Mend it: mailroom doctor odoo {report.destination} --repair {finding.code}")
+    if report.unchecked:
+        click.echo("\nUnchecked:")
+    for open_ in report.unchecked:
+        click.echo(f"  {open_.what}: {open_.why}")
+    if not report.findings:
+        click.echo("\nNothing was found that is wrong." if not report.unchecked else "\nNothing else was found that is wrong.")
+
+
+COMMANDS: tuple[click.Command, ...] = (explain_, odoo_)
 """Below `mailroom doctor`."""

@@ -17,6 +17,7 @@ from mailroom.console import (
     cutover,
     destinations,
     doctor,
+    doctor_odoo,
     domains,
     errors,
     explaining,
@@ -91,7 +92,15 @@ AREAS: tuple[Area, ...] = (
 )
 """All pages for people who are signed in, in the order of the navigation. A new area is a module and a line here."""
 
-OWN: tuple[APIRouter, ...] = (me.router, exports.router, presets.router, odoo_setup.router, explaining.router, support.router)
+OWN: tuple[APIRouter, ...] = (
+    me.router,
+    exports.router,
+    presets.router,
+    odoo_setup.router,
+    explaining.router,
+    doctor_odoo.router,
+    support.router,
+)
 """Pages for people who are signed in that the navigation does not name."""
 
 OPEN: tuple[APIRouter, ...] = (static_files.router, signin.router)

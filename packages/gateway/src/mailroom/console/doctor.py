@@ -44,7 +44,19 @@ def _start(request: Request, house: House, *, status: int = 200, domain: str = "
     ours = sorted(house.directory().alias_domains)
     rows = [(name, kept[name][0].at if name in kept else None, _counts(kept[name][1]) if name in kept else {}) for name in ours]
     reported = house.store.diagnoses.reported()
-    return page(request, "doctor.html", status=status, domain=domain, error=error, rows=rows, reported=reported, wrong=wrong, tones=TONES)
+    odoos = house.doctor.odoo.names()
+    return page(
+        request,
+        "doctor.html",
+        odoos=odoos,
+        status=status,
+        domain=domain,
+        error=error,
+        rows=rows,
+        reported=reported,
+        wrong=wrong,
+        tones=TONES,
+    )
 
 
 def _counts(body: dict[str, Any]) -> dict[str, int]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Semaphore
-from typing import Any
+from typing import Any, Protocol
 
 from mailroom.doctor.domain import changes
 from mailroom.doctor.findings import Report, Verdict
 from mailroom.doctor.mail_judge import MailReport
+from mailroom.doctor.odoo.findings import OdooReport
 from mailroom.doctor.shapes import report_body
 from mailroom.observe import events
 from mailroom.ports import Clock, Diagnoses, KeptLook
@@ -33,6 +34,25 @@ LookAt = Callable[[str, Sequence[str]], Awaitable[Report]]
 """A domain, and names of DKIM keys. Raises ConfigError for what is no domain."""
 
 
+class OdooLooks(Protocol):
+    """The doctor for destinations that are an Odoo. All raise ConfigError and VaultError, which say what to do."""
+
+    def names(self) -> list[str]:
+        """Of these destinations."""
+
+    async def look(self, name: str) -> OdooReport:
+        """Asks Odoo, and changes nothing."""
+
+    def mended(self, name: str, codes: Collection[str], *, by: str) -> AsyncIterator[str]:
+        """Makes the changes of these findings, of all without a code; says each one that was made."""
+
+    def taken_back(self, name: str, *, by: str) -> AsyncIterator[str]:
+        """Says each record that is as before."""
+
+    def was_mended(self, name: str) -> bool:
+        """Blocking. Whether there is something to take back."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorDesk:
     """Made by `wiring`. `ours` are the alias domains."""
@@ -43,6 +63,7 @@ class DoctorDesk:
     diagnoses: Diagnoses
     ours: Callable[[], Collection[str]]
     clock: Clock
+    odoo: OdooLooks
     _places: Semaphore = field(default_factory=lambda: Semaphore(AT_ONCE))
     """Of threads and loops alike; nobody waits for one."""
 

@@ -19,6 +19,7 @@ from mailroom.objects import Directory, GraphRoute, OutgoingServer, Provider, Si
 from mailroom.observe import events
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
+from mailroom.wiring.odoo_doctor import OdooDoctor
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom_core.errors import MailroomError, MimeError, Refused, StoreError
 from mailroom_core.mime.headers import Fields
@@ -92,6 +93,7 @@ def doctor_desk(parts: Parts) -> DoctorDesk:
         diagnoses=parts.store.diagnoses,
         ours=lambda: parts.directory().alias_domains,
         clock=utc_now,
+        odoo=OdooDoctor(parts),
     )
 
 

@@ -1,45 +1,26 @@
 """Setting an Odoo up from here, and taking it back: a login of its own here, and what it needs there.
 
-What was done is kept in the vault after each change, under `odoo-setup:` and the destination's name: what Odoo had before may be a
-password. Setting up once more keeps what was there before the first time.
+What was done is kept (`odoo_changes`) under `odoo-setup:` and the destination's name; setting up once more keeps what was there before
+the first time.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from mailroom.console.odoo_desk import Prepared
 from mailroom.objects import AliasDomain, Application, OdooTarget
-from mailroom.transports.http import Http, client
 from mailroom.vault.vault import nothing
-from mailroom.wiring.handing import login_of
+from mailroom.wiring.odoo_changes import OUR_SERVER, Changes, Done, session_of, target_of, undone
 from mailroom.wiring.parts import Parts, object_desk
 from mailroom.wiring.web import entrance_of
 from mailroom_core.errors import ConfigError
 from mailroom_core.flow import arun
-from mailroom_core.providers.odoo.records import Session, opened
-from mailroom_core.providers.odoo.setup import DOMAIN, SECRET, Change, Found, Wanted, carried_out, found, planned, settled, taken_back
-
-OUR_SERVER = "Mailroom"
-"""What the outgoing server is called in Odoo."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """One change, and the number of the record if it was new."""
-
-    change: Change
-    made: int
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.change.model, self.made or self.change.id
+from mailroom_core.providers.odoo.setup import DOMAIN, Found, Wanted, carried_out, found, planned, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +31,9 @@ class OdooSetup:
 
     async def prepared(self, name: str, *, host: str = "", port: int = 0, domain: str = "") -> Prepared:
         """Asks Odoo what it has, and changes nothing. Raises ConfigError, VaultError."""
-        target = self._target(name)
+        target = target_of(self.parts, name)
         ours, entrance = self._domain(domain), entrance_of(self.parts.settings)
-        async with self._session(name, target) as (session, http):
+        async with session_of(self.parts, name) as (session, http):
             state = await arun(found(session), http, nothing)
         user = f"odoo-{name}"
         mine = next((each for each in state.servers if each.get("name") == OUR_SERVER), None)
@@ -77,32 +58,28 @@ class OdooSetup:
 
     async def carried_out(self, plan: Prepared, *, by: str) -> AsyncIterator[str]:
         """Says each thing that was done. What was done before something failed can be taken back. Raises ConfigError, VaultError."""
-        target, changes = self._target(plan.destination), plan.changes
+        changes = plan.changes
         if plan.new_password:
             password = await asyncio.to_thread(self._login, plan, by)
             changes = planned(plan.state, replace(plan.wanted, password=password))
             yield f"{plan.wanted.user} may hand in mail here"
-        async with self._session(plan.destination, target) as (session, http):
+        async with session_of(self.parts, plan.destination) as (session, http):
             first = 0
             for each in changes:
                 change = settled(each, first)
                 made = await arun(carried_out(session, change), http, nothing)
                 first = made if change.model == DOMAIN else first
-                await asyncio.to_thread(self._note, plan.destination, _Done(change, made))
+                await asyncio.to_thread(self._changes(plan.destination).note, Done(change, made))
                 yield f"{change.title} is set up"
 
     async def taken_back(self, name: str, *, by: str) -> AsyncIterator[str]:
         """Says each thing that is as before, the last first. Raises ConfigError if nothing was ever set up."""
-        target = self._target(name)
-        done = await asyncio.to_thread(self._noted, name)
-        if not done:
+        target_of(self.parts, name)
+        changes = self._changes(name)
+        if not await asyncio.to_thread(changes.noted):
             raise ConfigError(f"nothing was set up in {name!r} from here: there is nothing to take back")
-        async with self._session(name, target) as (session, http):
-            while done:
-                said = await arun(taken_back(session, done[-1].change, done[-1].made), http, nothing)
-                done.pop()
-                await asyncio.to_thread(self._keep, name, done)
-                yield said
+        async for said in undone(self.parts, name, changes):
+            yield said
         user = f"odoo-{name}"
         if user in self.parts.directory().applications:
             await asyncio.to_thread(object_desk(self.parts).remove, "application", user, by=by)
@@ -110,15 +87,12 @@ class OdooSetup:
 
     def was_set_up(self, name: str) -> bool:
         """Whether there is something to take back. Blocking."""
-        return bool(self._noted(name))
+        return bool(self._changes(name).noted())
 
     # ---- here
 
-    def _target(self, name: str) -> OdooTarget:
-        known = self.parts.directory().destinations.get(name)
-        if known is None or not isinstance(known.target, OdooTarget):
-            raise ConfigError(f"there is no destination {name!r} that is an Odoo; see: mailroom destination list")
-        return known.target
+    def _changes(self, name: str) -> Changes:
+        return Changes(self.parts.vault, f"odoo-setup:{name}")
 
     def _domain(self, name: str) -> AliasDomain:
         known = self.parts.directory().alias_domains
@@ -158,36 +132,6 @@ class OdooSetup:
             assert isinstance(made, Application)
             known = made
         return desk.new_credential(known, by=by)
-
-    # ---- what was done
-
-    def _noted(self, name: str) -> list[_Done]:
-        kept = self.parts.vault.open(f"odoo-setup:{name}")
-        return [_Done(Change(**each["change"]), each["made"]) for each in json.loads(kept["done"])] if kept else []
-
-    def _keep(self, name: str, done: Sequence[_Done]) -> None:
-        kept = {"done": json.dumps([{"change": asdict(each.change), "made": each.made} for each in done])} if done else None
-        self.parts.vault.seal(f"odoo-setup:{name}", kept)
-
-    def _note(self, name: str, new: _Done) -> None:
-        """One record stands there once: with what it had before the first change, and what it has now."""
-        after = {key: "" if key in SECRET else value for key, value in new.change.after.items()}
-        done, change = self._noted(name), replace(new.change, after=after)
-        for place, old in enumerate(done):
-            if old.key == new.key:
-                before, now = {**change.before, **old.change.before}, {**old.change.after, **change.after}
-                done[place] = _Done(replace(old.change, before=before, after=now), old.made)
-                break
-        else:
-            done.append(_Done(change, new.made))
-        self._keep(name, done)
-
-    @asynccontextmanager
-    async def _session(self, name: str, target: OdooTarget) -> AsyncIterator[tuple[Session, Http]]:
-        login = await login_of(self.parts, name, target)
-        async with client() as connection:
-            http = Http(connection)
-            yield await arun(opened(login), http, nothing), http
 
 
 def _is_loopback(host: str) -> bool:

@@ -43,12 +43,21 @@ def opened(login: Login) -> Flow[Session]:
     return Session(login, found)
 
 
-def read(session: Session, model: str, domain: Domain, fields: Sequence[str]) -> Flow[list[dict[str, object]]]:
-    """Records with these fields, archived ones too; a link is the number of its record, or 0. Raises ConfigError."""
-    arguments = {"domain": [list(each) for each in domain], "fields": list(fields), "context": {"active_test": False}}
+def read(session: Session, model: str, domain: Domain, fields: Sequence[str], *, limit: int = 0) -> Flow[list[dict[str, object]]]:
+    """Records with these fields, archived ones too; a link is the number of its record, or 0. With `limit`, the newest of them. Raises
+    ConfigError."""
+    arguments: dict[str, object] = {"domain": [list(each) for each in domain], "fields": list(fields), "context": {"active_test": False}}
+    if limit:
+        arguments |= {"limit": limit, "order": "id desc"}
     found = yield from _called(session, model, "search_read", None, arguments)
     rows = found if isinstance(found, list) else []
     return [{name: _plain(value) for name, value in row.items()} for row in rows if isinstance(row, dict)]
+
+
+def count(session: Session, model: str, domain: Domain) -> Flow[int]:
+    """How many records there are. Raises ConfigError."""
+    found = yield from _called(session, model, "search_count", None, {"domain": [list(each) for each in domain]})
+    return number(found)
 
 
 def known_fields(session: Session, model: str) -> Flow[dict[str, tuple[str, ...]]]:
