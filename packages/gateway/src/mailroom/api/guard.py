@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import Request
 
@@ -18,6 +20,8 @@ from mailroom.observe import events
 from mailroom.vault import credentials
 
 WINDOW = timedelta(minutes=1)
+TOOL = "mailroom-tool"
+"""Names the tool of an AI agent that asks (`mailroom mcp`)."""
 _bearer = HTTPBearer(auto_error=False, description="A token that `mailroom token add` has shown")
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
@@ -94,6 +98,7 @@ def may(scope: Scope) -> Callable[[Request, TheOffice, _Bearer], Awaitable[Token
         token = known(request, office, given)
         guard: Guard = request.app.state.guard
         request.state.headers = guard.count(token, office.clock())
+        await _note_tool(request, office, token)
         if scope not in token.scopes:
             events.token_rejected(request.client.host if request.client else "", token.name, f"has no {scope.value}")
             text = f"The token {token.name!r} may not do this: it needs the scope {scope.value}; `mailroom token add` makes one that may"
@@ -102,6 +107,18 @@ def may(scope: Scope) -> Callable[[Request, TheOffice, _Bearer], Awaitable[Token
         return token
 
     return check
+
+
+async def _note_tool(request: Request, office: Office, token: Token) -> None:
+    """What an AI agent asks by a tool stands in the audit log, also if it may not."""
+    if tool := _visible(request.headers.get(TOOL, ""), 60):
+        asked = f"{request.method} {request.url.path}{f'?{request.url.query}' if request.url.query else ''}"
+        note = partial(office.store.audit, by=f"token:{token.name}", what="ask", kind="tool", name=tool, after=_visible(asked, 500))
+        await run_in_threadpool(note)
+
+
+def _visible(text: str, most: int) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text[:most])
 
 
 def application_of(office: Office, token: Token) -> Application:

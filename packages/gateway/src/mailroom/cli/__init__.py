@@ -42,6 +42,7 @@ def _register() -> None:
         incoming,
         keeping,
         mailboxes,
+        mcp,
         messages,
         odoo,
         pipe,
@@ -75,6 +76,7 @@ def _register() -> None:
         odoo,
         doctor,
         cutover,
+        mcp,
     ):
         for command in module.COMMANDS:
             main.add_command(command)

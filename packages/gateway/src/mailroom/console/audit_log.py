@@ -19,7 +19,7 @@ router = APIRouter(prefix="/audit", dependencies=[Depends(at_least(Role.ADMIN))]
 PAGE = 50
 KINDS = (
     *("account", "server", "application", "alias_domain", "suppression", "token", "webhook", "user"),
-    *("mail", "lane", "incoming", "cutover"),
+    *("mail", "lane", "incoming", "cutover", "tool", "support bundle"),
 )
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{0,18}$"), Query()]
 
