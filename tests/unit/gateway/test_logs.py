@@ -7,15 +7,18 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from mailroom.observe import logs
 
 
 @pytest.fixture(autouse=True)
-def _afterwards_the_log_is_nobodys() -> Iterator[None]:
-    before = list(logging.getLogger().handlers)
+def _afterwards_the_log_goes_where_it_went() -> Iterator[None]:
+    before, handlers = structlog.get_config(), list(logging.getLogger().handlers)
     yield
-    logging.getLogger().handlers = before
+    structlog.configure(**before)
+    logs._writer.cache_clear()
+    logging.getLogger().handlers = handlers
 
 
 def test_what_a_library_warns_of_is_a_line_like_all_others(capsys: pytest.CaptureFixture[str]) -> None:
