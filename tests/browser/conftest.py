@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -10,10 +11,18 @@ from playwright.sync_api import BrowserContext, Page
 from tests.browser.chromium import CHROMIUM, chromium
 from tests.browser.scene import SMARTHOST, Scene
 
+MX = {"MAILROOM_MX_ENABLED": "true", "MAILROOM_MX_HOST": "127.0.0.1", "MAILROOM_MX_RESOLVER": "127.0.0.1:9"}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
 
 @pytest.fixture(scope="package")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    made = Scene(tmp_path_factory.mktemp("scene"))
+    made = Scene(tmp_path_factory.mktemp("scene"), environment=MX | {"MAILROOM_MX_PORT": str(free_port())})
     made.gateway.connect(made.emulator, "office", "mary@contoso.example", "--no-server")
     made.apply('[server."office"]\nfrom_filter = ["contoso.example"]\ngraph = { account = "office" }\n' + SMARTHOST)
     made.add_application("erp", "contoso.example", "news.contoso.example")

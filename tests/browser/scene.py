@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -41,8 +42,8 @@ _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 class Scene(World):
     """A world with an administrator who can sign in."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(folder, environment=environment)
         self.session_cookie = ""
 
     def open_doors(self) -> Scene:

@@ -81,7 +81,6 @@ IMAP: dict[str, Any] = {
     "account": "",
     "user": "support",
     "password": "s3cr3t-w0rd",
-    "ca_file": "",
     "folder": "INBOX",
     "idle": "on",
     "after": "delete",
@@ -111,6 +110,18 @@ def test_a_mailbox_by_imap_is_added_with_its_password_and_changed_without(pages:
     assert "leave the password empty" in beside(refused, "account")
     assert "s3cr3t-w0rd" not in refused
     assert "say who signs in" in beside(post(pages, "/incoming/save?old=support", 422, **{**IMAP, "user": "", "password": ""}), "user")
+
+
+def test_the_file_of_a_ca_is_shown_where_there_is_one_and_can_be_left_out(pages: Pages) -> None:
+    assert all('name="ca_file"' not in pages.get(f"/incoming/new?kind={kind}") for kind in ("imap", "pop"))
+    put(pages, IncomingServer(name="own", source=ImapInbox(host="mail.example.com", user="support", ca_file="/own-ca.pem")))
+    assert 'value="/own-ca.pem"' in pages.get("/incoming/of/own")
+    form = {**IMAP, "destination": "", "security": "tls", "port": "993"}
+    for ca_file in ("/own-ca.pem", ""):
+        post(pages, "/incoming/save?old=own", **form, ca_file=ca_file)
+        source = pages.store.directory().incoming["own"].source
+        assert isinstance(source, ImapInbox)
+        assert source.ca_file == ca_file
 
 
 def test_a_mailbox_by_pop_has_no_folders_and_marks_nothing(pages: Pages) -> None:

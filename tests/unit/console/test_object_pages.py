@@ -127,6 +127,18 @@ def test_what_the_form_does_not_show_stays(pages: Pages) -> None:
     assert (route.ca_file, route.helo, route.port) == ("/ca.pem", "us.example", 465)
 
 
+def test_a_folder_of_the_machine_is_shown_where_there_is_one_and_can_be_left_out(pages: Pages) -> None:
+    assert 'name="directory"' not in pages.get("/servers/new?way=sink")
+    post(pages, "/servers/save/sink", name="bin", **SERVER)
+    assert pages.store.directory().servers["bin"].route == SinkRoute()
+    put(pages, OutgoingServer(name="bin", route=SinkRoute(directory="/kept")))
+    assert 'value="/kept"' in field(pages.get("/servers/of/bin"), "directory")
+    post(pages, "/servers/save/sink?old=bin", directory="/kept", **SERVER)
+    assert pages.store.directory().servers["bin"].route == SinkRoute(directory="/kept")
+    post(pages, "/servers/save/sink?old=bin", directory="", **SERVER)
+    assert pages.store.directory().servers["bin"].route == SinkRoute()
+
+
 def test_a_graph_server_names_an_account_that_is_there(pages: Pages) -> None:
     put(pages, Account(name="office", mailbox="mary@contoso.example"))
     form: dict[str, Any] = {"account": "office", "mailbox": "sender", "on_unsure": "retry", **SERVER}

@@ -96,7 +96,7 @@ def _form(
 
 
 def _fields(kind: str, name: str, directory: Directory) -> tuple[Field, ...]:
-    return (*(() if name else (NAME,)), *source_fields(kind, directory), *common_fields(kind, directory))
+    return (*(() if name else (NAME,)), *source_fields(kind, directory, directory.incoming.get(name)), *common_fields(kind, directory))
 
 
 def _kind(kind: str) -> str:
@@ -140,7 +140,7 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, kind: str
         kind = chosen("incoming", _known(house, old))[1]
     house.look()
     directory = house.directory()
-    source, fields = source_fields(_kind(kind), directory), _fields(kind, old, directory)
+    source, fields = source_fields(_kind(kind), directory, directory.incoming.get(old)), _fields(kind, old, directory)
     given = given_by(fields, form)
     table, wrong = table_of(fields, given)
     name = old or str(given["name"])

@@ -21,8 +21,8 @@ _AFTER_POP = {After.DELETE: "Delete it", After.NOTHING: "Leave it there"}
 _SECURITY = (("tls", "TLS from the start"), ("starttls", "STARTTLS"), ("none", "None, within a private network"))
 
 
-def source_fields(kind: str, directory: Directory) -> tuple[Field, ...]:
-    """What says which mailbox it is, and who signs in."""
+def source_fields(kind: str, directory: Directory, old: IncomingServer | None = None) -> tuple[Field, ...]:
+    """What says which mailbox it is, and who signs in. A file of the machine is chosen on it; it can be left out from here."""
     accounts = tuple((name, name) for name in sorted(directory.accounts))
     if kind == "graph":
         return (
@@ -38,11 +38,14 @@ def source_fields(kind: str, directory: Directory) -> tuple[Field, ...]:
         Field("user", "User", help="Who signs in with a password. With an account: another mailbox that it may open; empty is its own."),
         Field("password", "Password", "password", "Empty: it stays as it is. It is kept sealed, and never shown."),
     )
-    own_ca = Field("ca_file", "File with its CA", help="Only for a server whose certificate comes from a CA of your own.")
+    named = getattr(old.source, "ca_file", "") if old else ""
+    own_ca = (
+        (Field("ca_file", "File with its CA", help="As chosen with `mailroom apply`. Empty: the CAs of this machine."),) if named else ()
+    )
     if kind == "pop":
-        return (*door, own_ca)
+        return (*door, *own_ca)
     folder = Field("folder", "Folder", help="A name such as INBOX, or a path such as INBOX/Invoices.", required=True)
-    return (*door, folder, Field("idle", "Wait there, so that mail is taken as soon as it comes (IDLE)", "tick"), own_ca)
+    return (*door, folder, Field("idle", "Wait there, so that mail is taken as soon as it comes (IDLE)", "tick"), *own_ca)
 
 
 def common_fields(kind: str, directory: Directory) -> tuple[Field, ...]:

@@ -16,7 +16,7 @@ from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mi
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.objects import Directory, OutgoingServer, Role, SmarthostRoute, chosen
+from mailroom.objects import Directory, OutgoingServer, Role, SinkRoute, SmarthostRoute, chosen
 from mailroom_core.errors import ConfigError, Refused
 
 router = APIRouter(prefix="/servers")
@@ -38,7 +38,8 @@ VERP = (("auto", "Where the mailbox of the bounce address is read here"), ("alwa
 SECURITY = (("starttls", "STARTTLS (port 587)"), ("tls", "TLS from the start (port 465)"), ("none", "None"))
 
 
-def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
+def _route_fields(way: str, directory: Directory, name: str = "") -> tuple[Field, ...]:
+    """`name` is that of the server that is changed."""
     accounts = tuple((name, name) for name in sorted(directory.accounts))
     if way == "graph":
         return (
@@ -56,7 +57,14 @@ def _route_fields(way: str, directory: Directory) -> tuple[Field, ...]:
             ),
         )
     if way == "sink":
-        return (Field("directory", "Folder", help="Each mail is written there as a file. Empty: nothing is kept."),)
+        old = directory.servers.get(name)
+        if not (old and isinstance(old.route, SinkRoute) and old.route.directory):
+            return ()  # a folder of the machine is chosen on it
+        return (
+            Field(
+                "directory", "Folder", help="Each mail is written there as a file, as chosen with `mailroom apply`. Empty: nothing is kept."
+            ),
+        )
     return (
         Field("host", "Host", required=True),
         Field("port", "Port", "number"),
@@ -118,7 +126,7 @@ def _form(
     request: Request, house: House, way: str, name: str, given: Given, wrong: Mapping[str, str] | None = None, *, status: int = 200
 ) -> Response:
     """An empty name: a new one."""
-    route = _route_fields(way, house.directory())
+    route = _route_fields(way, house.directory(), name)
     fields = (*route, *COMMON) if name else (NAME, *route, *COMMON)
     return page(request, "server.html", status=status, way=way, ways=WAYS, name=name, fields=fields, given=given, wrong=wrong or {})
 
@@ -151,14 +159,14 @@ def edit(request: Request, house: TheHouse, who: Admin, name: str) -> Response:
     server = _known(house, name)
     way = chosen("server", server)[1]
     table = {**_whole(server), **_whole(server.route)}
-    return _form(request, house, way, name, given_of((*_route_fields(way, house.directory()), *COMMON), table))
+    return _form(request, house, way, name, given_of((*_route_fields(way, house.directory(), name), *COMMON), table))
 
 
 @router.post("/save/{way}")
 def save(request: Request, house: TheHouse, who: Admin, form: Entered, way: str, old: str = "") -> Response:
     """`old` is the name of the one that is changed."""
     house.look()
-    route = _route_fields(_way(way), house.directory())
+    route = _route_fields(_way(way), house.directory(), old)
     fields = (*route, *COMMON) if old else (NAME, *route, *COMMON)
     given = given_by(fields, form)
     table, wrong = table_of(fields, given)
