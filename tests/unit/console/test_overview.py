@@ -16,6 +16,7 @@ from mailroom_core.model import LaneName, Reply, State
 from tests.contract.store.makers import claim_one
 from tests.unit.console.conftest import Pages
 
+GONE = LaneName("smarthost:gone")
 LANE = LaneName("graph:office:mary@contoso.example")
 
 
@@ -124,7 +125,12 @@ def test_what_is_held_goes_by_another_server(office: Pages) -> None:
     office.role = Role.OPERATOR
     assert office.client.post("/overview/move", data=form).status_code == 303
     assert {each.delivery.server for each in office.store.find(Query(), limit=10)[0]} == {"relay"}
-    assert office.nudges == ["nudge"]
+    assert [each.held for each in office.store.lanes() if each.name == LANE] == ["the outgoing server does not exist any more"], "it does"
+    office.store.hold_lane(GONE, "the outgoing server does not exist any more")
+    office.store.put([office.make.message(lane=GONE)])
+    assert office.client.post("/overview/move", data={"lane": GONE, "server": "relay"}).status_code == 303
+    assert [each.held for each in office.store.lanes() if each.name == GONE] == [""], "nobody uses it any more"
+    assert office.nudges == ["nudge", "nudge"]
 
 
 def test_mail_that_nobody_delivers_is_noticed(office: Pages) -> None:

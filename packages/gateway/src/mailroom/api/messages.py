@@ -14,12 +14,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from starlette.background import BackgroundTask
 from starlette.responses import Response, StreamingResponse
 
-from mailroom import ports
+from mailroom import moving, ports
 from mailroom.api import shapes
 from mailroom.api.guard import MayAct, MayRead
 from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
-from mailroom.moving import way_to
 from mailroom.objects import Token
 from mailroom.ports import Action
 from mailroom_core.mime.source import InMemory, ReadAt
@@ -29,8 +28,6 @@ router = APIRouter(tags=["Messages"])
 _PIECE = 256 * 1024
 _STEP = 1000
 """Deliveries that are changed in one transaction."""
-_MOST = 100_000
-"""Deliveries that are moved at once."""
 _PATIENCE = 10.0
 """Seconds that one request may go on changing."""
 _EARLIEST, _LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2080, 1, 1, tzinfo=UTC)
@@ -202,11 +199,11 @@ def move(token: MayAct, office: TheOffice, removal: Removal) -> shapes.Changed:
         return shapes.Changed(changed=0)
     if query == ports.Query() and not removal.everything:
         raise Problem(422, "This would touch all mail: narrow it with `query`, or say `everything: true`")
-    way = way_to(office.directory(), removal.server)
-    changed = office.store.move(query, way, by=f"token:{token.name}", limit=_MOST)
+    by = f"token:{token.name}"
+    changed = moving.move(office.store, office.directory(), query, removal.server, by=by, servers_of=office.servers_of)
     if changed:
         office.notify()
-    return shapes.Changed(changed=changed, done=changed < _MOST)
+    return shapes.Changed(changed=changed, done=changed < moving.MOST)
 
 
 def _act_on(office: Office, token: Token, query: ports.Query, what: What) -> shapes.Changed:

@@ -112,14 +112,15 @@ def move(context: Context, text: str, server: str, message: str, lane: str, stat
     """
     from dataclasses import replace
 
-    from mailroom.moving import way_to
+    from mailroom import moving
+    from mailroom.wiring.ways import servers_of
 
     if not (text or message or lane or state or everything):
         raise click.ClickException("this would touch all mail: narrow it with TEXT, --id, --lane or --state, or say --all")
     query = replace(_query(text, state, message), lane=lane)
     with context.parts() as parts:
-        way = way_to(parts.directory(), server)
-        total = parts.store.move(query, way, by=by(), limit=100_000)
+        directory = parts.directory()
+        total = moving.move(parts.store, directory, query, server, by=by(), servers_of=lambda lane: servers_of(directory, lane))
     click.echo(f"{counted(total, 'delivery', 'deliveries')} moved to {server}.")
     if not total:
         click.echo("Nothing that matches may go by it: see its FROM filter (mailroom server list), and the states (mailroom queue list).")

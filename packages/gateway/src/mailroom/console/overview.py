@@ -12,12 +12,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from mailroom import moving
 from mailroom.console.glance import Glance, Step, Trouble, glance
 from mailroom.console.house import House, TheHouse
 from mailroom.console.kept import Kept
 from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
-from mailroom.moving import way_to
 from mailroom.objects import Role
 from mailroom.ports import Query
 from mailroom.vault.expiry import Expiry
@@ -27,8 +27,6 @@ from mailroom_core.model import LaneName, State
 router = APIRouter()
 Operator = Annotated[Visitor, Depends(at_least(Role.OPERATOR))]
 HOURS = 24
-MOST = 100_000
-"""Deliveries that are moved at once; pressed again, it goes on."""
 OUTCOMES: dict[str, tuple[State, ...]] = {
     "Handed over": (State.SENT,),
     "Waiting": (State.QUEUED, State.SENDING, State.UNSURE, State.HELD),
@@ -108,7 +106,8 @@ def free(house: TheHouse, overview: TheOverview, who: Operator, lane: Annotated[
 @router.post("/overview/move")
 def move(house: TheHouse, overview: TheOverview, who: Operator, lane: Annotated[str, Form()], server: Annotated[str, Form()]) -> Response:
     """What waits in a held lane goes by another server."""
-    moved = house.store.move(Query(lane=lane, states=frozenset({State.QUEUED})), way_to(house.directory(), server), by=who.by, limit=MOST)
+    waiting = Query(lane=lane, states=frozenset({State.QUEUED}))
+    moved = moving.move(house.store, house.directory(), waiting, server, by=who.by, servers_of=house.servers_of)
     if not moved:
         raise ConfigError(
             f"None of it may go by {server!r}: its FROM filter does not let the senders of that mail, or nothing waits there any more"
