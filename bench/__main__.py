@@ -1,4 +1,4 @@
-"""`python -m bench [relay|accept|start|memory|depth|drain|search|arrival|reports|mx ...] [--quick]`"""
+"""`python -m bench [relay|accept|start|memory|depth|drain|search|arrival|reports|mx|imap ...] [--quick]`"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import acceptance, arrival, depth, drain, memory, mx, relay, reports, search, start
+from bench import acceptance, arrival, depth, drain, imap, memory, mx, relay, reports, search, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "arrival": arrival.measure,
     "reports": reports.measure,
     "mx": mx.measure,
+    "imap": imap.measure,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import imaplib
 import os
 import tracemalloc
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from mailroom.incoming import New
 from mailroom.objects import ImapInbox, Security
+from mailroom.sources import imap_session
 from mailroom.sources.imap import ImapSource
 from mailroom.sources.imap_session import ImapSession
 from mailroom.sources.visit import Broken, Credential, Visit
@@ -100,6 +102,45 @@ async def test_a_wrong_password_is_a_sign_in_that_a_person_puts_right(dovecot: D
     with pytest.raises(VaultError, match=r"refuses the password for .*; run: mailroom incoming password info"):
         await there.new("", 0)
     await there.close()
+
+
+@pytest.mark.parametrize("after", [After.READ, After.NOTHING])
+async def test_a_folder_with_more_mail_than_one_answer_holds_is_read_in_parts(
+    dovecot: Dovecot, mailbox: str, monkeypatch: pytest.MonkeyPatch, after: After
+) -> None:
+    monkeypatch.setattr(imaplib, "_MAXLINE", 1400)
+    monkeypatch.setattr(imap_session, "FIRST", 50)
+    monkeypatch.setattr(imap_session, "MOST", 200)
+    before = source(imap(dovecot, mailbox), after=after)
+    cursor = (await found(before)).cursor
+    await before.close()
+    dovecot.fill(mailbox, (mail(f"no {number}", names=f"Message-ID: <{number}@x.example>\r\n") for number in range(400)))
+    there = source(imap(dovecot, mailbox), after=after)
+    came: list[str] = []
+    while arrived := (new := await found(there, cursor)).arrived:
+        came += [each.remote.remote_id for each in arrived]
+        for each in arrived:
+            assert await there.acknowledge(each) is None
+        cursor = new.cursor
+    assert len(came) == len(set(came)) == 400
+    await there.close()
+
+
+async def test_a_large_folder_that_was_numbered_anew_is_looked_through_in_parts(
+    dovecot: Dovecot, mailbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imaplib, "_MAXLINE", 1400)
+    monkeypatch.setattr(imap_session, "FIRST", 50)
+    monkeypatch.setattr(imap_session, "MOST", 200)
+    clock = datetime.now(UTC) - timedelta(days=1)
+    there = source(imap(dovecot, mailbox), after=After.NOTHING, clock=lambda: clock)
+    cursor = (await found(there)).cursor
+    dovecot.fill(mailbox, (mail(f"no {number}", names=f"Message-ID: <{number}@x.example>\r\n") for number in range(400)))
+    await there.close()
+    dovecot.renumber(mailbox, 4711)
+    again = source(imap(dovecot, mailbox), after=After.NOTHING)
+    assert len((await found(again, cursor)).arrived) == 400
+    await again.close()
 
 
 async def test_a_token_is_shown_and_asked_for_once_more_when_it_is_refused(

@@ -118,7 +118,7 @@ class _Folder:
 
     async def _folder(self) -> str:
         try:
-            count, unseen = _well(await self.visit(lambda session: (session.count, len(session.unseen()))))
+            count, unseen = _well(await self.visit(lambda session: (session.count, len(session.unseen(session.count)))))
         except NoFolder as problem:
             raise _Failed(_no_folder(problem)) from None
         return f"{self._inbox.folder}: {_mails(count)}, {unseen} unread"

@@ -74,7 +74,7 @@ class ImapSource:
 
     def _unread(self, skip: int, session: ImapSession) -> tuple[Arrived, ...]:
         session.look()
-        return self._arrived(session, session.describe(session.unseen()[: PAGE + skip]))
+        return self._arrived(session, session.describe(session.unseen(PAGE + skip)))
 
     def _later(self, cursor: Cursor | None, session: ImapSession) -> New:
         session.look()
@@ -83,7 +83,7 @@ class ImapSource:
             return New((), str(Cursor(session.uid_validity, session.uid_next, now)), more=False)
         if cursor.uid_validity != session.uid_validity:
             return self._again(cursor, max(cursor.began, now - MISSED), session)
-        uids = session.beyond(cursor.next)
+        uids = session.beyond(cursor.next, PAGE + 1)
         page = uids[:PAGE]
         further = Cursor(cursor.uid_validity, page[-1] + 1 if page else cursor.next, cursor.began)
         return New(self._arrived(session, session.describe(page)), str(further), more=len(uids) > len(page))

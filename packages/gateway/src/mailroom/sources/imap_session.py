@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +25,12 @@ from mailroom.sources.visit import ANSWER, CONNECT, Credential, NotLetIn, hang_u
 PIECE = 1024 * 1024
 FRESH = 9 * 60.0
 """Seconds after which IDLE is said anew: servers may end it after 30 minutes, and routers forget a silent connection earlier."""
+FIRST = 1_000
+MOST = 50_000
+"""Mails that one search is about, at first and at most: its answer is one line with up to 11 bytes for each that it finds, and the library
+reads no line of more than a million bytes."""
+FEW = 500
+"""Mails that one FETCH names: servers read no endless lines either."""
 _NAMES = "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID RECEIVED)]"
 _NAMES_SAID = b"BODY[HEADER.FIELDS (MESSAGE-ID RECEIVED)]"
 logging.getLogger("imapclient").setLevel(logging.WARNING)  # below, it writes what is sent
@@ -57,22 +63,26 @@ class ImapSession:
         try:
             sign_in(self.client, shown)
             self.folder = self.find(inbox.folder)
-            try:
-                opened = self.client.select_folder(self.folder, readonly=read_only)
-            except IMAPClientAbortError:
-                raise
-            except IMAPClientError as problem:
-                raise NoFolder(inbox.folder, said(problem)) from None
+            self._read_only = read_only
+            self._select(inbox.folder)
         except BaseException:
             self.shut()
             raise
+        self._looked = False
+        self._hears = False
+
+    def _select(self, shown: str) -> None:
+        try:
+            opened = self.client.select_folder(self.folder, readonly=self._read_only)
+        except IMAPClientAbortError:
+            raise
+        except IMAPClientError as problem:
+            raise NoFolder(shown, said(problem)) from None
         self.uid_validity = int(opened.get(b"UIDVALIDITY", 0))
         self.uid_next = int(opened.get(b"UIDNEXT", 0))
         self.count = int(opened.get(b"EXISTS", 0))
         self.flags: tuple[bytes, ...] = tuple(opened.get(b"PERMANENTFLAGS", opened.get(b"FLAGS", ())))
         self.writable = b"READ-ONLY" not in opened
-        self._looked = False
-        self._hears = False
 
     def may(self, capability: str) -> bool:
         return bool(self.client.has_capability(capability))
@@ -102,24 +112,44 @@ class ImapSession:
 
     def look(self) -> None:
         """Hear of what has come since the folder was opened, or since the last look."""
-        if self._looked:
+        if self._looked and self.count > MOST:
+            self._select(self.folder)  # how many there are must be right where they are counted off
+        elif self._looked:
             self.client.noop()
         self._looked = True
 
-    def unseen(self) -> list[int]:
-        return sorted(self.client.search(["UNSEEN", "UNDELETED"]))
+    def unseen(self, most: int) -> list[int]:
+        """The first ones. In a large folder, one that others delete from meanwhile may be missing until the next look."""
+        if self.count <= MOST:
+            return self._search(["UNSEEN", "UNDELETED"])[:most]
+        return self._in_parts(1, self.count, most, lambda part: [part, "UNSEEN", "UNDELETED"])
 
-    def beyond(self, uid: int) -> list[int]:
-        """From this one on. The last one is always named (RFC 3501 6.4.8)."""
-        return sorted(each for each in self.client.search(["UID", f"{uid}:*", "UNDELETED"]) if each >= uid)
+    def beyond(self, uid: int, most: int) -> list[int]:
+        """The first ones from this one on. The last one is always named (RFC 3501 6.4.8)."""
+        found = self._in_parts(uid, self.uid_next, most, lambda part: ["UID", part, "UNDELETED"])
+        return [each for each in found if each >= uid]
 
     def since(self, day: datetime) -> list[int]:
-        return sorted(self.client.search(["SINCE", day.date(), "UNDELETED"]))
+        if self.count <= MOST:
+            return self._search(["SINCE", day.date(), "UNDELETED"])
+        return self._in_parts(1, self.uid_next, self.count, lambda part: ["UID", part, "SINCE", day.date(), "UNDELETED"])
+
+    def _in_parts(self, first: int, end: int, most: int, criteria: Callable[[str], list[Any]]) -> list[int]:
+        found: list[int] = []
+        for part in _parts(first, end):
+            found += self._search(criteria(part))
+            if len(found) >= most:
+                break
+        return sorted(set(found))[:most]
+
+    def _search(self, criteria: list[Any]) -> list[int]:
+        return sorted(self.client.search(criteria))
 
     def describe(self, uids: Sequence[int]) -> list[Mail]:
         """Without those that have gone meanwhile. One that the server can't look into is there all the same."""
-        if not uids:
-            return []
+        return [mail for start in range(0, len(uids), FEW) for mail in self._described(uids[start : start + FEW])]
+
+    def _described(self, uids: Sequence[int]) -> list[Mail]:
         wanted = ["INTERNALDATE"]
         wanted += ["X-GM-MSGID"] if self.gmail else ["EMAILID"] if self.may("OBJECTID") else [_NAMES]
         try:
@@ -129,7 +159,7 @@ class ImapSession:
         except IMAPClientError:
             if len(uids) == 1:
                 return [Mail(uids[0], self._numbered(uids[0]), None)]
-            return [mail for uid in uids for mail in self.describe([uid])]
+            return [mail for uid in uids for mail in self._described([uid])]
         return [self._mail(uid, found[uid]) for uid in uids if uid in found]
 
     def _mail(self, uid: int, told: dict[bytes, Any]) -> Mail:
@@ -208,6 +238,15 @@ class ImapSession:
 
     def shut(self) -> None:
         _shut(self.client)
+
+
+def _parts(first: int, end: int) -> Iterator[str]:
+    """All from `first` on, in ranges that grow; `end` is where the last one was when the folder was opened."""
+    size = FIRST
+    while first + size < end:
+        yield f"{first}:{first + size - 1}"
+        first, size = first + size, min(4 * size, MOST)
+    yield f"{first}:*"
 
 
 def connect(inbox: ImapInbox) -> IMAPClient:
