@@ -20,10 +20,13 @@ from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
+from mailroom.doctor.health.looking import Examined, Subject, unused
 from mailroom.doctor.mail import Seal, Verified, take_apart
 from mailroom.doctor.mail_judge import MailReport, judge
 from mailroom.doctor.odoo.findings import Here, OdooReport
 from mailroom.doctor.odoo.report import judge as judge_odoo
+from mailroom.doctor.symptoms.asking import Answer, Clinic, ask
+from mailroom.doctor.symptoms.questions import question
 from mailroom.doctor.trial import Step
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
@@ -196,10 +199,33 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) ->
 
     ours = lambda: store.directory().alias_domains  # noqa: E731
 
+    async def answered(slug: str, message: str, address: str) -> Answer:
+        """Nothing but the store is asked."""
+
+        async def none(subject: Subject) -> Examined:
+            return unused(subject, "not for tests")
+
+        def by_none(sender: str) -> str:
+            raise ConfigError("no server")
+
+        clinic = Clinic(
+            store=store, directory=store.directory, clock=clock, health=none, domain=lambda domain: look_at(domain, ()),
+            server_of=by_none, head=lambda number: b"", refusals=lambda: (),
+        )  # fmt: skip
+        return await ask(clinic, question(slug), message=message, address=address)
+
     def judge_mail(source: ReadAt) -> MailReport:
         return judge(take_apart(source, Verified((), Seal("none", "", "")), lambda name: None, "SpamAssassin is not for tests"))
 
-    return DoctorDesk(look_at=look_at, judge_mail=judge_mail, diagnoses=store.diagnoses, ours=ours, clock=clock, odoo=FakeOdooLooks(clock))
+    return DoctorDesk(
+        look_at=look_at,
+        judge_mail=judge_mail,
+        diagnoses=store.diagnoses,
+        ours=ours,
+        clock=clock,
+        odoo=FakeOdooLooks(clock),
+        answered=answered,
+    )
 
 
 class FakeOdooLooks:

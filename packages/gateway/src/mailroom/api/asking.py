@@ -1,14 +1,23 @@
-"""What an error says, for programs."""
+"""What an error says, and why mail does not do what it should, for programs."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.concurrency import run_in_threadpool
 
+from mailroom.api import doctor
 from mailroom.api.guard import MayReadObjects
+from mailroom.api.office import TheOffice
+from mailroom.api.problems import Problem
+from mailroom.doctor.desk import Busy
 from mailroom.doctor.explain import LONGEST, explained_body
+from mailroom.doctor.symptoms.asking import answer_body
+from mailroom.doctor.symptoms.questions import QUESTIONS
+from mailroom_core.errors import ConfigError
 
 router = APIRouter(prefix="/doctor", tags=["Doctor"])
 
@@ -44,3 +53,58 @@ class Explanations(BaseModel):
 def explain(token: MayReadObjects, wanted: ErrorText) -> Explanations:
     """What the text of an error means, and what to do. Nothing of it is kept."""
     return Explanations.model_validate(explained_body(wanted.text))
+
+
+Subject = Annotated[str, StringConstraints(strip_whitespace=True, max_length=320)]
+
+
+class Question(BaseModel):
+    name: str
+    question: str
+    about: str
+    """What its subject may be."""
+
+
+class Asking(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: Subject
+    """One of the names that `GET /v1/doctor/questions` lists."""
+    message: Subject = ""
+    """The id of a mail."""
+    address: Subject = ""
+    """An address, a domain, a user or a client."""
+
+
+class Answer(BaseModel):
+    question: str
+    name: str
+    subject: str
+    at: datetime
+    harmful: bool
+    verdict: str
+    """The cause in one sentence, or that nothing was found."""
+    findings: list[doctor.Finding]
+    """Worst first: the first is the cause."""
+    unchecked: list[doctor.Unchecked]
+    checks: list[doctor.Check]
+    """What was looked at."""
+
+
+@router.get("/questions")
+def questions(token: MayReadObjects) -> list[Question]:
+    """What can be asked."""
+    return [Question(name=each.slug, question=each.text, about=each.about) for each in QUESTIONS]
+
+
+@router.post("/questions")
+async def ask(token: MayReadObjects, office: TheOffice, wanted: Asking) -> Answer:
+    """Why mail does not do what it should. Changes nothing; it takes some seconds, because accounts and servers are asked."""
+    await run_in_threadpool(office.look)
+    try:
+        answer = await office.doctor.ask(wanted.question, message=wanted.message, address=wanted.address)
+    except ConfigError as problem:
+        raise Problem(422, str(problem)) from None
+    except Busy as problem:
+        raise Problem(503, str(problem), headers={"Retry-After": "5"}) from None
+    return Answer.model_validate(answer_body(answer))

@@ -1,4 +1,4 @@
-"""`mailroom doctor explain` and `odoo`: what an error says, and what is wrong in an Odoo."""
+"""`mailroom doctor explain`, `odoo` and `ask`: what an error says, what is wrong in an Odoo, and why mail does not do what it should."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailroom.cli.context import Context, by, json_option
+from mailroom.cli.context import Context, by, json_option, show
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from mailroom.doctor.odoo.findings import OdooReport
+    from mailroom.doctor.symptoms.asking import Answer
 
 
 @click.command("explain")
@@ -129,5 +130,48 @@ def _show_odoo(report: OdooReport) -> None:
         click.echo("\nNothing was found that is wrong." if not report.unchecked else "\nNothing else was found that is wrong.")
 
 
-COMMANDS: tuple[click.Command, ...] = (explain_, odoo_)
+@click.command("ask")
+@click.argument("question", default="")
+@click.option("--message", default="", help="The id of a mail that it is about.")
+@click.option("--address", default="", help="An address, a domain, a user or a client that it is about.")
+@json_option
+@click.pass_obj
+def ask_(context: Context, question: str, message: str, address: str, as_json: bool) -> None:
+    """Ask why, for example: mailroom doctor ask not-sent --address anna@example.com. Without a QUESTION, lists them. Changes nothing. Ends
+    with 1 if something harmful was found."""
+    import asyncio
+
+    from mailroom.doctor.symptoms.asking import answer_body
+    from mailroom.doctor.symptoms.questions import QUESTIONS
+    from mailroom.wiring.symptoms import answered
+
+    if not question:
+        rows: list[dict[str, object]] = [{"name": each.slug, "question": each.text, "about": each.about} for each in QUESTIONS]
+        show(rows, as_json=as_json, empty="")
+        return
+    with context.parts() as parts:
+        answer = asyncio.run(answered(parts, question, message, address))
+    if as_json:
+        click.echo(json.dumps(answer_body(answer), indent=2, ensure_ascii=False))
+    else:
+        _show_answer(answer)
+    if answer.harmful:
+        raise click.exceptions.Exit(1)
+
+
+def _show_answer(answer: Answer) -> None:
+    from mailroom.cli.doctor import show_finding
+
+    click.echo(f"{answer.question.text}: {answer.verdict}.\n")
+    for check in answer.checks:
+        click.echo(f"  {check.area:<28} {check.verdict.value:<13} {check.text}")
+    for finding in answer.findings:
+        show_finding(finding)
+    if answer.unchecked:
+        click.echo("\nUnchecked:")
+    for open_ in answer.unchecked:
+        click.echo(f"  {open_.what}: {open_.why}")
+
+
+COMMANDS: tuple[click.Command, ...] = (explain_, odoo_, ask_)
 """Below `mailroom doctor`."""

@@ -35,6 +35,7 @@ from mailroom.console import (
     static_files,
     support,
     suppressions,
+    symptoms,
     tokens,
     users,
     webhooks,
@@ -100,6 +101,7 @@ OWN: tuple[APIRouter, ...] = (
     explaining.router,
     doctor_odoo.router,
     support.router,
+    symptoms.router,
 )
 """Pages for people who are signed in that the navigation does not name."""
 

@@ -15,6 +15,7 @@ from mailroom.doctor.findings import Report, Verdict
 from mailroom.doctor.mail_judge import MailReport
 from mailroom.doctor.odoo.findings import OdooReport
 from mailroom.doctor.shapes import report_body
+from mailroom.doctor.symptoms.asking import Answer
 from mailroom.observe import events
 from mailroom.ports import Clock, Diagnoses, KeptLook
 from mailroom_core.errors import MailroomError
@@ -64,6 +65,8 @@ class DoctorDesk:
     ours: Callable[[], Collection[str]]
     clock: Clock
     odoo: OdooLooks
+    answered: Callable[[str, str, str], Awaitable[Answer]]
+    """A question, the id of a mail, an address; these may be empty. Raises ConfigError."""
     _places: Semaphore = field(default_factory=lambda: Semaphore(AT_ONCE))
     """Of threads and loops alike; nobody waits for one."""
 
@@ -78,6 +81,15 @@ class DoctorDesk:
         if report.domain in self.ours() and not selectors and not _unread(report):
             await asyncio.to_thread(self.diagnoses.keep, _kept(report))
         return report
+
+    async def ask(self, slug: str, *, message: str = "", address: str = "") -> Answer:
+        """Why mail does not do what it should. Raises ConfigError, Busy."""
+        if not self._places.acquire(blocking=False):
+            raise Busy(f"{AT_ONCE} looks are under way; try again in some seconds")
+        try:
+            return await self.answered(slug, message, address)
+        finally:
+            self._places.release()
 
     def mail(self, source: ReadAt) -> MailReport:
         """Blocking. Take a received mail apart. Raises MimeError, Busy."""

@@ -11,6 +11,7 @@ from functools import cache
 from prometheus_client import Counter
 
 from mailroom.observe.logs import log
+from mailroom.observe.recent import remember
 from mailroom_core.model import show_id
 
 EVENTS = Counter("mailroom_events_total", "What happened, by name", ["event"])
@@ -126,6 +127,7 @@ def not_evaluated(client: str, why: str) -> None:
 
 def submission_refused(client: str, application: str, code: int, enhanced: str, text: str, why: str) -> None:
     """A client was told no; `why` is what it was not told."""
+    remember("submission", client, application, f"{code} {enhanced} {text}")
     _emit("warning", "submission_refused", client=client, application=application, code=code, enhanced=enhanced, text=text, why=why)
 
 
@@ -136,6 +138,7 @@ def smuggling_refused(client: str, application: str, flaw: str) -> None:
 
 def session_refused(client: str, text: str) -> None:
     """A connection was turned away before it began."""
+    remember("session", client, "", text)
     _emit("warning", "session_refused", client=client, text=text)
 
 
@@ -146,11 +149,13 @@ def session_broke(client: str, why: str) -> None:
 
 def login_failed(client: str, user: str) -> None:
     """Wrong user or password, by SMTP."""
+    remember("sign-in", client, user, "535 5.7.8 user or password is wrong")
     _emit("warning", "login_failed", client=client, user=user)
 
 
 def tls_failed(client: str, why: str) -> None:
     """A client and we did not agree on TLS."""
+    remember("tls", client, "", why)
     _emit("info", "tls_failed", client=client, why=why)
 
 

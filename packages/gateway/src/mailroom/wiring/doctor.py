@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 
 from mailroom.accept import explained
 from mailroom.doctor import mail, spam
@@ -17,10 +18,12 @@ from mailroom.doctor.mail_judge import MailReport, judge
 from mailroom.doctor.services import BY_KEY, Way, service_at
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, Provider, SinkRoute, SmarthostRoute
 from mailroom.observe import events
+from mailroom.observe.recent import refusals
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
 from mailroom.wiring.odoo_doctor import OdooDoctor
 from mailroom.wiring.parts import Parts, hostname, utc_now
+from mailroom.wiring.symptoms import answered
 from mailroom_core.errors import MailroomError, MimeError, Refused, StoreError
 from mailroom_core.mime.headers import Fields
 from mailroom_core.mime.index import MAX_HEAD
@@ -94,6 +97,7 @@ def doctor_desk(parts: Parts) -> DoctorDesk:
         ours=lambda: parts.directory().alias_domains,
         clock=utc_now,
         odoo=OdooDoctor(parts),
+        answered=partial(answered, parts, refusals=refusals),
     )
 
 

@@ -1,0 +1,142 @@
+"""Asking, and what a check may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mailroom.doctor.findings import Check, Finding, Harm, Look, Report, Unchecked, Verdict, by_harm
+from mailroom.doctor.health.looking import Examined, Subject
+from mailroom.doctor.shapes import check_body, finding_body
+from mailroom.objects import Directory
+from mailroom.observe.recent import Refusal
+from mailroom.ports import Clock, Store, Story
+from mailroom_core.errors import ConfigError, MailroomError
+from mailroom_core.model import MessageId, seek_id
+from mailroom_core.policy.addresses import domain_of, normalize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clinic:
+    """What checks may ask. The store blocks."""
+
+    store: Store
+    directory: Callable[[], Directory]
+    clock: Clock
+    health: Callable[[Subject], Awaitable[Examined]]
+    domain: Callable[[str], Awaitable[Report]]
+    """Its DNS. Raises ConfigError for what is no domain."""
+    server_of: Callable[[str], str]
+    """By which outgoing server mail from an address leaves. Raises MailroomError, Refused, which say why by none."""
+    head: Callable[[MessageId], bytes]
+    """Blocking. Of a mail; empty if its bytes are gone."""
+    refusals: Callable[[], Sequence[Refusal] | None]
+    """What was refused lately, the newest first; None: this process can't know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What it is about; all of it may be empty."""
+
+    story: Story | None = None
+    address: str = ""
+    """Normalised: a mail address, a domain, or for connections the address of a client."""
+
+    @property
+    def domain(self) -> str:
+        if self.address:
+            return domain_of(self.address) if "@" in self.address else self.address
+        return domain_of(self.story.message.header_from) if self.story and "@" in self.story.message.header_from else ""
+
+
+CheckOf = Callable[[Clinic, Asked], Awaitable[Sequence[Look]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    slug: str
+    text: str
+    about: str
+    """What its subject may be."""
+    checks: tuple[CheckOf, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    question: Question
+    at: datetime
+    subject: str
+    findings: tuple[Finding, ...]
+    """Worst first: the first is the cause."""
+    checks: tuple[Check, ...]
+    """What was looked at."""
+    unchecked: tuple[Unchecked, ...]
+
+    @property
+    def harmful(self) -> bool:
+        return any(each.harm is Harm.HARMFUL for each in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        if self.findings:
+            return self.findings[0].title
+        return "Nothing was found; this was looked at" if not self.unchecked else "Nothing was found in what could be looked at"
+
+
+async def ask(clinic: Clinic, question: Question, *, message: str = "", address: str = "") -> Answer:
+    """Raises ConfigError for a mail that there is not."""
+    story = None
+    if message:
+        story = await asyncio.to_thread(clinic.store.story, MessageId(seek_id(message.strip())))
+        if story is None:
+            raise ConfigError(
+                f"there is no mail {message[:40]!r}; mailroom queue list shows the ids, or it is so old that it has been forgotten"
+            )
+    asked = Asked(story=story, address=_normal(address))
+    looks = [look for these in await asyncio.gather(*(_checked(each, clinic, asked) for each in question.checks)) for look in these]
+    return Answer(
+        question=question,
+        at=clinic.clock(),
+        subject=" ".join(filter(None, (message, asked.address))),
+        findings=by_harm(list(dict.fromkeys(each for look in looks for each in look.findings))),
+        checks=tuple(dict.fromkeys(each.check for each in looks)),
+        unchecked=tuple(dict.fromkeys(each for look in looks for each in look.unchecked)),
+    )
+
+
+async def _checked(check: CheckOf, clinic: Clinic, asked: Asked) -> Sequence[Look]:
+    """What keeps it from looking is no finding."""
+    try:
+        return await check(clinic, asked)
+    except (MailroomError, OSError) as problem:
+        area = check.__name__.replace("_", " ").strip()
+        return (Look(Check(area, Verdict.UNCHECKED, str(problem)), (), (Unchecked(area, str(problem)),)),)
+
+
+def _normal(address: str) -> str:
+    return normalize(address) or address.strip().lower() if "@" in address else address.strip().lower()
+
+
+def looked(area: str, good: str, *findings: Finding, unchecked: Sequence[Unchecked] = ()) -> Look:
+    """`good` is what was seen where nothing is wrong."""
+    verdict = Verdict.FOUND if findings else Verdict.UNCHECKED if unchecked else Verdict.GOOD
+    text = findings[0].title if findings else unchecked[0].why if unchecked else good
+    return Look(Check(area, verdict, text), tuple(findings), tuple(unchecked))
+
+
+def answer_body(answer: Answer) -> Mapping[str, Any]:
+    """As JSON."""
+    return {
+        "question": answer.question.text,
+        "name": answer.question.slug,
+        "subject": answer.subject,
+        "at": answer.at.isoformat(timespec="seconds"),
+        "harmful": answer.harmful,
+        "verdict": answer.verdict,
+        "findings": [finding_body(each) for each in answer.findings],
+        "unchecked": [{"what": each.what, "why": each.why} for each in answer.unchecked],
+        "checks": [check_body(each) for each in answer.checks],
+    }
