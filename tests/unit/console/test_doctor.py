@@ -106,3 +106,18 @@ def test_an_odoo_is_looked_at_mended_after_a_preview_and_as_before(site: Site) -
     assert post(browser, "/doctor/odoo/undo", "/doctor/odoo/erp", name="erp").status_code == 422
     gone = browser.get("/doctor/odoo/other")
     assert (gone.status_code, "no destination &#39;other&#39;" in gone.text) == (422, True)
+
+
+def test_a_question_is_asked_and_answered_on_one_page(site: Site) -> None:
+    browser = site.signed_in()
+    assert 'href="/doctor/ask"' in browser.get("/doctor").text
+    form = browser.get("/doctor/ask", params={"question": "queued", "address": "<b>"}).text
+    assert '<option value="queued" selected>' in form
+    assert "<b>" not in form
+    none = post(browser, "/doctor/ask", question="duplicates", message="", address="")
+    assert (none.status_code, "Nothing was found; this was looked at" in none.text) == (200, True)
+    cause = post(browser, "/doctor/ask", question="not-sent", message="", address="")
+    assert "No outgoing server takes mail" in cause.text
+    assert 'href="/servers"' in cause.text
+    wrong = post(browser, "/doctor/ask", question="not-sent", message="nonsense", address="")
+    assert (wrong.status_code, "no mail &#39;nonsense&#39;" in wrong.text) == (422, True)
