@@ -24,7 +24,7 @@ unpack_exim() {
 }
 unpack_exim
 wanted=(curl postfix swaks libnet-ssleay-perl msmtp postgresql strace libfaketime nginx-light chromium knot)
-wanted+=(dovecot-imapd dovecot-pop3d dovecot-lmtpd)
+wanted+=(dovecot-imapd dovecot-pop3d dovecot-lmtpd spamassassin)
 missing=()
 for package in "${wanted[@]}"; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
