@@ -78,6 +78,7 @@ def test_each_call_carries_the_token_and_the_name_of_the_tool() -> None:
     [
         ("status", {}, "GET /v1/status"),
         ("doctor_domain", {"domain": "b.example"}, "GET /v1/doctor/b.example"),
+        ("doctor_odoo", {"destination": "our erp"}, "GET /v1/doctor/odoo/our%20erp"),
         ("doctor_last_looks", {}, "GET /v1/doctor"),
         ("explain_route", {"address": "mary@contoso.example"}, "GET /v1/explain?address=mary%40contoso.example&bulk=false"),
         ("explain_error", {"text": "550 5.7.60"}, "POST /v1/doctor/explain"),

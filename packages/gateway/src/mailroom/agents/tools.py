@@ -25,6 +25,7 @@ READING = (
     "explain_error",
     "doctor_domain",
     "doctor_last_looks",
+    "doctor_odoo",
     "audit_log",
     "cutover",
 )
@@ -98,6 +99,11 @@ class Tools:
     async def doctor_last_looks(self) -> str:
         """What the doctor found at each of our domains when it last looked."""
         return self._told(await self._gateway.ask("doctor_last_looks", "GET", "doctor"))
+
+    async def doctor_odoo(self, destination: Annotated[str, Field(max_length=120, pattern=r"^[^/]+$")]) -> str:
+        """Look at an Odoo over its API now: outgoing servers that compete, alias domains, scheduled actions, failed mails by reason,
+        parameters that contradict each other. `destination` is one of list_objects."""
+        return self._told(await self._gateway.ask("doctor_odoo", "GET", "doctor", "odoo", destination))
 
     async def audit_log(
         self,
