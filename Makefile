@@ -10,7 +10,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet --no-input
 SOURCES := packages/core/src packages/client/src packages/gateway/src packages/emulator/src demo tests bench odoo
 INSTALL = $(PIP) install --no-deps --no-build-isolation $(foreach p,$(PACKAGES),-e $(p))
 
-.PHONY: help setup setup-dev system demo serve check format test test-fast test-odoo bench crash screenshots lock clean
+.PHONY: help setup setup-dev system demo serve check format test test-fast test-odoo bench bench-odoo crash screenshots lock clean
 
 help:  ## what one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ test-odoo: .venv/.dev  ## the add-on in a real Odoo: ODOO=/path/to/odoo
 
 bench: .venv/.dev system  ## measure; prints a table, writes bench/results.json
 	@$(PY) -m bench $(ARGS)
+
+bench-odoo: .venv/.dev system  ## the add-on beside Odoo's own SMTP and IMAP: ODOO=/path/to/odoo
+	@$(PY) -m bench.odoo "$(ODOO)" $(ARGS)
 
 crash: .venv/.dev  ## kill -9 the gateway N times under load
 	@$(PY) -m tests.crash $(N)

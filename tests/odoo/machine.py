@@ -51,11 +51,12 @@ class Place:
             os.environ["ODOO_UNDER_TEST_TEMPLATE"],
         )
 
-    def words(self, database: str, data: Path, *more: str) -> list[str]:
+    def words(self, database: str, data: Path, *more: str, program: Sequence[str] = ()) -> list[str]:
+        """A command line of Odoo's; `program` is another script than odoo-bin, with its first arguments."""
         addons = [self.odoo / "addons", self.odoo / "odoo" / "addons", ROOT / "odoo"]
         paths = ",".join(str(path) for path in addons)
         where = ["--db_host", self.database_host, "--db_user", self.database_user, "-d", database, "--data-dir", str(data)]
-        return [str(self.python), str(self.odoo / "odoo-bin"), "--addons-path", paths, *where, *more]
+        return [str(self.python), *(program or [str(self.odoo / "odoo-bin")]), "--addons-path", paths, *where, *more]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,6 +98,12 @@ class Odoo:
         self.eventually(self._answers, "Odoo answers")
         self._browser.cookies.clear()
         self.web("/web/session/authenticate", db=self.database, login="admin", password="admin")
+
+    @property
+    def pid(self) -> int:
+        """Of the first of its processes."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """All its processes at once, as a power failure would."""

@@ -64,8 +64,8 @@ class Cluster:
 
 
 @contextmanager
-def running(bin_folder: Path) -> Iterator[Cluster]:
-    """Not as root: PostgreSQL refuses that, so that it runs as `nobody` then."""
+def running(bin_folder: Path, *, durable: bool = False) -> Iterator[Cluster]:
+    """Not as root: PostgreSQL refuses that, so that it runs as `nobody` then. `durable` is for measurements: a commit is on the disk."""
     folder = Path(tempfile.mkdtemp(prefix="mailroom-pg-"))
     data = folder / "data"
     who = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -74,7 +74,8 @@ def running(bin_folder: Path) -> Iterator[Cluster]:
         os.chown(folder, who.pw_uid, who.pw_gid)
     initdb: list[str | Path] = [bin_folder / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, user=user, group=group, cwd=folder)
-    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "shared_buffers=32MB"]
+    options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "shared_buffers=32MB"]
+    options += [] if durable else ["-c", "fsync=off"]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen([bin_folder / "postgres", "-D", data, *options], stderr=log, user=user, group=group, cwd=folder)
     try:
