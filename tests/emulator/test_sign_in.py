@@ -137,6 +137,14 @@ def test_refreshing_gives_a_new_refresh_token_and_leaves_the_old_one_alive(tenan
     assert refresh(tenant, first, scope=MAIL_SCOPES).status_code == 200
 
 
+def test_by_a_switch_a_refresh_token_is_good_for_one_refresh(tenant: Tenant) -> None:
+    tenant.switch(refresh_tokens="used_once")
+    first = tenant.grant()["refresh_token"]
+    second = refresh(tenant, first, scope=MAIL_SCOPES).json()["refresh_token"]
+    assert aadsts(refresh(tenant, first, scope=MAIL_SCOPES)) == 70000
+    assert refresh(tenant, second, scope=MAIL_SCOPES).status_code == 200
+
+
 def test_one_refresh_token_serves_graph_and_outlook_but_not_in_one_request(tenant: Tenant) -> None:
     outlook = "https://outlook.office.com/SMTP.Send"
     token = tenant.grant(scope=f"offline_access {GRAPH}/Mail.Send {outlook}")["refresh_token"]

@@ -47,6 +47,12 @@ class Switches:
     ndr_lag_seconds: float = _switch(0.0, "Emulated seconds until a failure is reported.")
     latency_seconds: float = _switch(0.0, "Emulated seconds that each request to Graph takes.")
     conversation_by_subject: bool = _switch(False, "Unrelated mails with the same subject share a conversationId.")
+    refresh_tokens: str = _switch(
+        "stay_good",
+        "What becomes of a refresh token that was used: it stays good beside the new one, or is refused.",
+        "stay_good",
+        "used_once",
+    )
     send_status: str = _switch("202", "What a successful sendMail and send answer.", "202", "200")
     oversize_status: str = _switch("413", "What a request above 4 MB is answered with.", "413", "400")
     throttling: bool = _switch(True, "The limits of Outlook and Exchange are enforced.")

@@ -49,7 +49,8 @@ class _Entra:
         try:
             form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
             form = {**clients.basic_credentials(request.headers.get("authorization")), **form}
-            body = token_endpoint.answer(self._emulator.tokens, tenant, form, _hosts(request).login)
+            used_once = self._emulator.switches.refresh_tokens == "used_once"
+            body = token_endpoint.answer(self._emulator.tokens, tenant, form, _hosts(request).login, used_once=used_once)
         except (EntraError, UnicodeDecodeError) as error:
             return self._refuse(error if isinstance(error, EntraError) else EntraError(9002313))
         return JSONResponse(body, headers=_NO_STORE)

@@ -14,8 +14,8 @@ Answer = dict[str, Any]
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-def answer(store: TokenStore, tenant_text: str, form: Form, issuer_base: str) -> Answer:
-    """The JSON of a success; raises EntraError otherwise."""
+def answer(store: TokenStore, tenant_text: str, form: Form, issuer_base: str, *, used_once: bool = False) -> Answer:
+    """The JSON of a success; raises EntraError otherwise. `used_once`: a refresh token is good for one refresh."""
     segment = realms.resolve(store.tenant, tenant_text)
     app = clients.find_app(store.tenant, _need(form, "client_id"))
     grant = _need(form, "grant_type")
@@ -28,7 +28,7 @@ def answer(store: TokenStore, tenant_text: str, form: Form, issuer_base: str) ->
     if grant == "authorization_code":
         return _authorization_code(store, app, form, issuer_base)
     if grant == "refresh_token":
-        return _refresh(store, app, form, issuer_base)
+        return _refresh(store, app, form, issuer_base, used_once=used_once)
     raise EntraError(70003, grant=grant)
 
 
@@ -73,7 +73,7 @@ def _authorization_code(store: TokenStore, app: App, form: Form, issuer_base: st
     return result
 
 
-def _refresh(store: TokenStore, app: App, form: Form, issuer_base: str) -> Answer:
+def _refresh(store: TokenStore, app: App, form: Form, issuer_base: str, *, used_once: bool) -> Answer:
     token = store.refresh_tokens.get(_need(form, "refresh_token"))
     if token is None:
         raise EntraError(9002313)
@@ -87,7 +87,10 @@ def _refresh(store: TokenStore, app: App, form: Form, issuer_base: str) -> Answe
     wanted = scopes.parse(form.get("scope", ""))
     until = token.expires if app.spa else None  # a SPA's day can't be extended
     openid = wanted.openid | {"offline_access"}
-    return _tokens(store, app, token.account, wanted, form, issuer_base, openid, None, until)
+    result = _tokens(store, app, token.account, wanted, form, issuer_base, openid, None, until)
+    if used_once:
+        token.killed_by = 70000
+    return result
 
 
 def _device_code(store: TokenStore, app: App, form: Form, issuer_base: str) -> Answer:
