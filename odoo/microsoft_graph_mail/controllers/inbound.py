@@ -9,6 +9,8 @@ its sender why), `loop`, `dropped` (for no reason that Odoo says); 422 `no_route
 import hashlib
 import hmac
 import json
+import tempfile
+from pathlib import Path
 
 from odoo import http
 from odoo.addons.microsoft_graph_mail.models.inbound_key import digest
@@ -30,10 +32,6 @@ class Inbound(http.Controller):
             return _answer(401, _error("The key is wrong. Make a new one in Settings, General Settings, Microsoft Graph"))
         if asked.mimetype != "message/rfc822":
             return _answer(415, _error("Send one mail as message/rfc822"))
-        try:
-            raw = asked.get_data(cache=False)
-        except RequestEntityTooLarge:
-            return _answer(413, _error(f"The mail has more than {LARGEST} bytes"))
         model = asked.headers.get("X-Fallback-Model") or None
         if model and model not in request.env:
             return _answer(422, _error(f"There is no model {model!r}"))
@@ -41,8 +39,20 @@ class Inbound(http.Controller):
         if values is None:
             return _answer(422, _error("X-Default-Values is no JSON object with fields and their values"))
         recipients = [each.strip() for each in asked.headers.get("X-Envelope-To", "").split(",") if each.strip()]
-        key = asked.headers.get("Idempotency-Key") or hashlib.sha256(raw).hexdigest()
-        return _answer(*request.env["microsoft.graph.pushed"].sudo()._take(raw, recipients, model, key, values))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "message.eml"
+            try:
+                digested = _kept(asked.get_data(cache=False), path)
+            except RequestEntityTooLarge:
+                return _answer(413, _error(f"The mail has more than {LARGEST} bytes"))
+            key = asked.headers.get("Idempotency-Key") or digested
+            return _answer(*request.env["microsoft.graph.pushed"].sudo()._take(path, recipients, model, key, values))
+
+
+def _kept(raw, path):
+    """Into a file, so that nobody holds it in memory while Odoo works on it; the SHA-256 of the bytes."""
+    path.write_bytes(raw)
+    return hashlib.sha256(raw).hexdigest()
 
 
 def _may(authorization):

@@ -108,10 +108,11 @@ class FetchmailServer(models.Model):
         """Whether the folders are there and may be read."""
         account, mailbox = self._microsoft_graph_path()
         try:
-            folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_folder)
-            found = account._run(receiving.look_into(mailbox, folder))
-            if self.microsoft_graph_after == After.MOVE.value:
-                self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_move_to)
+            with account._turn(self._microsoft_graph_address()):
+                folder = self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_folder)
+                found = account._run(receiving.look_into(mailbox, folder))
+                if self.microsoft_graph_after == After.MOVE.value:
+                    self._microsoft_graph_folder_id(account, mailbox, self.microsoft_graph_move_to)
         except VaultError as problem:
             raise UserError(str(problem)) from None
         if not isinstance(found, receiving.Folder):
@@ -206,7 +207,7 @@ class FetchmailServer(models.Model):
                 return
             if trouble is not None:
                 raise self._microsoft_graph_trouble(trouble)
-            if not incoming._process(self, message, into.read_bytes()):
+            if not incoming._process(self, message, into):
                 return
         self._microsoft_graph_acknowledge(account, mailbox, message)
 

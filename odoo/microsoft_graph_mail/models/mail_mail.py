@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 LIFETIME = timedelta(days=5)
 """How long a mail is tried that Graph puts off."""
+AGAIN = timedelta(seconds=5)
+"""When the queue is called for a mail that others have changed meanwhile."""
 PATIENCE = timedelta(seconds=10)
 """How long the queue itself waits for a mailbox; nobody sits before it."""
 _NO_TURN = Deferred(Reply(0, "Others are sending from this mailbox; it goes on by itself"), retry_after=timedelta(seconds=5))
@@ -97,6 +99,8 @@ class MailMail(models.Model):
                     raise
                 _logger.info("Microsoft Graph: mail %s is looked at again by the next run of the queue", mail.id)
                 self.env.cr.rollback()
+                self._microsoft_graph_call_queue(datetime.utcnow() + AGAIN)
+                self.env.cr.commit()
                 continue
             if commit:
                 if done:

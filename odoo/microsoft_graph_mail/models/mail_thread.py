@@ -1,6 +1,7 @@
 """Reports about mail of ours: the envelope turns red on the right message and recipient, with a reason that people understand.
 
 What Odoo does with a mail that it makes no record of is told to `microsoft_graph_told`, a list in the context: `bounced`, `refused`.
+Large files of mail that comes in lie in `microsoft_graph_apart` of the context: Odoo's parser need not see them.
 """
 
 from email import message_from_bytes, policy
@@ -60,3 +61,15 @@ class MailThread(models.AbstractModel):
     def _routing_create_bounce_email(self, email_from, body_html, message, **mail_values):
         self._microsoft_graph_tell("refused")
         return super()._routing_create_bounce_email(email_from, body_html, message, **mail_values)
+
+    def _message_parse_extract_payload(self, message, message_dict, save_original=False):
+        payload = super()._message_parse_extract_payload(message, message_dict, save_original=save_original)
+        if (apart := self.env.context.get("microsoft_graph_apart")) is not None:
+            payload["attachments"] = [_with_content(attachment, apart) for attachment in payload["attachments"]]
+            apart.check()
+        return payload
+
+
+def _with_content(attachment, apart):
+    content = apart.content(attachment.content)
+    return attachment if content is None else attachment._replace(content=content)

@@ -5,10 +5,12 @@ rotated refresh token is never lost because a business transaction was rolled ba
 """
 
 import logging
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from odoo import _, api, fields, models, modules
 from odoo.addons.microsoft_graph_mail.driver.http import Http
+from odoo.addons.microsoft_graph_mail.driver.turn import turn
 from odoo.tools import format_datetime
 
 from mailroom_core.errors import VaultError
@@ -19,6 +21,8 @@ from mailroom_core.oauth.problems import ProblemKind, TokenProblem
 from mailroom_core.oauth.scopes import Tier, delegated_scopes
 from mailroom_core.providers.graph.mailbox import Mailbox
 from mailroom_core.providers.graph.probe import Rights, probe
+
+from .own_transaction import own_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -58,6 +62,14 @@ class MicrosoftGraphAccount(models.Model):
         """Drive a conversation that has nothing to commit on its way. Raises VaultError if no token can be had."""
         return run(flow, self._http(), _forget)
 
+    @contextmanager
+    def _turn(self, address):
+        """Around what is asked of a mailbox where somebody waits for it. Raises VaultError if the turn does not come."""
+        with self.env.registry.cursor() as cr, turn(cr, address) as has_turn:
+            if not has_turn:
+                raise VaultError(_("Others are using the mailbox %s. Try it again in a minute", address), transient=True)
+            yield
+
     def _mailbox(self, address):
         """The mailbox with this address as the account reaches it: its own, or another's that it has rights on."""
         self.ensure_one()
@@ -73,7 +85,7 @@ class MicrosoftGraphAccount(models.Model):
     def _token(self, refused="", fresh=False):
         """An access token, another one than `refused`, and until when it may be used. Raises VaultError."""
         self.ensure_one()
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute(
                 "SELECT access_token, refresh_token, expires_at, app_only FROM microsoft_graph_account WHERE id = %s FOR UPDATE", [self.id]
             )
@@ -127,7 +139,7 @@ class MicrosoftGraphAccount(models.Model):
         self.ensure_one()
         assert values.keys() <= COLUMNS
         if cr is None:
-            with self.env.registry.cursor() as own:
+            with own_transaction(self.env) as own:
                 return self._store(values, own)
         assignments = ", ".join(f"{name} = %s" for name in values)
         cr.execute(f"UPDATE microsoft_graph_account SET {assignments} WHERE id = %s", [*values.values(), self.id])
@@ -150,9 +162,10 @@ class MicrosoftGraphAccount(models.Model):
         commit(self.env)
 
     def _find_out(self, mailbox) -> Rights:
-        """Ask Graph what the account may do in a mailbox, and keep it. Raises VaultError if there is no token."""
+        """Ask Graph what the account may do in a mailbox, and keep it. Raises VaultError if there is no token, or no turn."""
         self.ensure_one()
-        rights = self._run(probe(self._mailbox(mailbox), self.scope or ""))
+        with self._turn(mailbox):
+            rights = self._run(probe(self._mailbox(mailbox), self.scope or ""))
         if rights.tier is not None:
             self._store({"tier": rights.tier.value})
             commit(self.env)

@@ -1,10 +1,13 @@
 """Messages on their way in: processed but not yet marked in the mailbox, failed, or set aside."""
 
 import logging
+from contextlib import suppress
 
 from odoo import _, api, fields, models, tools
+from odoo.addons.microsoft_graph_mail.driver.arrival import LeftBehind, kept_apart, on_disk, whole
+from odoo.exceptions import UserError
 
-from mailroom_core.errors import MimeError
+from mailroom_core.errors import MimeError, VaultError
 from mailroom_core.mime.bounce import read_report
 from mailroom_core.mime.incoming import head as read_head
 from mailroom_core.mime.incoming import read_head_of
@@ -50,42 +53,49 @@ class MicrosoftGraphIncoming(models.Model):
         return self.sudo().search([("server_id", "=", server.id), ("remote_id", "=", message.remote.remote_id)], limit=1)
 
     @api.model
-    def _process(self, server, message: Arrived, raw):
-        """Hand a message to Odoo, in a transaction of its own that also remembers it. Whether it is safe now."""
-        with self.env.registry.cursor() as cr:
+    def _process(self, server, message: Arrived, path):
+        """Hand the message in a file to Odoo, in a transaction of its own that also remembers it. Whether it is safe now."""
+        with self.env.registry.cursor() as cr, on_disk(path) as source:
             env = self.with_env(self.env(cr=cr)).env
             here, server = env["microsoft.graph.incoming"], server.with_env(env)
             known = here._known(server, message)
             if known.state == "done":
                 return True
             try:
-                here._hand_over(server, raw, message.remote.conversation_id)
+                here._hand_over(server, source, message.remote.conversation_id)
                 known.unlink()
                 here.sudo().create({**_names(server, message), "state": "done"})
                 cr.commit()
             except Exception as problem:
                 _logger.warning("Microsoft Graph: a message of incoming server %s can't be processed", server.id, exc_info=True)
                 cr.rollback()
-                here._failed(server, message, tools.exception_to_unicode(problem), raw)
+                here._failed(server, message, tools.exception_to_unicode(problem), source)
                 cr.commit()
                 return False
         return True
 
     @api.model
-    def _hand_over(self, server, raw, conversation_id):
+    def _hand_over(self, server, source, conversation_id):
         """A report about mail of ours turns its envelope red; everything else is a mail as any other."""
-        source = InMemory(raw)
         thread = self.env["mail.thread"].with_context(default_fetchmail_server_id=server.id)
+        options = {"save_original": server.original, "strip_attachments": not server.attach}
         try:
             root = index(source)
             head = read_head(read_head_fields(source, root))
             report = read_report(source, root, head)
-            if report is not None and report.failures and thread._microsoft_graph_bounced(report, raw):
+            if report is not None and report.failures and thread._microsoft_graph_bounced(report, whole(source)):
                 return
+            if not server.original:
+                small, apart = kept_apart(source, root)
+                known = self._as_odoo_knows_it(InMemory(small), head, conversation_id)
+                with suppress(LeftBehind):
+                    thread.with_context(microsoft_graph_apart=apart).message_process(server.object_id.model, known, **options)
+                    return
             raw = self._as_odoo_knows_it(source, head, conversation_id)
         except MimeError as problem:
             _logger.info("Microsoft Graph: incoming server %s: Odoo reads a message that we can't: %s", server.id, problem)
-        thread.message_process(server.object_id.model, raw, save_original=server.original, strip_attachments=not server.attach)
+            raw = whole(source)
+        thread.message_process(server.object_id.model, raw, **options)
 
     @api.model
     def _as_odoo_knows_it(self, source, head, conversation_id, recipients=None):
@@ -96,15 +106,15 @@ class MicrosoftGraphIncoming(models.Model):
         known = self.env["mail.message"].sudo().search_count([("message_id", "in", [ids.get(each, each) for each in head.ids])], limit=1)
         answers = "" if known or not head.ids else tries._of_conversation(conversation_id, head.sender)
         if not ids and not answers and not recipients:
-            return source.raw
+            return whole(source)
         return b"".join(restored(source, ids, answers=answers, delivered_to=recipients or None).chunks())
 
     @api.model
-    def _failed(self, server, message, reason, raw=b"", at_once=False):
+    def _failed(self, server, message, reason, source=None, at_once=False):
         known = self._known(server, message)
         failures = known.failures + 1
         state = "aside" if at_once or failures >= TRIES else "retry"
-        values = {**_names(server, message), **_head(raw), "state": state, "failures": failures, "reason": reason}
+        values = {**_names(server, message), **(_head(source) if source else {}), "state": state, "failures": failures, "reason": reason}
         if known:
             known.write(values)
         else:
@@ -121,7 +131,11 @@ class MicrosoftGraphIncoming(models.Model):
             server = row.server_id
             account, mailbox = server._microsoft_graph_path()
             message = Arrived(Remote(row.remote_id, row.internet_message_id or "", row.conversation_id or ""), row.received_at)
-            server._microsoft_graph_take(account, mailbox, message)
+            try:
+                with account._turn(server._microsoft_graph_address()):
+                    server._microsoft_graph_take(account, mailbox, message)
+            except VaultError as problem:
+                raise UserError(str(problem)) from None
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",
@@ -142,10 +156,10 @@ def _names(server, message):
     }
 
 
-def _head(raw):
+def _head(source):
     """By what a person recognises it."""
     try:
-        head = read_head_of(InMemory(raw))
+        head = read_head_of(source)
     except MimeError:
         return {}
     return {"sender": head.sender, "subject": head.subject}

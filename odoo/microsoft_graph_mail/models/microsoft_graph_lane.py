@@ -11,6 +11,8 @@ from odoo import api, fields, models
 
 from mailroom_core.policy import retry
 
+from .own_transaction import own_transaction
+
 
 class MicrosoftGraphLane(models.Model):
     _name = "microsoft.graph.lane"
@@ -29,7 +31,7 @@ class MicrosoftGraphLane(models.Model):
         """Microsoft wants us to slow down, or can't be asked: nobody sends from this mailbox or reads it until then. Of two pauses the
         longer one counts."""
         until = datetime.utcnow() + retry.wait(1, outcome.retry_after, random.random())  # noqa: S311
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute(
                 "INSERT INTO microsoft_graph_lane (mailbox, paused_until, paused_why) VALUES (%s, %s, %s) ON CONFLICT (mailbox) DO UPDATE"
                 " SET paused_until = excluded.paused_until, paused_why = excluded.paused_why"
@@ -42,7 +44,7 @@ class MicrosoftGraphLane(models.Model):
     @api.model
     def _free(self, mailboxes):
         """Somebody has connected it anew: what held it up may be over."""
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute("UPDATE microsoft_graph_lane SET paused_until = NULL, paused_why = NULL WHERE mailbox = ANY(%s)", [list(mailboxes)])
             cr.commit()
         self.invalidate_model()

@@ -6,6 +6,7 @@ import zlib
 from datetime import timedelta
 
 from odoo import SUPERUSER_ID, api, fields, models, tools
+from odoo.addons.microsoft_graph_mail.driver.arrival import LeftBehind, kept_apart, on_disk, whole
 
 from mailroom_core.errors import MimeError
 from mailroom_core.mime.bounce import read_report
@@ -31,8 +32,8 @@ class MicrosoftGraphPushed(models.Model):
     _key_uniq = models.Constraint("UNIQUE(key)", "A mail is handed in once.")
 
     @api.model
-    def _take(self, raw, recipients, model, key, values=None):
-        """HTTP status and answer. `recipients` are those of the envelope; by the same `key` the same mail is never processed again.
+    def _take(self, path, recipients, model, key, values=None):
+        """HTTP status and answer for the mail in a file. `recipients` are those of the envelope; what has one `key` is processed once.
 
         A record that becomes of the mail because of `model`, and not by an alias, gets the `values`.
         """
@@ -41,17 +42,18 @@ class MicrosoftGraphPushed(models.Model):
             cr.execute("SELECT pg_advisory_lock(%s, %s)", lock)
             cr.commit()  # what we look at from here on includes what the one before us has committed
             try:
-                return self.with_env(api.Environment(cr, SUPERUSER_ID, {}))._taken(raw, recipients, model, key, values)
+                return self.with_env(api.Environment(cr, SUPERUSER_ID, {}))._taken(path, recipients, model, key, values)
             finally:
                 cr.rollback()
                 cr.execute("SELECT pg_advisory_unlock(%s, %s)", lock)
                 cr.commit()
 
-    def _taken(self, raw, recipients, model, key, values):
+    def _taken(self, path, recipients, model, key, values):
         if known := self.search([("key", "=", key)], limit=1):
             return 200, {**json.loads(known.answer), "result": "duplicate"}
         try:
-            answer = self._processed(raw, recipients, model, values)
+            with on_disk(path) as source:
+                answer = self._processed(source, recipients, model, values)
             if answer["result"] not in ("loop", "dropped"):  # they have left nothing here: they may be judged anew
                 self.create({"key": key, "answer": json.dumps(answer)})
             self.env.cr.commit()
@@ -69,23 +71,27 @@ class MicrosoftGraphPushed(models.Model):
         _logger.warning("Microsoft Graph: a mail that was pushed can't be processed", exc_info=True)
         return 500, {"result": "error", "text": tools.exception_to_unicode(problem)}
 
-    def _processed(self, raw, recipients, model, values):
-        source = InMemory(raw)
+    def _processed(self, source, recipients, model, values):
+        incoming, thread, messages = self.env["microsoft.graph.incoming"], self.env["mail.thread"], self.env["mail.message"]
         try:
             root = index(source)
             head = read_head(read_fields(source, root))
             report = read_report(source, root, head)
-            thread = self.env["mail.thread"]
-            if report is not None and report.failures and thread._microsoft_graph_bounced(report, raw):
+            if report is not None and report.failures and thread._microsoft_graph_bounced(report, whole(source)):
                 return {"result": "bounced"}
-            raw = self.env["microsoft.graph.incoming"]._as_odoo_knows_it(source, head, "", recipients)
+            small, apart = kept_apart(source, root)
+            raw = incoming._as_odoo_knows_it(InMemory(small), head, "", recipients)
         except MimeError as problem:
             raise UserWarning(f"The mail can't be read: {problem}") from None
-        messages = self.env["mail.message"]
         if head.message_id and messages.search_count([("message_id", "=", head.message_id)], limit=1):
             return {"result": "duplicate"}
         told = []
-        record = thread.with_context(microsoft_graph_told=told).message_process(model, raw, custom_values=values)
+        thread = thread.with_context(microsoft_graph_told=told)
+        try:
+            record = thread.with_context(microsoft_graph_apart=apart).message_process(model, raw, custom_values=values)
+        except LeftBehind:
+            raw = incoming._as_odoo_knows_it(source, head, "", recipients)
+            record = thread.message_process(model, raw, custom_values=values)
         if record is None:
             return {"result": "loop"}
         if not record:

@@ -83,7 +83,8 @@ class GraphSession:
     def _send_alone(self, raw, smtp_from, recipients):
         """Inside somebody's transaction, with nothing to remember: as with SMTP, a crash may send it again."""
         try:
-            outcome = self._conversation(raw, smtp_from, recipients, secrets.token_hex(12), lambda note: None)
+            with self.account._turn(self.server._microsoft_graph_address()):
+                outcome = self._conversation(raw, smtp_from, recipients, secrets.token_hex(12), lambda note: None)
         except VaultError as problem:
             outcome = _no_token(problem)
         if not isinstance(outcome, Sent):

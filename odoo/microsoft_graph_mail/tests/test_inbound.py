@@ -1,5 +1,7 @@
 """What a gateway pushes: a key, a size, a typed answer, and nothing twice."""
 
+import base64
+import random
 from unittest.mock import patch
 
 from odoo.tests import tagged
@@ -13,6 +15,16 @@ PATH = "/microsoft_graph_mail/inbound"
 def raw(subject, to="info@contoso.example", message_id="", more=""):
     head = f"From: Kim <kim@customer.example>\r\nTo: {to}\r\nSubject: {subject}\r\n{more}"
     return f"{head}Message-ID: <{message_id or subject.replace(' ', '.')}@customer.example>\r\n\r\nHello\r\n".encode()
+
+
+def with_file(subject, content, kind="multipart/mixed", sender="kim@customer.example"):
+    head = (
+        f"From: {sender}\r\nTo: info@contoso.example\r\nSubject: {subject}\r\nMessage-ID: <{subject}@customer.example>\r\n"
+        f"MIME-Version: 1.0\r\nContent-Type: {kind}; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nHere it is\r\n--b\r\n"
+        "Content-Type: application/pdf\r\nContent-Transfer-Encoding: base64\r\n"
+        "Content-Disposition: attachment; filename=plan.pdf\r\n\r\n"
+    )
+    return head.encode() + base64.encodebytes(content).replace(b"\n", b"\r\n") + b"--b--\r\n"
 
 
 @tagged("post_install", "-at_install")
@@ -134,6 +146,18 @@ class TestInbound(TenantCase):
             for _ in range(2):
                 self.assertEqual(self.push(raw("Dropped"))[1], {"result": "dropped"})
         self.assertEqual(self.push(raw("Dropped"))[1]["result"], "created")
+
+    def test_a_large_file_comes_in_whole(self):
+        content = random.Random(4).randbytes(1_000_000)
+        self.assertEqual(self.push(with_file("Large", content))[1]["result"], "created")
+        lead = self.env["crm.lead"].search([("name", "=", "Large")])
+        attachment = self.env["ir.attachment"].search([("res_model", "=", "crm.lead"), ("res_id", "=", lead.id)])
+        self.assertEqual((attachment.name, attachment.mimetype, attachment.raw), ("plan.pdf", "application/pdf", content))
+
+    def test_a_large_file_that_odoo_does_not_look_at_stands_in_nobody_s_way(self):
+        """Of what it takes for a bounce it reads the first text alone."""
+        body = with_file("Undelivered", bytes(1_000_000), kind="multipart/report", sender="mailer-daemon@customer.example")
+        self.assertEqual(self.push(body)[1]["result"], "bounced")
 
     def test_what_is_no_mail_is_refused(self):
         self.assertEqual(self.push(raw("Text"), **{"Content-Type": "text/plain"})[0], 415)

@@ -202,6 +202,17 @@ class TestQueue(TenantCase):
         self.assertEqual(mail.state, "exception")
         self.assertIn("Graph is in trouble", mail.failure_reason)
 
+    def test_where_exchange_says_that_the_day_is_used_up_the_mail_waits_for_hours(self):
+        mail = self.mail("Used up", "a@customer.example")
+        self.fault("send", kind="answer", status=429, code="ErrorExceededMessageLimit")
+        self.send(mail)
+        self.assertEqual((mail.state, self.arrived("Used up")), ("outgoing", []))
+        self.assertGreater(mail.scheduled_date, fields.Datetime.now() + timedelta(minutes=50))
+        self.assertIn("daily limit", mail.failure_reason)
+        self.lane()._free([MAILBOX])
+        self.send(mail)
+        self.assertEqual((mail.state, self.arrived("Used up")), ("sent", ["a@customer.example"]))
+
     def test_the_recipients_of_a_day_are_counted(self):
         self.env.cr.execute(
             "INSERT INTO microsoft_graph_try (mail_id, recipients, mailbox, marker, state, create_date)"
