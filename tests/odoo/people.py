@@ -34,6 +34,9 @@ class Lead:
         )  # fmt: skip
         return found[0] if isinstance(found, list) else found
 
+    def followed_by(self, partner: int) -> None:
+        self.odoo.call("crm.lead", "message_subscribe", [self.id], [partner])
+
     def envelopes(self, message: int) -> dict[str, tuple[str, str]]:
         """What the chatter shows of each recipient: status, and kind of failure."""
         rows = self.odoo.sql(

@@ -64,6 +64,25 @@ def test_the_connect_button_leads_to_microsoft_and_back(odoo: Odoo, emulator: Em
     expect(page.get_by_text("may send, read and write")).to_be_visible(timeout=PATIENCE)
 
 
+def test_what_was_set_aside_is_seen_at_the_server_and_processed_by_a_button(odoo: Odoo, emulator: Emulator, page: Page) -> None:
+    server = odoo.incoming("info@contoso.example", "mary@contoso.example")
+    odoo.sql("ALTER TABLE crm_lead ADD CONSTRAINT no_odd_ones CHECK (name != 'Odd one')")
+    head = "From: odd@customer.example\r\nTo: info@contoso.example\r\nSubject: Odd one\r\nMessage-ID: <odd@customer.example>\r\n"
+    emulator.deliver("info@contoso.example", f"{head}\r\nHello\r\n".encode())
+    odoo.fetch(server, lambda: odoo.read("microsoft.graph.incoming", [["state", "=", "aside"]], "id"), "it is set aside")
+    odoo.sql("ALTER TABLE crm_lead DROP CONSTRAINT no_odd_ones")
+    page.goto(f"{odoo.url}/odoo/fetchmail.server/{server}")
+    seen = page.get_by_role("button", name="messages could not be processed")
+    expect(seen).to_be_visible(timeout=PATIENCE)
+    picture(page, "incoming")
+    seen.click()
+    expect(page.get_by_text("no_odd_ones").first).to_be_visible(timeout=PATIENCE)
+    picture(page, "aside")
+    page.get_by_role("button", name="Process again").first.click()
+    expect(page.get_by_text("Nothing is set aside")).to_be_visible(timeout=PATIENCE)
+    assert len(odoo.read("crm.lead", [["name", "=", "Odd one"]], "id")) == 1
+
+
 def test_the_settings_show_the_redirect_address_and_no_secret(odoo: Odoo, page: Page) -> None:
     page.goto(f"{odoo.url}/odoo/settings")
     block = page.locator("#microsoft-graph-setting")

@@ -42,6 +42,19 @@ def arrived(emulator: Emulator, subject: str) -> list[str]:
     return sorted(copy["to"] for copy in emulator.outside() if copy["subject"] == subject)
 
 
+def colleague(odoo: Odoo, address: str) -> int:
+    """A user who wants to be told by mail; the number of their contact."""
+    user = odoo.call("res.users", "create", {"name": "Sam", "login": address, "email": address, "notification_type": "email"})
+    return int(odoo.read("res.users", [["id", "=", user]], "partner_id")[0]["partner_id"][0])
+
+
+def told(emulator: Emulator, address: str) -> list[str]:
+    """The texts of all mail that has reached an address."""
+    mails = [email.message_from_bytes(emulator.outside_raw(copy["id"]), policy=policy.default) for copy in emulator.outside(address)]
+    bodies = [mail.get_body(("plain",)) for mail in mails]
+    return [body.get_content() for body in bodies if body is not None]
+
+
 def in_sent_items(emulator: Emulator, subject: str) -> int:
     return sum(mail["subject"] == subject for mail in emulator.folder(MAILBOX, "sentitems"))
 
@@ -56,8 +69,11 @@ def test_a_mail_from_the_chatter_reaches_each_once_and_the_answer_comes_back(
     assert in_sent_items(emulator, "Our offer") == 2
     assert set(lead.envelopes(message).values()) == {("sent", "")}
 
+    lead.followed_by(colleague(odoo, "sam@colleagues.example"))
     emulator.reply("kim@customer.example", "Our offer", "We take twelve")
     odoo.fetch(incoming, lambda: "We take twelve" in lead.said(), "the answer is in the chatter")
+    odoo.eventually(lambda: told(emulator, "sam@colleagues.example"), "its follower hears of it")
+    assert ["We take twelve" in mail for mail in told(emulator, "sam@colleagues.example")] == [True]
     assert not odoo.read("microsoft.graph.incoming", [], "id")
     assert odoo.read("ir.mail_server", [["id", "=", outgoing]], "from_filter")[0]["from_filter"] == MAILBOX
 
