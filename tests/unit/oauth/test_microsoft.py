@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mailroom_core.flow import Flow, Request, Response
+from mailroom_core.oauth.grants import with_query
 from mailroom_core.oauth.microsoft import (
     CHINA,
     CLOUDS,
@@ -93,6 +94,9 @@ def test_a_verifier_that_the_rfc_forbids_is_refused(verifier: str) -> None:
 def test_an_administrator_consents_for_the_whole_organisation(tenant: str, organisation: str) -> None:
     url = admin_consent_url(App("app 1", tenant))
     assert url == f"https://login.microsoftonline.com/{organisation}/adminconsent?client_id=app+1"
+    assert admin_consent_url(App("app 1", tenant), redirect_uri=BACK, state="s 1") == with_query(
+        url, {"redirect_uri": BACK, "state": "s 1"}
+    )
 
 
 def test_an_emulator_takes_the_place_of_both_hosts_and_scopes_keep_their_names() -> None:

@@ -127,14 +127,14 @@ def authorize_url(
     return with_query(app.authorize_url, parameters)
 
 
-def admin_consent_url(app: App) -> str:
+def admin_consent_url(app: App, *, redirect_uri: str = "", state: str = "") -> str:
     """The link for an administrator, who agrees to all permissions of the app registration for the whole organisation.
 
-    It can be handed to anybody: there is no state in it, and its answer goes to the first redirect address of the registration.
+    Without state it can be handed to anybody, and its answer goes to the first redirect address of the registration.
     Source: Microsoft Entra docs, identity/enterprise-apps/grant-admin-consent.md.
     """
     own = app if app.tenant != "common" else replace(app, tenant="organizations")
-    return with_query(f"{own._authority}/adminconsent", {"client_id": app.client_id})
+    return with_query(f"{own._authority}/adminconsent", {"client_id": app.client_id, "redirect_uri": redirect_uri, "state": state})
 
 
 def redeem_code(app: App, *, code: str, redirect_uri: str, verifier: str, scopes: Sequence[str]) -> Flow[Grant | TokenProblem]:
