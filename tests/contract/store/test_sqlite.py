@@ -226,7 +226,7 @@ HOT = {
         attempts: ("EPOCHS", "DELIVERIES", "SENDING", "SUPERSEDED", "ATTEMPTS", "RESULT", "END", "FACTS", "NOTE"),
         housekeeping: ("EXPIRED", "TOGETHER", "STILL", "RAWS", "ROWS", "STILL_OLD", "REFERRED"),
         searching: ("OLDEST", "NEWEST", "TAKEN", "PARTS", "IDS", "POSTINGS", "UP_TO", "ALIVE", "DROP_POSTINGS"),
-        answering: ("BY_PROVIDER", "LATELY", "ANSWERS"),
+        answering: ("BY_PROVIDER", "FRESH", "OURS", "LATELY", "ANSWERS"),
         conversing: ("OF", "ONE", "ENTRIES"),
         looking: ("WALK", "WALK_STATE", "OF_MESSAGE", "STORY_DELIVERIES", "STORY_ATTEMPTS", "STORY_EVENTS"),
     }.items()

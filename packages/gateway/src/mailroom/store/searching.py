@@ -194,6 +194,11 @@ def candidates(tx: Tx, alternatives: Sequence[Keys], below: int, since: int) -> 
     return merge(_unindexed(tx, below, since), _indexed(tx, alternatives, below, since), reverse=True)
 
 
+def indexed_under(tx: Tx, message_ids: Sequence[str], below: int) -> Iterator[int]:
+    """Ids of deliveries in parts that may have one of these Message-IDs, the newest first."""
+    return _indexed(tx, [[whole("id", _bare(each))] for each in message_ids], below, 0)
+
+
 def _unindexed(tx: Tx, below: int, since: int) -> Iterator[int]:
     while rows := tx.rows(NEWEST, below, since, PAGE):
         yield from (row[0] for row in rows)

@@ -1,0 +1,51 @@
+"""Which mail of ours a Message-ID names: what answers and reports are matched by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mailroom.ports import NewMessage, Store
+from mailroom.store.searching import PART
+from tests.contract.store.makers import Maker
+
+OURS, OTHER = "<offer@example.com>", "<other@example.com>"
+
+
+def sent(store: Store, names: Sequence[str]) -> dict[str, int]:
+    return {name: message.id for name, message in store.sent_as(names).items()}
+
+
+def came(make: Maker, name: str) -> NewMessage:
+    return replace(make.message(header_message_id=name), source="mx")
+
+
+def test_a_mail_is_found_by_its_message_id_before_and_after_it_is_in_the_search_index(store: Store, make: Maker) -> None:
+    ours, other = make.message(header_message_id=OURS), make.message(header_message_id=OTHER)
+    store.put([ours, other])
+    assert sent(store, [OURS, "<unknown@example.com>", OTHER]) == {OURS: ours.id, OTHER: other.id}
+    many = make.message(*(f"c{number}@load.example" for number in range(PART)), header_message_id="<many@example.com>")
+    store.put([many])
+    assert store.index()
+    fresh = make.message(header_message_id="<fresh@example.com>")
+    store.put([fresh])
+    names = [OURS, OTHER, "<many@example.com>", "<fresh@example.com>", "<unknown@example.com>"]
+    assert sent(store, names) == dict(zip(names, [ours.id, other.id, many.id, fresh.id], strict=False))
+    assert sent(store, []) == {}
+
+
+def test_copies_that_came_back_in_do_not_hide_it(store: Store, make: Maker) -> None:
+    ours = make.message(header_message_id=OURS)
+    store.put([ours])
+    store.put([came(make, OURS) for _ in range(20)])
+    assert sent(store, [OURS]) == {OURS: ours.id}
+
+
+def test_what_only_came_in_is_not_ours(store: Store, make: Maker) -> None:
+    store.put([came(make, OURS)])
+    assert sent(store, [OURS]) == {}
+
+
+def test_a_message_id_is_compared_letter_by_letter(store: Store, make: Maker) -> None:
+    store.put([make.message(header_message_id="<Offer@example.com>")])
+    assert sent(store, [OURS]) == {}
