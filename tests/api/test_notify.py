@@ -27,7 +27,9 @@ def looked() -> list[list[str]]:
 
 @pytest.fixture
 def client(looked: list[list[str]]) -> TestClient:
-    return TestClient(Starlette(routes=notify.routes(lambda names: looked.append(list(names)), state_of)))
+    return TestClient(
+        Starlette(routes=notify.routes(lambda names, ended: looked.append([*names, *(f"{name} ended" for name in ended)]), state_of))
+    )
 
 
 def post(client: TestClient, *states: object, **more: Any) -> int:
@@ -51,6 +53,12 @@ def test_a_lifecycle_event_is_a_reason_to_look(client: TestClient, looked: list[
     assert looked == [["sales"]]
 
 
+@pytest.mark.parametrize("event", ["reauthorizationRequired", "subscriptionRemoved"])
+def test_where_microsoft_tells_no_more_it_is_asked_anew(client: TestClient, looked: list[list[str]], event: str) -> None:
+    assert post(client, state_of("sales"), lifecycleEvent=event) == 202
+    assert looked == [["sales", "sales ended"]]
+
+
 @pytest.mark.parametrize("state", ["", ".", "sales", "sales.", "sales.wrong", "other", None, 7, ["sales"], "\ud800.x"])
 def test_a_wrong_state_proves_nothing(client: TestClient, looked: list[list[str]], state: object) -> None:
     if state == "other":
@@ -66,7 +74,7 @@ def test_any_bytes_are_answered_quickly_and_looked_at_no_further(client: TestCli
 
 
 def test_while_the_database_is_in_trouble_graph_is_asked_to_try_again() -> None:
-    def fail(names: Sequence[str]) -> None:
+    def fail(names: Sequence[str], ended: Sequence[str]) -> None:
         raise StoreError("busy")
 
     client = TestClient(Starlette(routes=notify.routes(fail, state_of)))

@@ -166,6 +166,10 @@ def test_the_provider_tells_of_new_mail_and_it_is_there_long_before_the_next_loo
     assert (len(told["subscriptions"]), told["failed"]) == (1, 0)
     assert told["delivered"] >= 1
 
+    first = told["subscriptions"][0]["id"]
+    world.emulator.ask("POST", f"/subscriptions/{first}/lifecycle", json={"event": "subscriptionRemoved"})
+    assert eventually(lambda: [each["id"] for each in world.emulator.ask("GET", "/subscriptions")["subscriptions"]] not in ([], [first]))
+
 
 def _subscribed(world: World) -> bool:
     with world.store() as store:

@@ -6,7 +6,18 @@ import json
 
 import pytest
 
-from mailroom_core.providers.graph.notifying import MISSED, MOST, MOST_BODY, MOST_TOKEN, Notice, Notices, handshake, read
+from mailroom_core.providers.graph.notifying import (
+    MISSED,
+    MOST,
+    MOST_BODY,
+    MOST_TOKEN,
+    REAUTHORIZE,
+    REMOVED,
+    Notice,
+    Notices,
+    handshake,
+    read,
+)
 
 
 def state_of(owner: str) -> str:
@@ -33,6 +44,11 @@ def test_a_notification_with_our_state_says_whose_it_is_and_what_it_is_about() -
         {"clientState": state_of("a.b"), "subscriptionId": "S2", "lifecycleEvent": MISSED},
     )
     assert read(body, state_of) == Notices((Notice("sales", "S1", ""), Notice("a.b", "S2", "missed")), 0)
+
+
+@pytest.mark.parametrize(("event", "ends"), [("", False), (MISSED, False), (REAUTHORIZE, True), (REMOVED, True), ("new", False)])
+def test_two_events_say_that_nothing_is_told_any_more(event: str, ends: bool) -> None:
+    assert Notice("sales", "S1", event).ends is ends
 
 
 @pytest.mark.parametrize("state", ["", "sales", "sales.", "sales.wrong", ".73", "\ud800.x", None, 7, {"a": 1}])

@@ -18,11 +18,12 @@ from mailroom.observe import events
 from mailroom_core.errors import StoreError
 from mailroom_core.providers.graph.notifying import MOST_BODY, handshake, read
 
-LookAt = Callable[[Sequence[str]], None]
+LookAt = Callable[[Sequence[str], Sequence[str]], None]
 
 
 def routes(look_at: LookAt, state_of: Callable[[str], str]) -> list[Route]:
-    """`look_at` (blocking) has servers looked at; `state_of` gives the state of a server, with its name before the last dot."""
+    """`look_at` (blocking) has servers looked at, and asks anew to be told for the second ones; `state_of` gives the state of a server,
+    with its name before the last dot."""
 
     async def notified(request: Request) -> Response:
         token = request.query_params.get("validationToken")
@@ -36,7 +37,7 @@ def routes(look_at: LookAt, state_of: Callable[[str], str]) -> list[Route]:
         if names:
             events.notified(len(names))
             try:
-                await asyncio.to_thread(look_at, sorted(names))
+                await asyncio.to_thread(look_at, sorted(names), sorted({notice.owner for notice in found.proven if notice.ends}))
             except StoreError as problem:
                 events.store_trouble(str(problem))
                 return Response(status_code=503)  # Graph tries again, for hours

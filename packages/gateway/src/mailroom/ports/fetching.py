@@ -52,7 +52,7 @@ class Watch(Protocol):
         """The provider tells us of new mail until then. Nothing happens for who does not own the lane any more."""
 
     def awaited(self, name: str, until: datetime | None) -> None:
-        """Somebody waits at the mailbox until then, and will say `now`. None: nobody does any more."""
+        """Somebody waits at the mailbox until then, and will say `now`. None: nobody does any more; a provider is asked anew to tell."""
 
     def looked(self, lane: Lane, seen: Watched, *, next_at: datetime, trouble: str = "") -> None:
         """A look has ended; if somebody wished for another one meanwhile, that one is due."""

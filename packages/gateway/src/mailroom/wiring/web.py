@@ -51,7 +51,9 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
     from mailroom.wiring.accounts import Accounts
     from mailroom.wiring.incoming import incoming_trial
 
-    def look_at(servers: Sequence[str]) -> None:
+    def look_at(servers: Sequence[str], ended: Sequence[str]) -> None:
+        for name in ended:
+            parts.store.watch.awaited(name, None)
         parts.store.watch.now(servers)
         wakeup.notify()
 

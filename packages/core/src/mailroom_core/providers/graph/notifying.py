@@ -19,7 +19,7 @@ MOST_BODY = 256 * 1024
 MOST = 1000
 """Notifications in one request that are looked at."""
 REAUTHORIZE = "reauthorizationRequired"
-"""Renewing does it; without, nothing is told any more."""
+"""Renewing does it."""
 REMOVED = "subscriptionRemoved"
 MISSED = "missed"
 
@@ -33,6 +33,11 @@ class Notice:
     subscription: str
     event: str
     """Of the subscription's own life; empty for new mail."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing is told any more until it is renewed, or made anew."""
+        return self.event in (REAUTHORIZE, REMOVED)
 
 
 @dataclass(frozen=True, slots=True)
