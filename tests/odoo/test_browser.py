@@ -26,12 +26,18 @@ def page(odoo: Odoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]
     with chromium(tmp_path_factory.mktemp("profile")) as browser:
         browser.set_default_timeout(PATIENCE)
         page = browser.new_page()
-        page.goto(f"{odoo.url}/web/login")
-        page.fill("input[name=login]", "admin")
-        page.fill("input[name=password]", "admin")
-        page.click("button[type=submit]")
-        page.wait_for_url(re.compile("/odoo"))
+        sign_in(page, odoo, "admin")
         yield page
+
+
+def sign_in(page: Page, odoo: Odoo, name: str) -> None:
+    """As this person, and nobody else any more; the password is the name."""
+    page.context.clear_cookies()
+    page.goto(f"{odoo.url}/web/login")
+    page.fill("input[name=login]", name)
+    page.fill("input[name=password]", name)
+    page.click("button[type=submit]")
+    page.wait_for_url(re.compile("/odoo"))
 
 
 def picture(page: Page, name: str, height: int = 0) -> None:
@@ -136,3 +142,35 @@ def test_the_page_leads_through_the_registration_and_tests_each_step(odoo: Odoo,
 
     page.get_by_role("button", name="Send from this mailbox").click()
     expect(page.get_by_text("Token valid")).to_be_visible(timeout=PATIENCE)
+
+
+def test_an_ordinary_user_connects_their_own_mailbox_and_nobody_else_s(odoo: Odoo, emulator: Emulator, page: Page) -> None:
+    groups = [[4, odoo.ref("base.group_user")]]
+    mary = {"name": "Mary Major", "login": "mary", "password": "mary", "email": "mary@contoso.example", "group_ids": groups}
+    user = odoo.call("res.users", "create", mary)
+    sign_in(page, odoo, "mary")
+    page.goto(f"{odoo.url}/odoo/my-preferences/{user}")
+    kind = page.locator("div[name=outgoing_mail_server_type] select")
+
+    def choose_and_sign_in(person: str) -> None:
+        kind.select_option("microsoft_graph")
+        page.wait_for_url(re.compile(re.escape(emulator.url)))
+        page.get_by_text(person).first.click()
+        page.wait_for_load_state()
+        if page.url.startswith(emulator.url):
+            page.get_by_role("link", name="Accept").click()
+        page.wait_for_url(re.compile(re.escape(odoo.url)))
+
+    choose_and_sign_in("tom@contoso.example")
+    expect(page.get_by_text("this server is for mary@contoso.example")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("link", name="Go back").click()
+    expect(kind).to_have_value("default", timeout=PATIENCE)
+
+    choose_and_sign_in("mary@contoso.example")
+    expect(page.get_by_text("Emails sent via Microsoft Graph")).to_be_attached(timeout=PATIENCE)
+    page.locator("button.o_mail_server_configurator_selection_test_connection").click()
+    expect(page.get_by_text("Connection Test Successful")).to_be_visible(timeout=PATIENCE)
+
+    kind.select_option("default")
+    expect(page.get_by_text("Switching back to the default server")).to_be_visible(timeout=PATIENCE)
+    assert odoo.read("ir.mail_server", [["owner_user_id", "=", user]], "id", archived=True) == []

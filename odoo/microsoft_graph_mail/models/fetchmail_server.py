@@ -88,7 +88,7 @@ class FetchmailServer(models.Model):
         return written
 
     def unlink(self):
-        self.sudo().microsoft_graph_subscription_ids._forget()
+        self.sudo().microsoft_graph_subscription_ids._end()
         return super().unlink()
 
     def action_microsoft_graph_aside(self):

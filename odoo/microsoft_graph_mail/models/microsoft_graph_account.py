@@ -193,6 +193,13 @@ class MicrosoftGraphAccount(models.Model):
             account.sudo().incoming_ids.microsoft_graph_subscription_ids._forget()
             account._store({**gone, "state": "new"})
 
+    def _let_go(self):
+        """Forget the tokens of those that nothing uses any more."""
+        for account in self:
+            tried = self.env["microsoft.graph.registration"].sudo().search_count([("microsoft_graph_account_id", "=", account.id)])
+            if not (account.server_ids or account.incoming_ids or tried):
+                account._disconnect()
+
     @api.model
     def _for(self, mailbox, app_only=False):
         """The account that is meant for a mailbox, a new one if there is none. It is committed: others must see it."""

@@ -31,6 +31,13 @@ class MicrosoftGraphServer(models.AbstractModel):
         self.ensure_one()
         return email_normalize(self[self._email_field] or "") or ""
 
+    def unlink(self):
+        """With the last server that uses it goes a sign-in."""
+        accounts = self.sudo().microsoft_graph_account_id
+        unlinked = super().unlink()
+        accounts._let_go()
+        return unlinked
+
     def _microsoft_graph_own_only(self):
         """Whether nobody but the owner of the mailbox may connect it: who is no administrator proves no more than their own address."""
         self.ensure_one()
@@ -43,7 +50,9 @@ class MicrosoftGraphServer(models.AbstractModel):
     def _microsoft_graph_connected(self, account, rights):
         """An account has been connected for this server."""
         self.ensure_one()
+        before = self.sudo().microsoft_graph_account_id - account
         self.write({"microsoft_graph_account_id": account.id, "active": True})
+        before._let_go()
         self.env["mail.mail"].sudo()._microsoft_graph_again(account)
 
     def _microsoft_graph_not_connected(self, text):

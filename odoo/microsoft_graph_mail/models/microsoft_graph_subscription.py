@@ -141,7 +141,7 @@ class MicrosoftGraphSubscription(models.Model):
             cr.commit()
         self.invalidate_model()
 
-    def _forget(self):
+    def _end(self):
         """Be told no more. Where Microsoft can't be asked, it ends by itself within six days, and what it tells is ignored."""
         for row in self.sudo():
             account = row.server_id.microsoft_graph_account_id
@@ -153,10 +153,15 @@ class MicrosoftGraphSubscription(models.Model):
                     trouble = problem
                 if trouble is not None:
                     _logger.info("Microsoft Graph: the subscription of incoming server %s ends by itself: %s", row.server_id.id, trouble)
+
+    def _forget(self):
+        """Be told no more, and know nothing of it."""
+        self._end()
+        if self:
             with self.env.registry.cursor() as cr:
-                cr.execute("DELETE FROM microsoft_graph_subscription WHERE id = %s", [row.id])
+                cr.execute("DELETE FROM microsoft_graph_subscription WHERE id = ANY(%s)", [self.ids])
                 cr.commit()
-        self.invalidate_model()
+            self.invalidate_model()
 
 
 def _now():

@@ -90,6 +90,35 @@ class TestConnecting(TenantCase):
         self.assertEqual((user.outgoing_mail_server_id, user.outgoing_mail_server_type), (server, "microsoft_graph"))
         self.assertEqual(server._get_personal_mail_servers_limit(), 30)
 
+    def test_with_the_last_server_of_an_account_goes_its_sign_in(self):
+        incoming = self.env["fetchmail.server"].create({"name": "In", "server_type": "microsoft_graph", "user": MAILBOX})
+        self.connect(self.server, MAILBOX)
+        self.connect(incoming, MAILBOX)
+        account = self.server.microsoft_graph_account_id
+        self.assertEqual(incoming.microsoft_graph_account_id, account)
+        self.server.unlink()
+        self.assertEqual(account.state, "connected")
+        incoming.unlink()
+        self.env.cr.execute("SELECT access_token, refresh_token, state FROM microsoft_graph_account WHERE id = %s", [account.id])
+        self.assertEqual(self.env.cr.fetchone(), (None, None, "new"))
+
+    def test_who_goes_back_to_the_server_of_all_takes_their_sign_in_along(self):
+        user = new_test_user(self.env, "mary", groups="base.group_user", email="mary@contoso.example")
+        users = self.env["res.users"].with_user(user)
+        users.action_setup_outgoing_mail_server("microsoft_graph")
+        server = self.env["ir.mail_server"].with_context(active_test=False).search([("owner_user_id", "=", user.id)])
+        self.authenticate("mary", "mary")
+        back = self.press_connect(server.with_user(user).sudo(), "mary@contoso.example")
+        self.env.flush_all()
+        self.url_open(back, allow_redirects=False)
+        self.env.invalidate_all()
+        account = server.microsoft_graph_account_id
+        self.assertEqual(account.state, "connected")
+        users.action_setup_outgoing_mail_server("default")
+        self.assertFalse(server.exists())
+        self.env.cr.execute("SELECT access_token, refresh_token, state FROM microsoft_graph_account WHERE id = %s", [account.id])
+        self.assertEqual(self.env.cr.fetchone(), (None, None, "new"))
+
     def test_the_app_itself_connects_without_a_browser(self):
         self.server.microsoft_graph_app_only = True
         self.server.action_microsoft_graph_connect()

@@ -169,6 +169,17 @@ class TestQueue(TenantCase):
         self.assertEqual((mail.state, mail.failure_type), ("exception", "mail_from_invalid"))
         self.assertIn("Send As", mail.failure_reason)
 
+    def test_who_has_send_as_sends_as_another_from_their_own_mailbox(self):
+        self.server.write({"smtp_user": "mary@contoso.example", "from_filter": "mary@contoso.example, sales@contoso.example"})
+        self.connect(self.server, "mary@contoso.example")
+        self.assertEqual(self.server.from_filter, "mary@contoso.example, sales@contoso.example")
+        mail = self.mail("As sales", "a@customer.example", email_from="sales@contoso.example")
+        self.send(mail)
+        copy = next(each for each in self.control("GET", "/outside?limit=10000")["messages"] if each["subject"] == "As sales")
+        self.assertEqual((mail.state, copy["envelope_from"]), ("sent", "sales@contoso.example"))
+        kept = self.control("GET", "/accounts/mary@contoso.example/folders/sentitems")["messages"]
+        self.assertIn("As sales", [each["subject"] for each in kept])
+
     @mute_logger("odoo.addons.microsoft_graph_mail.models.mail_mail")
     def test_a_recipient_without_an_address_is_missing_and_stops_nobody(self):
         nobody = self.env["res.partner"].create({"name": "Nobody"})
