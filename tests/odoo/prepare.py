@@ -58,7 +58,9 @@ def install(place: Place, folder: Path, modules: str) -> None:
 
 
 def run(place: Place, database: str, folder: Path, *more: str, program: Sequence[str] = ()) -> str:
-    """Run Odoo to its end; its log."""
+    """Run Odoo to its end; its log, which also lies in the folder."""
     words = place.words(database, folder / "data", "--stop-after-init", "--max-cron-threads", "0", *more, program=program)
-    done = subprocess.run(words, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    return done.stdout
+    file = folder / f"{database}.log"
+    with file.open("wb") as log:
+        subprocess.run(words, env=place.environment, stdout=log, stderr=log, check=False)
+    return file.read_text(errors="replace")

@@ -95,7 +95,6 @@ def _made(place: Place, folder: Path, database: str, modules: Collection[str]) -
 def _tests(place: Place, folder: Path, database: str, tags: str) -> Ran:
     words = ("--test-tags", tags, "--http-interface", "127.0.0.1", "--http-port", "0")
     log = run(place, database, folder, *words, program=(str(ROOT / "tests/odoo/late.py"), str(place.odoo)))
-    (folder / f"{database}.log").write_text(log)
     found = _SUMMARY.findall(log)
     return Ran(int(found[-1][2]) if found else 0, frozenset(filter(None, map(_name, _FAILURE.findall(log)))), log)
 
