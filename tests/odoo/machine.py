@@ -21,6 +21,8 @@ from demo.processes import TENANT, Emulator
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
+START = 240.0
+"""Seconds until Odoo answers: on a busy machine it takes minutes."""
 CLIENT, SECRET = "0d00cccc-0000-0000-0000-000000000019", "odoo-secret"
 MODULES = "crm,project,account,mass_mailing"
 
@@ -95,7 +97,7 @@ class Odoo:
                 env=self.place.environment,
                 start_new_session=True,
             )
-        self.eventually(self._answers, "Odoo answers")
+        self.eventually(self._answers, "Odoo answers", START)
         self._browser.cookies.clear()
         self.web("/web/session/authenticate", db=self.database, login="admin", password="admin")
 

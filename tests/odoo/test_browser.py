@@ -78,7 +78,7 @@ def test_what_was_set_aside_is_seen_at_the_server_and_processed_by_a_button(odoo
     odoo.fetch(server, lambda: odoo.read("microsoft.graph.incoming", [["state", "=", "aside"]], "id"), "it is set aside")
     odoo.sql("ALTER TABLE crm_lead DROP CONSTRAINT no_odd_ones")
     page.goto(f"{odoo.url}/odoo/fetchmail.server/{server}")
-    seen = page.get_by_role("button", name="messages could not be processed")
+    seen = page.get_by_role("button", name="Could not be processed")
     expect(seen).to_be_visible(timeout=PATIENCE)
     picture(page, "incoming")
     seen.click()

@@ -78,10 +78,10 @@ class IrMailServer(models.Model):
         return super()._get_max_email_size()
 
     def _connect__(self, host=None, *args, smtp_from=None, mail_server_id=None, allow_archived=False, **kwargs):
-        if self._disable_send():
-            return None
         server = self.env["ir.mail_server"]
         forwarded = {"smtp_from": smtp_from, "mail_server_id": mail_server_id, "allow_archived": allow_archived}
+        if self._disable_send():
+            return super()._connect__(host, *args, **forwarded, **kwargs)  # where nothing is sent, whoever else has a word has it
         if mail_server_id:
             server = self.sudo().browse(mail_server_id)
         elif not host:
