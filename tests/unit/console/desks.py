@@ -20,7 +20,9 @@ from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.doctor.domain import Wanted, domain_name, examine
 from mailroom.doctor.findings import Report
-from mailroom.doctor.health.looking import Examined, Subject, unused
+from mailroom.doctor.health.desk import HealthDesk
+from mailroom.doctor.health.looking import Examination, Examined, Subject, unused
+from mailroom.doctor.health.send_as import How, May, SendAs
 from mailroom.doctor.mail import Seal, Verified, take_apart
 from mailroom.doctor.mail_judge import MailReport, judge
 from mailroom.doctor.odoo.findings import Here, OdooReport
@@ -187,8 +189,25 @@ async def odoo_tried(name: str) -> AsyncIterator[Step]:
 ENTRANCE = Entrance(host="mail.contoso.example", port=587, tls="starttls")
 
 
-def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) -> DoctorDesk:
-    """Looks at domains in a DNS that has these records."""
+def health_of(store: Store, clock: FakeClock, *found: Examined) -> HealthDesk:
+    """Looks at objects of which this is found."""
+
+    def examination(each: Examined) -> Examination:
+        async def examine() -> Examined:
+            return each
+
+        return Examination(each.subject, examine)
+
+    async def ask(address: str, application: str) -> SendAs:
+        if "@" not in address:
+            raise ConfigError(f"{address!r} is no address; write local@domain")
+        return SendAs(address=address, may=May.YES, how=How.PRIMARY, why="It is <the> mailbox", server="office", leaves_as=address)
+
+    return HealthDesk(examinations=lambda: [examination(each) for each in found], ask=ask, diagnoses=store.diagnoses, clock=clock)
+
+
+def doctor_of(store: Store, clock: FakeClock, records: Records | None = None, health: Sequence[Examined] = ()) -> DoctorDesk:
+    """Looks at domains in a DNS that has these records, and at objects of which this is found."""
 
     async def no_policy(url: str) -> str:
         raise Unfetched("no web server")
@@ -225,6 +244,7 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None) ->
         clock=clock,
         odoo=FakeOdooLooks(clock),
         answered=answered,
+        health=health_of(store, clock, *health),
     )
 
 

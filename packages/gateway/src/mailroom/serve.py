@@ -23,7 +23,7 @@ from pathlib import Path
 from mailroom.observe import events
 from mailroom.settings import Settings
 from mailroom.wakeup import PipeWakeup
-from mailroom.wiring.doctor import watch_domains
+from mailroom.wiring.doctor import watch_health
 from mailroom.wiring.fetching import make_fetch, watch_servers
 from mailroom.wiring.front import make_front
 from mailroom.wiring.mailboxes import make_waiting
@@ -177,7 +177,7 @@ async def work(settings: Settings, wake: int, nudge: int, parent: int) -> None:
     worker = make_worker(parts, ways, wakeup, fetch)
     sweeping = essential(make_sweep(parts), stop)
     telling = asyncio.create_task(make_teller(parts).run(stop))
-    looking = asyncio.create_task(watch_domains(parts))  # no mail waits for it
+    looking = asyncio.create_task(watch_health(parts))  # no mail waits for it
     waiting = essential(make_waiting(parts, wakeup).run(stop), stop)
     _calm_collector()
     try:

@@ -167,7 +167,7 @@ class DoctorSettings(_Section):
     blocklists: Words = BLOCKLISTS
     """Asked about these addresses."""
     every: Span = timedelta(days=1)
-    """How often the alias domains are looked at; 0s: never by itself."""
+    """How often the alias domains and the installation are looked at; 0s: never by itself."""
     keep_reports: Span = timedelta(days=365)
     """How long DMARC reports of others stay."""
 

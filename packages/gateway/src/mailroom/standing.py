@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mailroom.budget import rule_of, rules_of
+from mailroom.doctor.health.desk import NAME as INSTALLATION
 from mailroom.lanes import done_at
 from mailroom.objects import Directory, OutgoingServer, SinkRoute
 from mailroom.ports import LaneStatus, Store
@@ -55,6 +57,15 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastLook:
+    """What the doctor has found at the installation."""
+
+    at: datetime
+    harmful: bool
+    findings: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     way_out: bool
     """Whether there is an outgoing server in use; without one, every mail is refused."""
@@ -66,6 +77,8 @@ class Standing:
     budgets: tuple[Budget, ...]
     ending: tuple[Expiry, ...]
     """Secrets, certificates and sign-ins that end within 30 days, or have ended."""
+    health: LastLook | None
+    """None: nobody has looked yet."""
 
 
 def standing(store: Store, directory: Directory, servers_of: ServersOf, ends: Sequence[Expiry], now: datetime) -> Standing:
@@ -90,7 +103,16 @@ def standing(store: Store, directory: Directory, servers_of: ServersOf, ends: Se
         quarantine=store.how_many(State.HELD, came_in=True, limit=MANY),
         budgets=tuple(Budget(name=rule.name, limit=rule.limit, taken=store.budgets.taken(rule.name)) for rule in rules_of(directory)),
         ending=tuple(each for each in ends if each.is_soon(now)),
+        health=_health(store),
     )
+
+
+def _health(store: Store) -> LastLook | None:
+    kept = store.diagnoses.looks().get(INSTALLATION)
+    if kept is None:
+        return None
+    body = json.loads(kept.body)
+    return LastLook(at=kept.at, harmful=bool(body["harmful"]), findings=len(body["findings"]))
 
 
 def budgets_of(store: Store, directory: Directory, servers: Sequence[OutgoingServer]) -> list[Budget]:

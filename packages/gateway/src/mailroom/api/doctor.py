@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, StringConstraints
@@ -105,6 +105,8 @@ class Report(BaseModel):
 
 class Kept(BaseModel):
     domains: list[Report]
+    installation: dict[str, Any] | None
+    """As `GET /v1/doctor/installation` answers it; null: nobody has looked yet."""
 
 
 class Source(BaseModel):
@@ -165,9 +167,12 @@ def senders(token: MayReadObjects, office: TheOffice, domain: Words) -> Senders:
 
 @router.get("")
 def kept(token: MayReadObjects, office: TheOffice) -> Kept:
-    """The last look at each alias domain."""
+    """The last look at each alias domain, and at the installation."""
     office.look()
-    return Kept(domains=[Report.model_validate(body) for _, (_, body) in sorted(office.doctor.kept().items())])
+    return Kept(
+        installation=office.doctor.health.last(),
+        domains=[Report.model_validate(body) for _, (_, body) in sorted(office.doctor.kept().items())],
+    )
 
 
 @router.get("/{domain}")

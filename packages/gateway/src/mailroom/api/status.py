@@ -52,6 +52,14 @@ class Ending(BaseModel):
     advice: str
 
 
+class LastLook(BaseModel):
+    """What the doctor has found at the installation; `GET /v1/doctor` has it all."""
+
+    at: datetime
+    harmful: bool
+    findings: int
+
+
 class Status(BaseModel):
     way_out: bool
     """Whether there is an outgoing server in use; without one, every mail is refused."""
@@ -64,6 +72,8 @@ class Status(BaseModel):
     budgets: list[Budget]
     ending: list[Ending]
     """Secrets, certificates and sign-ins that end within 30 days, or have ended."""
+    health: LastLook | None
+    """null: nobody has looked yet."""
 
 
 def shape(at: Standing) -> Status:
@@ -76,6 +86,7 @@ def shape(at: Standing) -> Status:
         quarantine=at.quarantine,
         budgets=[Budget.model_validate(each, from_attributes=True) for each in at.budgets],
         ending=[Ending.model_validate(each, from_attributes=True) for each in at.ending],
+        health=LastLook.model_validate(at.health, from_attributes=True) if at.health else None,
     )
 
 

@@ -205,7 +205,7 @@ def describe(app: FastAPI) -> None:
 
     @app.webhooks.post("domain")
     def domain_event(event: DomainEvent) -> None:
-        """The doctor's daily look at an alias domain has found something else than the one before."""
+        """The doctor's daily look at an alias domain or the installation has found something else than the one before."""
 
     @app.webhooks.post("received")
     def received_event(event: ReceivedEvent) -> None:

@@ -23,6 +23,7 @@ from mailroom.console import (
     explaining,
     exports,
     incoming,
+    installation,
     me,
     messages,
     odoo_setup,
@@ -102,6 +103,7 @@ OWN: tuple[APIRouter, ...] = (
     doctor_odoo.router,
     support.router,
     symptoms.router,
+    installation.router,
 )
 """Pages for people who are signed in that the navigation does not name."""
 

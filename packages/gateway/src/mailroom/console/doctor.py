@@ -38,24 +38,44 @@ TONES = {
 }
 
 
-def _start(request: Request, house: House, *, status: int = 200, domain: str = "", error: str = "", wrong: str = "") -> Response:
+def start(
+    request: Request,
+    house: House,
+    *,
+    status: int = 200,
+    domain: str = "",
+    error: str = "",
+    wrong: str = "",
+    address: str = "",
+    denied: str = "",
+) -> Response:
     house.look()
     kept = house.doctor.kept()
     ours = sorted(house.directory().alias_domains)
     rows = [(name, kept[name][0].at if name in kept else None, _counts(kept[name][1]) if name in kept else {}) for name in ours]
     reported = house.store.diagnoses.reported()
     odoos = house.doctor.odoo.names()
+    health = house.doctor.health.last()
+    known: dict[str, Any] = {
+        "health": health,
+        "health_at": datetime.fromisoformat(health["at"]) if health else None,
+        "health_counts": _counts(health) if health else {},
+        "health_objects": len(health["objects"]) if health else 0,
+    }
     return page(
         request,
         "doctor.html",
-        odoos=odoos,
         status=status,
+        odoos=odoos,
         domain=domain,
         error=error,
         rows=rows,
         reported=reported,
         wrong=wrong,
+        address=address,
+        denied=denied,
         tones=TONES,
+        **known,
     )
 
 
@@ -70,7 +90,7 @@ def _report(request: Request, body: dict[str, Any]) -> Response:
 
 @router.get("")
 def show(request: Request, house: TheHouse) -> Response:
-    return _start(request, house)
+    return start(request, house)
 
 
 @router.get("/of/{domain}")
@@ -92,14 +112,14 @@ async def uploaded(request: Request, house: TheHouse, who: Operator, form: Enter
 
 def _apart(request: Request, house: House, raw: bytes) -> Response:
     if not raw:
-        return _start(request, house, status=422, wrong="Choose the file of a mail, as your mail program saves it (.eml)")
+        return start(request, house, status=422, wrong="Choose the file of a mail, as your mail program saves it (.eml)")
     lines = raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     try:
         return _mail(request, house.doctor.mail(InMemory(lines)))
     except MimeError as problem:
-        return _start(request, house, status=422, wrong=f"This can't be read as a mail: {problem}")
+        return start(request, house, status=422, wrong=f"This can't be read as a mail: {problem}")
     except Busy as problem:
-        return _start(request, house, status=503, wrong=str(problem))
+        return start(request, house, status=503, wrong=str(problem))
 
 
 @router.get("/mail/{id}")
@@ -139,7 +159,7 @@ def look(request: Request, house: TheHouse, who: Operator, form: Entered) -> Res
     try:
         report = asyncio.run(house.doctor.look(domain))
     except ConfigError as problem:
-        return _start(request, house, status=422, domain=domain, error=str(problem))
+        return start(request, house, status=422, domain=domain, error=str(problem))
     except Busy as problem:
-        return _start(request, house, status=503, domain=domain, error=str(problem))
+        return start(request, house, status=503, domain=domain, error=str(problem))
     return _report(request, report_body(report))

@@ -36,7 +36,7 @@ WORDS = {
     WebhookEvent.BOUNCED: "It came back",
     WebhookEvent.COMPLAINED: "Its recipient complained",
     WebhookEvent.ACCOUNT_NEEDS_ATTENTION: "An account needs a person",
-    WebhookEvent.DOCTOR_CHANGED: "The doctor finds something new at a domain, or no longer",
+    WebhookEvent.DOCTOR_CHANGED: "The doctor finds something new at a domain or this installation, or no longer",
 }
 
 

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 from mailroom.doctor.domain import changes
 from mailroom.doctor.findings import Report, Verdict
+from mailroom.doctor.health.desk import NAME as INSTALLATION
+from mailroom.doctor.health.desk import HealthDesk
 from mailroom.doctor.mail_judge import MailReport
 from mailroom.doctor.odoo.findings import OdooReport
 from mailroom.doctor.shapes import report_body
@@ -67,6 +69,8 @@ class DoctorDesk:
     odoo: OdooLooks
     answered: Callable[[str, str, str], Awaitable[Answer]]
     """A question, the id of a mail, an address; these may be empty. Raises ConfigError."""
+    health: HealthDesk
+    """The installation itself."""
     _places: Semaphore = field(default_factory=lambda: Semaphore(AT_ONCE))
     """Of threads and loops alike; nobody waits for one."""
 
@@ -108,7 +112,7 @@ class DoctorDesk:
     async def rounds(self, every: timedelta) -> None:
         """Look at our domains whose last look is so long ago, and tell what has changed."""
         ours = sorted(self.ours())
-        await asyncio.to_thread(self.diagnoses.only, ours)
+        await asyncio.to_thread(self.diagnoses.only, [*ours, INSTALLATION])
         before = await asyncio.to_thread(self.diagnoses.looks)
         for domain in ours:
             known = before.get(domain)

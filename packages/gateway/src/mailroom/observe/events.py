@@ -275,7 +275,7 @@ def provider_trouble(why: str) -> None:
 
 
 def doctor_changed(domain: str, *, new: int, gone: int, harmful: bool) -> None:
-    """The doctor finds something new at an alias domain, or something is there no longer; see the page Doctor."""
+    """The doctor finds something new at an alias domain or the installation, or something is there no longer; see the page Doctor."""
     _emit("warning", "doctor_changed", domain=domain, new=new, gone=gone, harmful=harmful)
 
 

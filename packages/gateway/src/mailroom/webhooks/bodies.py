@@ -85,9 +85,10 @@ class AccountEvent(BaseModel):
 
 
 class DomainData(BaseModel):
-    """A look at an alias domain that found something else than the one before."""
+    """A look at an alias domain, or at the installation, that found something else than the one before."""
 
     domain: str
+    """Empty: the installation."""
     harmful: bool
     """Whether something harmful is there now."""
     new: list[str]

@@ -21,6 +21,7 @@ from mailroom.observe import events
 from mailroom.observe.recent import refusals
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
+from mailroom.wiring.health import health_desk
 from mailroom.wiring.odoo_doctor import OdooDoctor
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.symptoms import answered
@@ -98,11 +99,12 @@ def doctor_desk(parts: Parts) -> DoctorDesk:
         clock=utc_now,
         odoo=OdooDoctor(parts),
         answered=partial(answered, parts, refusals=refusals),
+        health=health_desk(parts),
     )
 
 
-async def watch_domains(parts: Parts) -> None:
-    """Every day, the alias domains; and what others reported long ago is forgotten. One worker of all does it."""
+async def watch_health(parts: Parts) -> None:
+    """Every day, the alias domains and the installation; and what others reported long ago is forgotten. One worker of all does it."""
     desk, settings = doctor_desk(parts), parts.settings.doctor
     pause = min(FIRST, settings.every or FIRST)
     while True:
@@ -111,6 +113,7 @@ async def watch_domains(parts: Parts) -> None:
             if await asyncio.to_thread(parts.store.lease, "doctor", parts.owner, FIRST * 3):
                 if settings.every:
                     await desk.rounds(settings.every)
+                    await desk.health.rounds(settings.every)
                 await asyncio.to_thread(parts.store.diagnoses.forget_reports, utc_now() - settings.keep_reports, limit=1000)
         except (MailroomError, StoreError) as problem:
             events.store_trouble(str(problem))

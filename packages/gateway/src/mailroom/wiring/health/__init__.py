@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 
-from mailroom.doctor.health.looking import HOUSE, Examination, Examined, Health, Subject, examined
+from mailroom.doctor.health.desk import HealthDesk
+from mailroom.doctor.health.looking import HOUSE, Examination, Examined, Health, Subject
 from mailroom.wiring.health import accounts, destinations, incoming, installation, programs, servers
+from mailroom.wiring.health.send_as import send_as
 from mailroom.wiring.parts import Parts, utc_now
 from mailroom_core.errors import ConfigError
 
@@ -43,11 +43,26 @@ def examination(parts: Parts, subject: Subject) -> Examination:
 
 
 async def health(parts: Parts, tell: Callable[[Examined], None] = lambda each: None) -> Health:
-    """Look at everything; `tell` hears of each object as soon as it is done."""
-    began, now = time.monotonic(), utc_now()
-    wanted = all_examinations(parts)
-    found: dict[Subject, Examined] = {}
-    async for each in examined(wanted):
-        found[each.subject] = each
-        tell(each)
-    return Health(now, timedelta(seconds=time.monotonic() - began), tuple(found[each.subject] for each in wanted))
+    """Look at everything; `tell` hears of each object as soon as it is done. The look is kept, as the last one. Raises Busy."""
+    found: Health | None = None
+    async for each in health_desk(parts).look():
+        if isinstance(each, Health):
+            found = each
+        else:
+            tell(each)
+    assert found is not None, "a look ends with the whole"
+    return found
+
+
+def health_desk(parts: Parts) -> HealthDesk:
+    return HealthDesk(
+        examinations=lambda: _now(parts),
+        ask=lambda address, application: send_as(parts, address, application=application),
+        diagnoses=parts.store.diagnoses,
+        clock=utc_now,
+    )
+
+
+def _now(parts: Parts) -> list[Examination]:
+    parts.directory.look()
+    return all_examinations(parts)
