@@ -71,3 +71,8 @@ def test_of_html_the_words_are_shown() -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_letter(raw: bytes) -> None:
     assert "begin of untrusted" in letter(raw, 0, whole=True)
+
+
+def test_a_mail_that_is_nested_without_end_has_no_text() -> None:
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (number, number) for number in range(1500))
+    assert "From: mary@contoso.example" in letter(b"From: mary@contoso.example\r\n" + deep, 0, whole=True)

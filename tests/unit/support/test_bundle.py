@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import platform
 import quopri
 import re
 import zipfile
@@ -38,8 +39,9 @@ from mailroom.objects import (
 )
 from mailroom.ports import Event, NewMessage
 from mailroom.settings import Settings, SigninSettings
+from mailroom.support import bundle as bundles
 from mailroom.support.bundle import Bundle, Case, Wanted, make
-from mailroom.support.mail import MOST
+from mailroom.support.mail import MOST, masked
 from mailroom.support.masking import Masks
 from mailroom.wiring.parts import Parts, open_parts, utc_now
 from mailroom.wiring.support import make_bundle
@@ -233,7 +235,19 @@ def test_a_large_mail_is_cut_with_a_note_and_a_forgotten_one_is_told(parts: Part
     assert len(bundle.zip()) < 200_000
 
 
-def test_a_bundle_is_bounded_and_leaves_out_what_could_not_be_masked() -> None:
+def test_of_a_mail_that_is_nested_without_end_the_head_is_shown() -> None:
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (number, number) for number in range(1500))
+    raw = b"From: mary@contoso.example\r\n" + deep
+    for content in (False, True):
+        made = masked(InMemory(raw), Masks(), content=content)
+        assert b"From: address-1@domain-1.invalid" in made
+        assert b"mary" not in made
+
+
+def test_a_bundle_is_bounded_and_leaves_out_what_could_not_be_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "FILE", 10_000)
+    monkeypatch.setattr(bundles, "MOST", 50_000)
+
     class Nothing:
         def __enter__(self) -> InMemory:
             return InMemory(b"Subject: x\r\n\r\n")
@@ -241,16 +255,24 @@ def test_a_bundle_is_bounded_and_leaves_out_what_could_not_be_masked() -> None:
         def __exit__(self, *_: object) -> None: ...
 
     masks = Masks()
-    made = make({"long": ["word word"] * 200_000, "more": {"x": "y" * 10}}, (), Wanted(), masks)
+    made = make({"long": ["word word"] * 2_000, "more": {"x": "y" * 10}}, (), Wanted(), masks)
     assert "(cut: " in made.files[1].text
     masks.text("mary@contoso.example")
-    slipped = make({"odd": {"MARY": "@contoso.example", "x": "mary", "y": {"mary": 1}}}, (), Wanted(), masks)
-    assert "left out" not in slipped.files[1].text
-    full = make({str(number): ["word " * 190_000] for number in range(12)}, (), Wanted(), Masks())
+    slipped = make({"versions": {"as it is": "mary@contoso.example"}}, (), Wanted(), masks)
+    assert "could not be masked" in slipped.files[1].text
+    full = make({str(number): ["word " * 1_900] for number in range(12)}, (), Wanted(), Masks())
     assert "the bundle is full" in full.files[-1].text
     cases = [Case(id=str(number), story={}, opened=Nothing()) for number in range(21)]
     with pytest.raises(ConfigError, match="20 mails at most"):
         make({}, cases, Wanted(), masks)
+
+
+def test_versions_are_told_as_they_are(parts: Parts) -> None:
+    told = json.loads(
+        next(each.text for each in make_bundle(parts, Wanted(), by="cli:anna", look=look).files if each.name == "versions.json")
+    )
+    assert told["packages"]["argon2-cffi-bindings"]
+    assert told["platform"] == platform.platform()
 
 
 def test_domains_stay_where_that_is_wanted(parts: Parts) -> None:

@@ -143,3 +143,31 @@ def test_an_address_in_any_surroundings_is_gone(places: list[tuple[str, str]]) -
     said = masks.text(text)
     assert "canary" not in said
     assert LONG not in said
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a@",
+        "a.",
+        "%20",
+        "a",
+        ":",
+        "-",
+        "=?utf-8?q?a?=",
+        "password ",
+        "-----BEGIN X KEY-----",
+        'password: "',
+        "srs0=",
+        "QUFBQUFB",
+        "http://",
+        "x://:",
+    ],
+)
+def test_a_text_that_is_made_to_be_slow_is_not(piece: str) -> None:
+    """What takes the square of its length would take hours here, and meets the time limit of tests."""
+    masks = Masks([LONG], ["contoso.example"])
+    text = piece * (200_000 // len(piece))
+    masks.learn(text)
+    assert masks.text(text)
+    masks.leaks(text)

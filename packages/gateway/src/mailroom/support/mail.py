@@ -16,6 +16,8 @@ MOST = 512 * 1024
 TEXT = 64 * 1024
 """Characters of one text in it."""
 DEEPEST = 20
+FIELD = 4000
+"""Characters of one header field."""
 _PEOPLE = {"from", "to", "cc", "bcc", "reply-to", "sender", "return-path", "delivered-to", "errors-to", "resent-from", "resent-to"}
 _SHOWN = re.compile(
     r"(?i)(from|to|cc|bcc|reply-to|sender|return-path|delivered-to|errors-to|resent-.*|date|message-id|in-reply-to|references|received"
@@ -27,8 +29,7 @@ _SHOWN = re.compile(
 
 def masked(source: ReadAt, masks: Masks, *, content: bool) -> bytes:
     """As a mail again, in ASCII and UTF-8. A large one is cut, and says so."""
-    raw = source.read_at(0, MOST)
-    read = message_from_bytes(raw, policy=compat32)
+    read = parsed(source.read_at(0, MOST))
     made = _part(read, masks, content, 0)
     if source.size > MOST:
         made["X-Mailroom-Cut"] = f"only the first {MOST} of {source.size} bytes were read"
@@ -37,10 +38,18 @@ def masked(source: ReadAt, masks: Masks, *, content: bool) -> bytes:
 
 def learn(source: ReadAt, masks: Masks) -> None:
     """The domains of those whom it names."""
-    read = message_from_bytes(source.read_at(0, MOST), policy=compat32)
+    read = parsed(source.read_at(0, MOST))
     for part in read.walk():
         for _, value in part.items():
-            masks.learn(str(value))
+            masks.learn(str(value)[:FIELD])
+
+
+def parsed(raw: bytes) -> Message:
+    """Of what is nested without end only the head."""
+    try:
+        return message_from_bytes(raw, policy=compat32)
+    except RecursionError:
+        return message_from_bytes(re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0], policy=compat32)
 
 
 def _part(part: Message, masks: Masks, content: bool, depth: int) -> Message:
@@ -63,7 +72,7 @@ def _part(part: Message, masks: Masks, content: bool, depth: int) -> Message:
 
 
 def _field(name: str, value: str, masks: Masks, content: bool) -> str:
-    lower = name.lower()
+    lower, value = name.lower(), value[:FIELD]
     if lower == "subject":
         return _ascii(masks.text(value)) if content else f"({len(value)} characters, left out)"
     if lower in _PEOPLE:
@@ -73,7 +82,7 @@ def _field(name: str, value: str, masks: Masks, content: bool) -> str:
         return value.partition(";")[0].strip()[:40] + _ending(value)
     if not _SHOWN.fullmatch(name):
         return f"({len(value)} characters, left out)"
-    return _ascii(masks.text(value))[:4000]
+    return _ascii(masks.text(value))
 
 
 def _ending(value: str) -> str:

@@ -17,21 +17,23 @@ from mailroom_core.policy.addresses import normalize
 SECRET = "(secret)"  # noqa: S105  # the word that stands for one
 SHORTEST = 4
 """Characters of a secret that is looked for by its value; a shorter one stands in every text by chance."""
-_HOST = r"(?:\[[0-9A-Za-z:.]+\]|(?:[^\W_](?:[\w-]*\w)?\.)*[^\W_](?:[\w-]*\w)?)"
-_LOCAL = r"(?:(?:srs[01]|prvs|btv1)[=+-][^\s<>\"@]+|\"[^\"\n]{1,64}\"|[^\s<>\"'(),;:\[\]\\|=@`]+)"
+# Every repetition has an end or gives nothing back: a text may be hostile.
+_HOST = r"(?:\[[0-9A-Za-z:.]{2,60}\]|[^\W_][\w-]{0,62}+(?:\.[\w-]{1,63}+){0,20}+)"
+_TAGGED = r"(?:srs[01]|prvs|btv1)[=+-][^\s<>\"@]{1,200}+"
+_LOCAL = rf"(?:{_TAGGED}|\"[^\"\n]{{1,64}}\"|[^\s<>\"'(),;:\[\]\\|=@`]{{1,128}}+)"
 _ADDRESS = re.compile(rf"(?P<local>{_LOCAL})@(?P<host>{_HOST})", re.IGNORECASE)
 _WORD = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,400}\?=(?:\s+(?==\?))?")
-_WORDS = re.compile(rf"(?:{_WORD.pattern})+")
-_ESCAPED = re.compile(r"\S*%[0-9A-Fa-f]{2}\S*")
+_WORDS = re.compile(rf"(?:{_WORD.pattern}){{1,60}}")
+_ESCAPED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{3,60}-----.*?(?:-----END [A-Z0-9 ]{3,60}-----|\Z)", re.DOTALL)
 _FIELD = re.compile(r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)\b(\"?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
 _SCHEME = re.compile(r"\b(bearer|basic|xoauth2|auth\s+plain|auth\s+login)\s+([A-Za-z0-9+/._~=-]{4,})", re.IGNORECASE)
 _PAIR = re.compile(
-    r"(?i)\b((?:[a-z]+[_-])?(?:password|passwort|passwd|pwd|secret|passphrase|api[_-]?key|assertion|otp)|[a-z]+_token|token(?=\s*=|\"?:\s))"
+    r"(?i)\b((?:[a-z]{1,40}[_-])?(?:password|passwort|passwd|pwd|secret|passphrase|api[_-]?key|assertion|otp)|[a-z]{1,40}_token|token(?=\s*=|\"?:\s))"
     r"(\"?\s*(?:[:=]|\bis\b)\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"']+)"
 )
-_URL = re.compile(r"(https?://)((?:[^\s/@\"'<>]*@)?)([^\s/?#\"'<>:]+)(:\d+)?([/?#][^\s\"'<>]*)?", re.IGNORECASE)
-_USER = re.compile(r"(\w://)[^/\s@]*:[^/\s@]*@")
+_URL = re.compile(r"(https?://)((?:[^\s/@\"'<>]{0,200}+@)?)([^\s/?#\"'<>:]+)(:\d+)?([/?#][^\s\"'<>]*)?", re.IGNORECASE)
+_USER = re.compile(r"(\w://)[^/\s@]{1,200}+@")
 _ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/_=-])")
 _OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_=-])")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d*")
@@ -171,7 +173,7 @@ class Masks:
     def _known_domains(self) -> re.Pattern[str]:
         if self._domain is None:
             names = "|".join(re.escape(each) for each in sorted(self._domains - _KNOWN, key=len, reverse=True)) or r"(?!)"
-            self._domain = re.compile(rf"(?<![\w.-])(?:[\w-]+\.)*(?:{names})(?![\w-]|\.\w)", re.IGNORECASE)
+            self._domain = re.compile(rf"(?<![\w-])(?:[\w-]{{1,63}}\.){{0,8}}?(?:{names})(?![\w-]|\.\w)", re.IGNORECASE)
         return self._domain
 
 
