@@ -209,7 +209,7 @@ class Dovecot:
 
     def deliver(self, mailbox: str, *mails: bytes) -> None:
         """By LMTP, as a mail server hands over what has arrived."""
-        with smtplib.LMTP("127.0.0.1", self.ports["lmtp"], timeout=60) as lmtp:
+        with smtplib.LMTP("127.0.0.1", self.ports["lmtp"], timeout=300) as lmtp:
             for raw in mails:
                 lmtp.sendmail("sender@outside.example", [mailbox], raw)
 
