@@ -43,6 +43,27 @@ def test_a_domain_is_looked_at_and_ours_are_kept(looking: Api) -> None:
     assert told["checks"] == found["checks"]
 
 
+def test_the_installation_is_looked_at_and_the_last_look_is_kept(looking: Api) -> None:
+    objects = looking["objects"]
+    found = objects.get("/doctor/installation").json()
+    assert {each["kind"] for each in found["objects"]} >= {"installation", "server", "application", "alias_domain"}
+    assert [each["kind"] for each in found["objects"] if each["verdict"] == "unchecked"] == ["installation"], "its port is any that is free"
+    assert found["findings"] == []
+    kept = objects.get("/doctor").json()["installation"]
+    assert [each["name"] for each in kept["objects"]] == [each["name"] for each in found["objects"]]
+    health = objects.get("/status").json()["health"]
+    assert (health["harmful"], health["findings"]) == (False, 0)
+    assert "objects:read" in problem(looking["erp"].get("/doctor/installation"), 403)
+
+
+def test_whether_we_may_send_as_an_address(looking: Api) -> None:
+    objects = looking["objects"]
+    found = objects.get("/doctor/send-as", params={"address": "anybody@desk.example"}).json()
+    assert (found["may"], "delivers nothing" in found["why"]) == ("no", True)
+    assert "is no address" in problem(objects.get("/doctor/send-as", params={"address": "nonsense"}), 422)
+    assert "no application" in problem(objects.get("/doctor/send-as", params={"address": "a@desk.example", "application": "x"}), 422)
+
+
 def test_reports_that_come_in_say_who_sends(looking: Api) -> None:
     add = looking.gateway.run
     add("destination", "add-doctor", "doctor")
