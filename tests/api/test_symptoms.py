@@ -6,7 +6,7 @@ import smtplib
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +227,9 @@ def test_mail_that_is_queued_and_not_sent(house: House, smtp: dict[str, int]) ->
     number = house.sent_as("a@refusing.example", "later@customer.example", state="queued", server="refusing")
     cause = house.cause("queued", message=number)
     assert (cause["code"], "first try" in cause["title"]) == ("mail-waits", True)
+    later = house.send(sender=MARY, send_at=(datetime.now(timezone.utc) + timedelta(hours=5)).isoformat())
+    cause = house.cause("queued", message=later)
+    assert (cause["code"], cause["repairs"][0]["command"]) == ("scheduled", f"mailroom queue send-now {later}")
 
 
 def test_a_daily_limit_that_is_reached(house: House, smtp: dict[str, int]) -> None:
@@ -239,6 +242,9 @@ def test_a_daily_limit_that_is_reached(house: House, smtp: dict[str, int]) -> No
 def test_mail_that_does_not_come_in(house: House) -> None:
     assert house.cause("not-received", address="nobody@desk.example")["code"] == "no-alias"
     source = ImapInbox(host="127.0.0.1", port=closed(), security=Security.NONE, user="info")
+    lost = hand_over(house, mail("for nobody", to="nobody@desk.example"), "nobody@desk.example").json()["id"]
+    for about in ({"message": lost}, {"address": "nobody@desk.example"}):
+        assert house.cause("not-received", **about)["code"] == "in-quarantine"
     house.add(IncomingServer(name="info", source=source, destination="desk"))
 
     def broken() -> list[str]:

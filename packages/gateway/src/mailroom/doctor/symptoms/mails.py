@@ -191,6 +191,46 @@ def _idle(clinic: Clinic, known: Sequence[LaneStatus]) -> list[Finding]:
     ]
 
 
+async def turn(clinic: Clinic, asked: Asked) -> Sequence[Look]:
+    """Of one mail that nobody has answered yet: when it is due, and what is before it."""
+    waiting = [each for each in asked.story.deliveries if each.state is State.QUEUED and not each.reply] if asked.story else []
+    if not waiting:
+        return ()
+    known = {each.name: each for each in await asyncio.to_thread(clinic.store.lanes)}
+    return (looked("its turn", "its turn has come", *(each for one in waiting for each in _turn(clinic, one, known.get(one.lane)))),)
+
+
+def _turn(clinic: Clinic, delivery: Delivery, lane: LaneStatus | None) -> Iterable[Finding]:
+    server = clinic.directory().servers.get(delivery.server)
+    if delivery.due_at and delivery.due_at - clinic.clock() > LATE:
+        yield Finding(
+            "scheduled",
+            Harm.ADVICE,
+            f"It is to be sent at {delivery.due_at:%Y-%m-%d %H:%M} UTC, not before",
+            "Who handed it in wanted that, or its way out has been asked for a pause.",
+            "Wait, or send it now",
+            (Evidence(f"when the delivery to {delivery.recipient} is due", f"{delivery.due_at:%Y-%m-%d %H:%M:%S} UTC", "queue"),),
+            repairs=(
+                Repair(
+                    "send it now", f"mailroom queue send-now {show_id(delivery.message_id)}", f"/messages/{show_id(delivery.message_id)}"
+                ),
+            ),
+        )
+    elif lane is not None and not lane.held and lane.waiting > 1:
+        pace = (
+            f"at most {server.per_minute} mails a minute leave there" if server and server.per_minute else "they leave one after the other"
+        )
+        yield Finding(
+            "waits-its-turn",
+            Harm.ADVICE,
+            f"It waits for its turn: {_count(lane.waiting)} wait at {lane.name}, and {pace}",
+            "Mailroom paces what leaves, so that the provider refuses nothing; transactional mail goes before bulk mail.",
+            "Wait; the overview says when the last one will have left. Raise per_minute of the server if the provider grants more",
+            (Evidence(f"the way out {lane.name}", f"{_count(lane.waiting)} waiting, {pace}", "queue"),),
+            repairs=(Repair("see the outgoing server", "mailroom server list", "/servers"),),
+        )
+
+
 async def doubles(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """The same Message-ID handed in twice, and mail that was sent again without an answer."""
     found = await _found(clinic, asked, tuple(State)) if asked.story is None else []

@@ -44,7 +44,7 @@ QUESTIONS: tuple[Question, ...] = (
         slug="queued",
         text="Mail is queued, but not sent",
         about=_MAIL,
-        checks=(mails.lanes, mails.put_off, ways.servers, ways.limits),
+        checks=(mails.lanes, mails.put_off, mails.turn, ways.servers, ways.limits),
     ),
     Question(
         slug="daily-limit",
@@ -55,7 +55,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         slug="not-received",
         text="Incoming mail doesn't arrive",
-        about="the address that mail was sent to",
+        about="the address that mail was sent to, or a mail that came in",
         checks=(ways.incoming, ways.arrived, ways.domain_objects),
     ),
     Question(

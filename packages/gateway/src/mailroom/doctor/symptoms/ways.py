@@ -14,7 +14,7 @@ from mailroom.doctor.health.looking import HOUSE, Examined, Subject
 from mailroom.doctor.symptoms.asking import Asked, CheckOf, Clinic, looked
 from mailroom.objects import GraphRoute, SinkRoute, SmarthostRoute
 from mailroom.observe.recent import Refusal
-from mailroom.ports import Query
+from mailroom.ports import Query, Story
 from mailroom_core.errors import MailroomError, Refused
 from mailroom_core.model import State, show_id
 
@@ -263,6 +263,8 @@ async def reach(clinic: Clinic, asked: Asked) -> Sequence[Look]:
 
 async def arrived(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """What came for an address, and whether anything takes mail for it."""
+    if asked.story is not None:
+        return (_came(asked.story),)
     directory, address = clinic.directory(), asked.address
     held = Query(states=frozenset({State.HELD}), came_in=True, text=address)
     waiting, _ = await asyncio.to_thread(clinic.store.find, held, limit=50)
@@ -302,6 +304,27 @@ async def arrived(clinic: Clinic, asked: Asked) -> Sequence[Look]:
             *findings,
         ),
     )
+
+
+def _came(story: Story) -> Look:
+    """A mail that is here: where it went, or why it waits."""
+    number = show_id(story.message.id)
+    routed = next((each.text for each in story.events if each.name == "routed"), "")
+    waiting = [each for each in story.deliveries if each.state is State.HELD]
+    if not waiting:
+        went = ", ".join(f"{each.server or 'nowhere'} ({each.state.value})" for each in story.deliveries)
+        return looked("the mail", f"it is here, and went to {went}" + (f"; {routed}" if routed else ""))
+    reply = waiting[0].reply
+    finding = Finding(
+        "in-quarantine",
+        Harm.HARMFUL,
+        f"It waits in quarantine: {reply.text if reply else routed}",
+        "It is here, and no rule or destination wanted it.",
+        "Put right what stands in the way, then try it again",
+        (Evidence(f"mail {number} for {waiting[0].recipient}", str(reply or routed), "quarantine"),),
+        repairs=(Repair("judge it anew", f"mailroom queue retry {number}", f"/messages/{number}"),),
+    )
+    return looked("the mail", "", finding)
 
 
 def _no_place(code: str, title: str, seen: str) -> Finding:
