@@ -102,8 +102,9 @@ def test_nobody_delivers_only_if_something_is_due_and_leased_by_nobody(status: L
 
 def test_a_sink_delivers_nothing_and_without_a_server_nothing_leaves() -> None:
     asked = Asked(address="mary@contoso.example")
-    trial = Directory(servers={"trial": SINK})
+    trial = Directory(servers={"trial": SINK}, applications={"erp": Application(name="erp", senders=("contoso.example",))})
     assert [each.code for each in found(check(ways.carried, clinic(directory=trial), asked))] == ["sink"]
+    assert found(check(ways.carried, clinic(directory=trial), Asked(address="anna@customer.example"))) == [], "a recipient has no way out"
     for subject in (asked, Asked()):
         (none,) = found(check(ways.carried, clinic(), subject))
         assert (none.code, none.evidence[0].said[:8]) == ("no-way-out", "there is")

@@ -14,7 +14,7 @@ from mailroom.doctor.shapes import check_body, finding_body
 from mailroom.objects import Directory
 from mailroom.observe.recent import Refusal
 from mailroom.ports import Clock, Store, Story
-from mailroom_core.errors import ConfigError, MailroomError
+from mailroom_core.errors import ConfigError, MailroomError, Refused
 from mailroom_core.model import MessageId, seek_id
 from mailroom_core.policy.addresses import domain_of, normalize
 
@@ -47,9 +47,20 @@ class Asked:
 
     @property
     def domain(self) -> str:
+        """Of the sender; an address is taken for one."""
         if self.address:
             return domain_of(self.address) if "@" in self.address else self.address
         return domain_of(self.story.message.header_from) if self.story and "@" in self.story.message.header_from else ""
+
+
+def is_ours(directory: Directory, address: str) -> bool:
+    """Whether mail may leave from this address, so that it is a sender's; what is not, is a recipient's."""
+    domain = domain_of(address) if "@" in address else ""
+    filters = (part for server in directory.servers.values() for part in server.from_filter)
+    senders = (part for application in directory.applications.values() for part in application.senders)
+    mailboxes = (account.mailbox for account in directory.accounts.values())
+    known = {part.lower().lstrip("@") for part in (*directory.alias_domains, *filters, *senders, *mailboxes)}
+    return bool(domain) and bool({address, domain} & known or domain in {domain_of(each) for each in known if "@" in each})
 
 
 CheckOf = Callable[[Clinic, Asked], Awaitable[Sequence[Look]]]
@@ -118,6 +129,16 @@ async def _checked(check: CheckOf, clinic: Clinic, asked: Asked) -> Sequence[Loo
 
 def _normal(address: str) -> str:
     return normalize(address) or address.strip().lower() if "@" in address else address.strip().lower()
+
+
+def server_of(clinic: Clinic, asked: Asked) -> str:
+    """By which server mail of the sender that it is about leaves; empty if it is about no sender, or if there is none."""
+    if not is_ours(clinic.directory(), asked.address):
+        return ""
+    try:
+        return clinic.server_of(asked.address)
+    except (MailroomError, Refused, ValueError):
+        return ""  # another check says so
 
 
 def looked(area: str, good: str, *findings: Finding, unchecked: Sequence[Unchecked] = ()) -> Look:

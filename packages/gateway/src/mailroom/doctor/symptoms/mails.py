@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from mailroom.doctor.explain import UNKNOWN, explain_reply
 from mailroom.doctor.findings import Evidence, Finding, Harm, Look, Repair, Unchecked
-from mailroom.doctor.symptoms.asking import Asked, Clinic, looked
+from mailroom.doctor.symptoms.asking import Asked, Clinic, looked, server_of
 from mailroom.ports import Delivery, Found, LaneStatus, Message, Query, Resolution
 from mailroom_core.mime.headers import Fields
 from mailroom_core.model import Reply, State, show_id
@@ -23,12 +23,38 @@ LATE = timedelta(minutes=2)
 """Longer than a worker takes to see that something is due."""
 _DAILY = re.compile(r"in a day|daily limit", re.IGNORECASE)
 _ID = re.compile(r"<[^<>\s]+>")
-_WORDS = {State.HELD: "held", State.FAILED: "failed", State.BOUNCED: "came back", State.UNSURE: "unsure", State.QUEUED: "put off"}
+_WORDS = {
+    State.HELD: ("is held", "are held"),
+    State.FAILED: ("has failed", "have failed"),
+    State.BOUNCED: ("came back", "came back"),
+    State.UNSURE: ("is unsure", "are unsure"),
+    State.QUEUED: ("was put off", "were put off"),
+}
 
 
 async def became(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """Mail that is held, failed, came back or is unsure, by what its answers mean."""
-    return await _troubles(clinic, asked, (State.HELD, State.FAILED, State.BOUNCED, State.UNSURE), "what became of mail")
+    looks = await _troubles(clinic, asked, (State.HELD, State.FAILED, State.BOUNCED, State.UNSURE), "what became of mail")
+    return [*looks, *_cancelled(asked)]
+
+
+def _cancelled(asked: Asked) -> list[Look]:
+    """By a person, which is no trouble and a cause all the same."""
+    lost = [each for each in asked.story.deliveries if each.state is State.CANCELLED] if asked.story else []
+    if asked.story is None or not lost:
+        return []
+    number = show_id(asked.story.message.id)
+    who = next((each.text for each in reversed(asked.story.events) if each.name == "cancelled"), "its state is cancelled")
+    finding = Finding(
+        "mail-cancelled",
+        Harm.RISKY,
+        f"A person has cancelled it for {lost[0].recipient}",
+        "It is not sent unless somebody wants that after all.",
+        "Send it all the same, if it was a mistake",
+        (Evidence(f"the story of mail {number}", who, "queue"),),
+        repairs=(Repair("send it all the same", f"mailroom queue retry {number}", f"/messages/{number}"),),
+    )
+    return [looked("what a person did", "", finding)]
 
 
 async def came_back(clinic: Clinic, asked: Asked) -> Sequence[Look]:
@@ -100,9 +126,7 @@ def _of_group(state: State, means: str, todo: str, mails: Sequence[Found]) -> Fi
     return Finding(
         code=f"mail-{'waits' if wait else state.value}",
         harm=Harm.RISKY if wait else Harm.HARMFUL,
-        title=f"{_count(len(mails))} {'is' if len(mails) == 1 else 'are'} {_WORDS[state]}: {means}"
-        if state is not State.BOUNCED
-        else f"{_count(len(mails))} came back: {means}",
+        title=f"{_count(len(mails))} {_WORDS[state][len(mails) > 1]}: {means}",
         why="It is tried again by itself."
         if wait
         else "It goes no further until somebody acts."
@@ -146,10 +170,22 @@ async def _found(clinic: Clinic, asked: Asked, states: tuple[State, ...]) -> lis
 async def lanes(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """Ways out that are held, or that nobody serves."""
     wanted = {each.lane for each in asked.story.deliveries} if asked.story else None
-    known = [each for each in await asyncio.to_thread(clinic.store.lanes) if wanted is None or each.name in wanted]
+    of = "" if asked.story else server_of(clinic, asked)
+    known = [
+        each
+        for each in await asyncio.to_thread(clinic.store.lanes)
+        if (wanted is None or each.name in wanted) and (not of or _is_of(clinic, each, of))
+    ]
     findings = [*(_held(each) for each in known if each.held), *(_idle(clinic, known))]
     waiting = sum(each.waiting for each in known)
     return (looked("ways out", f"none is held; {_count(waiting)} waiting", *findings),)
+
+
+def _is_of(clinic: Clinic, lane: LaneStatus, server: str) -> bool:
+    """Whether its mail can go by this lane; see `accept.lane_of`."""
+    account = getattr(clinic.directory().servers[server].route, "account", "")
+    kind, name = (*lane.name.split(":"), "")[:2]
+    return name in (server, account) or kind not in ("smarthost", "graph", "sink")
 
 
 def _held(lane: LaneStatus) -> Finding:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from mailroom.doctor.explain import explain
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Repair, Unchecked, Verdict
 from mailroom.doctor.health.looking import HOUSE, Examined, Subject
-from mailroom.doctor.symptoms.asking import Asked, CheckOf, Clinic, looked
+from mailroom.doctor.symptoms.asking import Asked, CheckOf, Clinic, is_ours, looked, server_of
 from mailroom.objects import GraphRoute, SinkRoute, SmarthostRoute
 from mailroom.observe.recent import Refusal
 from mailroom.ports import Query, Story
@@ -79,11 +79,8 @@ async def _ways(clinic: Clinic, asked: Asked) -> list[Subject]:
     names = sorted(name for name, each in directory.servers.items() if each.active)
     if asked.story is not None:
         names = sorted({each.server for each in asked.story.deliveries} & directory.servers.keys())
-    elif "@" in asked.address:
-        try:
-            names = [clinic.server_of(asked.address)]
-        except (MailroomError, Refused, ValueError):
-            pass  # a finding of `carried` says so
+    elif server := server_of(clinic, asked):
+        names = [server]
     accounts = [
         route.account
         for name in names
@@ -96,7 +93,7 @@ async def carried(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """Whether mail of the sender has a way out at all, and one that delivers."""
     directory = clinic.directory()
     sender = asked.story.message.header_from if asked.story else asked.address
-    if "@" not in sender:
+    if not is_ours(directory, sender):
         if any(each.active for each in directory.servers.values()):
             return (looked("way out", f"{sum(each.active for each in directory.servers.values())} active outgoing servers"),)
         why = "there is no active outgoing server"
@@ -113,7 +110,7 @@ async def carried(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     finding = Finding(
         "no-way-out",
         Harm.HARMFUL,
-        f"No outgoing server takes mail{f' from {sender}' if '@' in sender else ''}",
+        f"No outgoing server takes mail{f' from {sender}' if is_ours(directory, sender) else ''}",
         "Such mail is refused when it is handed in.",
         "Add an outgoing server for it, or let one that there is carry it",
         (Evidence(f"the server for {sender or 'any mail'}", why, "routing"),),
@@ -157,7 +154,8 @@ async def suppressed(clinic: Clinic, asked: Asked) -> Sequence[Look]:
 
 async def dns(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """What receivers see of the sender's domain."""
-    domains = [asked.domain] if asked.domain else sorted(clinic.directory().alias_domains)
+    recipient = "@" in asked.address and not is_ours(clinic.directory(), asked.address)
+    domains = [asked.domain] if asked.domain and not recipient else sorted(clinic.directory().alias_domains)
     if not domains:
         return (looked("DNS", "", unchecked=(Unchecked("SPF, DKIM and DMARC", "which domain? Name one, or a mail"),)),)
     looks = []
@@ -176,6 +174,8 @@ def refused(*kinds: str) -> CheckOf:
     """What the running gateway has refused within a day."""
 
     async def refused_lately(clinic: Clinic, asked: Asked) -> Sequence[Look]:
+        if asked.story is not None:
+            return ()  # it was taken
         known = clinic.refusals()
         area = f"refused lately ({', '.join(kinds)})"
         if known is None:
