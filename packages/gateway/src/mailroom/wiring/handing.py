@@ -64,6 +64,7 @@ class Destinations:
         target = destination.target
 
         def values(recipients: Iterable[str]) -> defaults.Defaults:
+            self._parts.directory.look()  # who has taken the mail may have heard of the alias before this process
             return defaults.of(self._parts.directory(), destination.name, recipients)
 
         match target:
