@@ -40,6 +40,20 @@ def test_a_first_mail_opens_a_conversation_and_the_same_mail_never_a_second(stor
     assert entries == [mail(clock, 7)]
 
 
+def test_a_mail_to_two_destinations_opens_a_conversation_at_each_and_none_twice(store: Store, clock: FakeClock) -> None:
+    for _ in range(2):
+        desk, _ = store.conversations.add("desk", mail(clock, 7), subject="Offer", customer=ANN, spare=8)
+        repairs, _ = store.conversations.add("repairs", mail(clock, 7), subject="Offer", customer=ANN, spare=9)
+    assert (desk, repairs) == (7, 9)
+    assert {(each.id, each.destination) for each in store.conversations.all(limit=10)[0]} == {(7, "desk"), (9, "repairs")}
+    for destination, number in (("desk", desk), ("repairs", repairs)):
+        assert store.conversations.of(["<7@customer.example>"], destination=destination) == {"<7@customer.example>": number}
+        found = store.conversations.one(number)
+        assert found is not None
+        assert found[1] == [mail(clock, 7)]
+    assert store.conversations.of(["<7@customer.example>"], destination="elsewhere") == {}
+
+
 def test_answers_find_their_conversation_by_any_of_its_mails(store: Store, clock: FakeClock) -> None:
     number = opened(store, clock)
     store.conversations.add("desk", mail(clock, 8, EntryKind.MAIL_OUT), subject="", customer="", to=number)

@@ -55,6 +55,18 @@ def test_a_mail_that_was_added_to_a_conversation_has_opened_nothing(store: Store
     assert lately(store, clock) == Lately(opened={"desk": 1}, added={number: 2}, answers=0)
 
 
+def test_a_mail_to_two_inboxes_has_opened_one_thing_in_each(store: Store, clock: FakeClock, make: Maker) -> None:
+    mail = came(make, ANNA, "sales@desk.example", "repairs@desk.example")
+    desk, repairs = mail.deliveries
+    store.put([replace(mail, deliveries=(desk, replace(repairs, server="repairs")))])
+    first, second = (
+        store.conversations.add(server, _entry(mail), subject="Offer", customer=ANNA, spare=each.id)[0]
+        for each, server in ((desk, "desk"), (repairs, "repairs"))
+    )
+    assert {int(first), int(second)} == {int(mail.id), int(repairs.id)}
+    assert lately(store, clock) == Lately(opened={"desk": 1, "repairs": 1}, added={first: 1, second: 1}, answers=0)
+
+
 def test_our_own_answers_to_a_sender_are_counted(store: Store, clock: FakeClock, make: Maker) -> None:
     store.put([_answer(make, ["Anna@customer.example"]), _answer(make, ["bob@customer.example"]), make.message(ANNA)])
     assert lately(store, clock) == Lately(opened={}, added={}, answers=1)

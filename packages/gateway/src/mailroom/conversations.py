@@ -11,7 +11,7 @@ from typing import NewType, Protocol
 from mailroom_core.model import MessageId
 
 ConversationId = NewType("ConversationId", int)
-"""That of its first mail."""
+"""That of its first mail, where no other destination has got it before."""
 
 
 class Stage(Enum):
@@ -58,15 +58,27 @@ class Conversations(Protocol):
     """A part of the store, on its clock; each method is one transaction."""
 
     def add(
-        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None, assignee: str = ""
+        self,
+        destination: str,
+        entry: Entry,
+        *,
+        subject: str,
+        customer: str,
+        to: ConversationId | None = None,
+        assignee: str = "",
+        spare: int = 0,
     ) -> tuple[ConversationId, bool]:
         """Add a mail to a conversation, or open one; a mail that is in it already changes nothing. Also whether it was new there.
 
-        Only one that is opened gets the assignee. Mail that comes in opens again what was closed.
+        A mail opens one conversation at each destination; `spare` is the id of one that it opens after another destination's, and no
+        mail's. Only one that is opened gets the assignee. Mail that comes in opens again what was closed.
         """
 
-    def of(self, header_message_ids: Sequence[str]) -> dict[str, ConversationId]:
-        """The conversations that mails with these Message-IDs stand in, by Message-ID; those that stand in none are left out."""
+    def of(self, header_message_ids: Sequence[str], *, destination: str = "") -> dict[str, ConversationId]:
+        """The conversations that mails with these Message-IDs stand in, by Message-ID; those that stand in none are left out.
+
+        With a destination: only its own.
+        """
 
     def all(self, *, stage: Stage | None = None, destination: str = "", limit: int, after: str = "") -> tuple[list[Conversation], str]:
         """Those that changed last come first, and the cursor of the next page (empty at the end)."""

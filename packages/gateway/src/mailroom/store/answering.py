@@ -23,8 +23,9 @@ OURS = f"""SELECT m.header_message_id, {MESSAGE} FROM deliveries d JOIN messages
     WHERE d.id {{ids}} AND m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
 FEW = 50
 """Deliveries that are looked at together."""
-LATELY = """SELECT m.id, d.server, e.conversation_id FROM messages m JOIN deliveries d ON d.message_id = m.id
-    LEFT JOIN entries e ON e.message_id = m.id WHERE m.author = ? AND m.author <> '' AND m.id >= ? AND d.server <> ''"""
+LATELY = """SELECT m.id, d.id, d.server, e.conversation_id FROM messages m JOIN deliveries d ON d.message_id = m.id
+    LEFT JOIN (entries e JOIN conversations c ON c.id = e.conversation_id) ON e.message_id = m.id AND c.destination = d.server
+    WHERE m.author = ? AND m.author <> '' AND m.id >= ? AND d.server <> ''"""
 ANSWERS = "SELECT d.recipient FROM messages m JOIN deliveries d ON d.message_id = m.id WHERE m.application = 'mailroom' AND m.id >= ?"
 
 
@@ -47,8 +48,8 @@ def from_sender(tx: Tx, sender: str, since: datetime) -> Lately:
     """See `Store.from_sender`. Ids grow with time, so that a span of it is a range of them."""
     opened: dict[str, int] = {}
     added: dict[ConversationId, int] = {}
-    for number, server, conversation in tx.rows(LATELY, sender, first_id(since)):
-        opened[server] = opened.get(server, 0) + (conversation is None or conversation == number)
+    for number, delivery, server, conversation in tx.rows(LATELY, sender, first_id(since)):
+        opened[server] = opened.get(server, 0) + (conversation in (None, number, delivery))
         if conversation is not None:
             added[ConversationId(conversation)] = added.get(ConversationId(conversation), 0) + 1
     answers = sum(normalize(recipient) == sender for (recipient,) in tx.rows(ANSWERS, first_id(since)))

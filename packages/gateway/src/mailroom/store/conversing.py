@@ -20,6 +20,10 @@ TOUCH = "UPDATE conversations SET changed_at = ? WHERE id = ?"
 REOPEN = "UPDATE conversations SET state = 'open' WHERE id = ?"
 OF = """SELECT header_message_id, max(conversation_id) FROM entries WHERE header_message_id {names} AND header_message_id <> ''
     GROUP BY header_message_id"""
+OF_ITS = """SELECT e.header_message_id, max(e.conversation_id) FROM entries e JOIN conversations c ON c.id = e.conversation_id
+    WHERE e.header_message_id {names} AND e.header_message_id <> '' AND c.destination = ? GROUP BY e.header_message_id"""
+STANDS = """SELECT e.conversation_id FROM entries e JOIN conversations c ON c.id = e.conversation_id
+    WHERE e.message_id = ? AND c.destination = ?"""
 ONE = f"SELECT {CONVERSATION} FROM conversations WHERE id = ?"  # noqa: S608  # columns
 ENTRIES = f"SELECT {ENTRY} FROM entries WHERE conversation_id = ? ORDER BY at, id"  # noqa: S608  # columns
 STAGE = "UPDATE conversations SET state = ?, changed_at = ? WHERE id = ?"
@@ -36,20 +40,32 @@ class SqlConversations:
         self._read = database.read
 
     def add(
-        self, destination: str, entry: Entry, *, subject: str, customer: str, to: ConversationId | None = None, assignee: str = ""
+        self,
+        destination: str,
+        entry: Entry,
+        *,
+        subject: str,
+        customer: str,
+        to: ConversationId | None = None,
+        assignee: str = "",
+        spare: int = 0,
     ) -> tuple[ConversationId, bool]:
         assert entry.message_id is not None, "a mail has an id; use `note` for what is none"
         with self._write() as tx:
-            number = ConversationId(entry.message_id) if to is None or tx.one(ONE, to) is None else to
+            number = _opened(tx, destination, entry.message_id) if to is None or tx.one(ONE, to) is None else to
             tx.run(OPEN, number, destination, subject, customer, assignee, tx.now, tx.now)
+            if number != to and spare and _destination(tx, number) != destination:  # another one has got it, perhaps at this moment
+                number = ConversationId(spare)
+                tx.run(OPEN, number, destination, subject, customer, assignee, tx.now, tx.now)
             added = _add(tx, number, entry)
             if added and entry.kind is EntryKind.MAIL_IN:
                 tx.run(REOPEN, number)
             return number, added
 
-    def of(self, header_message_ids: Sequence[str]) -> dict[str, ConversationId]:
+    def of(self, header_message_ids: Sequence[str], *, destination: str = "") -> dict[str, ConversationId]:
         with self._read() as tx:
-            return {name: ConversationId(number) for name, number in tx.by(OF, list(header_message_ids))}
+            found = tx.by(OF_ITS, list(header_message_ids), destination) if destination else tx.by(OF, list(header_message_ids))
+            return {name: ConversationId(number) for name, number in found}
 
     def all(self, *, stage: Stage | None = None, destination: str = "", limit: int, after: str = "") -> tuple[list[Conversation], str]:
         terms, parameters = ["TRUE"], list[object]()
@@ -89,6 +105,17 @@ class SqlConversations:
                 tx.run(ASSIGN, assignee, tx.now, conversation)
                 noted(what="assign", before=found.assignee, after=assignee)
             return True
+
+
+def _opened(tx: Tx, destination: str, mail: MessageId) -> ConversationId:
+    """The conversation that a mail has opened at a destination, or is to open there if no other destination has it."""
+    row = tx.one(STANDS, mail, destination)
+    return ConversationId(mail if row is None else row[0])
+
+
+def _destination(tx: Tx, conversation: ConversationId) -> str:
+    row = tx.one(ONE, conversation)
+    return "" if row is None else _conversation(row).destination
 
 
 def stand(tx: Tx, conversation: ConversationId, entry: Entry) -> None:

@@ -71,21 +71,25 @@ class InboxTransport:
             message_id=message.id,
             header_message_id=head.message_id,
         )
-        where = self._where(head)
+        spare = min(job.recipients)
+        where = self._where(head, spare)
         assignee = str(self._values(job.recipients.values()).get(ASSIGNEE, ""))
-        number, _ = conversations.add(self._destination, entry, subject=head.subject, customer=head.sender, to=where, assignee=assignee)
+        number, _ = conversations.add(
+            self._destination, entry, subject=head.subject, customer=head.sender, to=where, assignee=assignee, spare=spare
+        )
         return number
 
-    def _where(self, head: Head) -> ConversationId | None:
-        known = self._store.conversations.of(head.ids)
+    def _where(self, head: Head, spare: int) -> ConversationId | None:
+        conversations = self._store.conversations
+        known = conversations.of(head.ids, destination=self._destination)
         for name in head.ids:
             if name in known:
                 return known[name]
-        ours = self._store.sent_as(head.ids)
-        first = next((ours[name] for name in head.ids if name in ours), None)
-        return self._opened_with(first, head) if first else None
+        ours, elsewhere = self._store.sent_as(head.ids), conversations.of(head.ids)
+        first = next((ours[name] for name in head.ids if name in ours and name not in elsewhere), None)
+        return self._opened_with(first, head, spare) if first else None
 
-    def _opened_with(self, sent: Message, head: Head) -> ConversationId:
+    def _opened_with(self, sent: Message, head: Head, spare: int) -> ConversationId:
         entry = Entry(
             kind=EntryKind.MAIL_OUT,
             at=sent.accepted_at,
@@ -94,7 +98,7 @@ class InboxTransport:
             message_id=sent.id,
             header_message_id=sent.header_message_id,
         )
-        number, _ = self._store.conversations.add(self._destination, entry, subject=sent.subject, customer=head.sender)
+        number, _ = self._store.conversations.add(self._destination, entry, subject=sent.subject, customer=head.sender, spare=spare)
         return number
 
     def _words_of(self, sent: Message) -> str:
