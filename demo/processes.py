@@ -20,7 +20,8 @@ TENANT = "11111111-1111-1111-1111-111111111111"
 PUBLIC_CLIENT = "aaaaaaaa-0000-0000-0000-000000000001"
 CONFIDENTIAL_CLIENT = "aaaaaaaa-0000-0000-0000-000000000002"
 CONFIDENTIAL_SECRET = "emulator-secret"  # noqa: S105  # made up, and public
-PATIENCE = 30.0
+PATIENCE = 60.0
+"""Seconds."""
 
 
 class NotReady(Exception):
@@ -45,7 +46,7 @@ class Process:
             )
 
     def wait_ready(self) -> str:
-        """What the process wrote when it was ready."""
+        """What the process wrote when it was ready. One that is not ready in time is ended. Raises NotReady."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             if self.ready_file.exists() and (text := self.ready_file.read_text()):
@@ -53,6 +54,7 @@ class Process:
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)
+        self.kill()
         raise NotReady(f"{self.output} ends with:\n{self.output.read_text()[-2000:]}")
 
     def kill(self) -> None:
