@@ -138,7 +138,7 @@ def supported(wanted: Bundled, by: str) -> Bundle:
     masks = Masks(["s3cret"], keep_names=wanted.keep_names)
     if "unknown" in wanted.mails:
         raise ConfigError("there is no mail 'unknown'")
-    return make({"versions": {"by": by, "said": "<b>s3cret</b> of mary@contoso.example"}}, (), wanted, masks)
+    return make({"settings": {"by": by, "said": "<b>s3cret</b> of mary@contoso.example"}}, (), wanted, masks)
 
 
 class FakeOdooDesk:

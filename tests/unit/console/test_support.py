@@ -30,7 +30,7 @@ def test_what_is_saved_is_what_was_shown(pages: Pages) -> None:
     answer = pages.client.get(path_of(page))
     assert (answer.headers["content-type"], "attachment" in answer.headers["content-disposition"]) == ("application/zip", True)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        text = archive.read("mailroom-support/versions.json").decode()
+        text = archive.read("mailroom-support/settings.json").decode()
     assert text in unescape(page)
     assert "(secret) of address-1@domain-1.invalid" in text.replace("<b>", "").replace("</b>", "")
 
