@@ -54,11 +54,11 @@ format: .venv/.dev
 	@.venv/bin/ruff format $(SOURCES)
 
 test: .venv/.dev system  ## all tests; the core is covered whole, every branch
-	@.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
-	@.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/unit $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile --ignore=tests/unit $(ARGS)
 
 test-fast: .venv/.dev  ## without the tests that start processes
-	@.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/unit $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit $(ARGS)
 
 test-odoo: .venv/.dev  ## the add-on in a real Odoo: ODOO=/path/to/odoo
 	@$(PY) -m tests.odoo "$(ODOO)" $(ARGS)

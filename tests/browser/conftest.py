@@ -1,4 +1,4 @@
-"""One company and one browser for all tests of the console."""
+"""One company and one browser for all tests of a file: what one of them leaves behind meets no other file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     made = Scene(tmp_path_factory.mktemp("scene"), environment=MX | {"MAILROOM_MX_PORT": str(free_port())})
     made.gateway.connect(made.emulator, "office", "mary@contoso.example", "--no-server")
@@ -32,7 +32,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     made.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")

@@ -23,8 +23,8 @@ OURS = f"""SELECT m.header_message_id, {MESSAGE} FROM deliveries d JOIN messages
     WHERE d.id {{ids}} AND m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
 FEW = 50
 """Deliveries that are looked at together."""
-LATELY = """SELECT m.id, d.id, d.server, e.conversation_id FROM messages m JOIN deliveries d ON d.message_id = m.id
-    LEFT JOIN (entries e JOIN conversations c ON c.id = e.conversation_id) ON e.message_id = m.id AND c.destination = d.server
+LATELY = """SELECT m.id, d.id, d.server, (SELECT min(e.conversation_id) FROM entries e JOIN conversations c ON c.id = e.conversation_id
+        WHERE e.message_id = m.id AND c.destination = d.server) FROM messages m JOIN deliveries d ON d.message_id = m.id
     WHERE m.author = ? AND m.author <> '' AND m.id >= ? AND d.server <> ''"""
 ANSWERS = "SELECT d.recipient FROM messages m JOIN deliveries d ON d.message_id = m.id WHERE m.application = 'mailroom' AND m.id >= ?"
 

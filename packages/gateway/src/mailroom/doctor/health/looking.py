@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Unchecked, Verdict
 from mailroom.doctor.trial import Step
+from mailroom.observe import events
 from mailroom.vault.expiry import Expiry
 from mailroom_core.errors import MailroomError
 
@@ -93,6 +94,9 @@ class Examination:
             found = not_looked(self.subject, f"cut off: no end after {seconds}" if limit.expired() else str(problem) or "no answer in time")
         except (MailroomError, OSError) as problem:
             found = not_looked(self.subject, str(problem))
+        except Exception as problem:  # noqa: BLE001  # one broken look hides no other
+            events.request_broke(f"the look at {self.subject}: {problem!r}")
+            found = not_looked(self.subject, "the look itself broke, which is a mistake of ours; the log of the gateway says more")
         return replace(found, took=timedelta(seconds=time.monotonic() - began))
 
 
