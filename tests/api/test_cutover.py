@@ -32,6 +32,7 @@ def test_mail_over_http_counts_as_well(api: Api) -> None:
     client = api["objects"]
     client.post("/cutover", json={"report": "Sender address\ntill@contoso.example\n", "addresses": ["till@contoso.example"]})
     api.add_token("till", "messages:send", application="till")
+    assert eventually(lambda: api["till"].get("/messages").status_code != 401), "the gateway knows the token"
     number = api.send("till", sender="till@contoso.example")
     (till,) = eventually(lambda: [each for each in client.get("/cutover").json()["addresses"] if each["message"]])
     assert (till["address"], till["message"]) == ("till@contoso.example", number)
