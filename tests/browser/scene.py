@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx2
 
-from mailroom.accept import lane_of
 from mailroom.ids import Ids
 from mailroom.ports import DeliveryResult, Event, NewAttempt, NewDelivery, NewMessage, Settled, Store
 from mailroom.store.open import open_store
+from mailroom.way_out import lane_of
 from mailroom_core.model import AttemptId, DeliveryId, Kind, LaneName, MessageId, Remote, Reply, State
 from tests.contract.store.makers import FakeClock
 from tests.walk.world import MARY, World

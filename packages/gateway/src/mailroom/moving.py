@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mailroom import mailboxes
-from mailroom.accept import lane_of
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Move, Query, Store
+from mailroom.way_out import lane_of
 from mailroom_core.errors import ConfigError
 from mailroom_core.model import LaneName
 from mailroom_core.policy.servers import Candidate, for_author

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from mailroom.accept import explained
 from mailroom.api.guard import MayReadObjects
 from mailroom.api.messages import Words
 from mailroom.api.office import TheOffice
 from mailroom.api.problems import Problem
+from mailroom.way_out import explained
 from mailroom_core.errors import Refused
 
 router = APIRouter(tags=["Objects"])

@@ -267,7 +267,7 @@ def _route(server: OutgoingServer) -> str:
 @click.pass_obj
 def explain_choice(context: Context, address: str, application: str, bulk: bool, as_json: bool) -> None:
     """Who would send a mail from ADDRESS, and why."""
-    from mailroom.accept import explained
+    from mailroom.way_out import explained
 
     with context.parts() as parts:
         found = explained(parts.directory(), address, application=application, bulk=bulk)

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.accept import notification_address
 from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import AliasDomain, Role
+from mailroom.way_out import notification_address
 from mailroom_core.errors import ConfigError
 
 router = APIRouter(prefix="/domains", dependencies=[Depends(at_least(Role.ADMIN))])

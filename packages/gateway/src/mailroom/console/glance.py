@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from mailroom.accept import lane_of
 from mailroom.console.house import House
 from mailroom.console.incoming import lines
 from mailroom.intake.take import QUARANTINE
@@ -16,6 +15,7 @@ from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute, S
 from mailroom.ports import LaneStatus
 from mailroom.standing import budgets_of
 from mailroom.vault.expiry import Expiry
+from mailroom.way_out import lane_of
 from mailroom_core.model import LaneName, State
 from mailroom_core.policy.pace import Unit, Window
 

@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.accept import explained
 from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import Directory, OutgoingServer, Role, SinkRoute, SmarthostRoute, chosen
+from mailroom.way_out import explained
 from mailroom_core.errors import ConfigError, Refused
 
 router = APIRouter(prefix="/servers")

@@ -13,10 +13,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from mailroom.accept import lane_of, notification_address
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, SinkRoute
 from mailroom.observe import events
 from mailroom.ports import Clock, Event, NewDelivery, NewMessage
+from mailroom.way_out import lane_of, notification_address
 from mailroom_core.errors import MimeError
 from mailroom_core.mime.headers import field, format_address, text_field
 from mailroom_core.model import DeliveryId, Kind, MessageId, show_id

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailroom.accept import Wishes, notification_address
+from mailroom.accept import Wishes
 from mailroom.intake.handing_in import Accepts, hand_in
 from mailroom.objects import Application, Directory, InboxTarget
 from mailroom.observe import events
 from mailroom.ports import Message
+from mailroom.way_out import notification_address
 from mailroom_core.errors import MimeError, Refused, StoreError
 from mailroom_core.inbound import LOOP_HEADER
 from mailroom_core.mime.headers import Fields, field, format_address

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mailroom.accept import Plan, Wishes, choose, kind_of, lane_of, notification_address, usable
+from mailroom.accept import Wishes
 from mailroom.intake.answers import OURS
 from mailroom.intake.handing_in import Accepts, hand_in
 from mailroom.intake.judge import Back
@@ -24,6 +24,7 @@ from mailroom.null_sender import carrier
 from mailroom.objects import AliasDomain, Application, Directory, GraphInbox, GraphRoute
 from mailroom.ports import Clock, Job, Message, Remember
 from mailroom.transports.ways import FORWARD, RETURN, not_ours, way_of
+from mailroom.way_out import Plan, choose, kind_of, lane_of, notification_address, usable
 from mailroom_core.errors import MimeError, Refused, StoreError
 from mailroom_core.inbound import LOOP_HEADER, Head
 from mailroom_core.mime.headers import Fields, field, format_address

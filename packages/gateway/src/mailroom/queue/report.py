@@ -12,11 +12,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mailroom.accept import lane_of, notification_address
 from mailroom.null_sender import carrier
 from mailroom.objects import Directory, GraphRoute, OutgoingServer, Suppression
 from mailroom.observe import events
 from mailroom.ports import Blobs, Clock, DeliveryResult, Event, Message, NewDelivery, NewMessage, Settled, Work
+from mailroom.way_out import lane_of, notification_address
 from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.mime.dsn import Report, dsn
 from mailroom_core.model import DeliveryId, Kind, MessageId, Reply, State, show_id

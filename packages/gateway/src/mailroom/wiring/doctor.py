@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 
-from mailroom.accept import explained
 from mailroom.doctor import mail, spam
 from mailroom.doctor.arriving import Unfetched
 from mailroom.doctor.desk import DoctorDesk
@@ -21,6 +20,7 @@ from mailroom.observe import events
 from mailroom.observe.recent import refusals
 from mailroom.settings import DoctorSettings
 from mailroom.transports.guarded import Caller, NoAnswer, NotAllowed, Policy
+from mailroom.way_out import explained
 from mailroom.wiring.health import health_desk
 from mailroom.wiring.odoo_doctor import OdooDoctor
 from mailroom.wiring.parts import Parts, hostname, utc_now

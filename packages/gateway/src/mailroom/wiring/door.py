@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
-from mailroom import accept
+from mailroom import accept, way_out
 from mailroom.accept import Accept, House, Submission
 from mailroom.batching import GroupCommit
 from mailroom.listen.door import Client
@@ -81,7 +81,7 @@ class FrontDoor:
         if today is None or not today.active:  # a session may outlive its right
             raise Refused(554, "5.7.1", f"{application.name} may not send any more; ask the administrator")
         if sender:
-            accept.check_sender(today, sender)
+            way_out.check_sender(today, sender)
 
     def max_size(self, application: Application) -> int:
         return min(application.max_size, self._max_size)

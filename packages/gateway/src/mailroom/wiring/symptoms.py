@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 
-from mailroom.accept import explained
 from mailroom.doctor.symptoms.asking import Answer, Clinic, ask
 from mailroom.doctor.symptoms.questions import question
 from mailroom.observe.recent import Refusal
+from mailroom.way_out import explained
 from mailroom.wiring.health import examination
 from mailroom.wiring.parts import Parts, utc_now
 from mailroom_core.mime.index import MAX_HEAD

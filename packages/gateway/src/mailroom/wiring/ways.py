@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import assert_never
 
-from mailroom import accept
+from mailroom import way_out
 from mailroom.budget import Budget, rule_of
 from mailroom.fetch import REPORTS
 from mailroom.incoming import Source
@@ -56,7 +56,7 @@ def servers_of(directory: Directory, lane: LaneName) -> list[OutgoingServer]:
     if kind == "graph":
         name = rest.rpartition(":")[0]
         return [s for s in directory.servers.values() if isinstance(s.route, GraphRoute) and s.route.account == name]
-    return [s for s in directory.servers.values() if not isinstance(s.route, GraphRoute) and accept.lane_of(directory, s, "") == lane]
+    return [s for s in directory.servers.values() if not isinstance(s.route, GraphRoute) and way_out.lane_of(directory, s, "") == lane]
 
 
 class Ways:
@@ -193,7 +193,7 @@ class Ways:
         if route.mailbox != "sender":
             return own
         domain = self._parts.directory().alias_domains.get(domain_of(address))
-        notification = accept.notification_address(domain)
+        notification = way_out.notification_address(domain)
         if not notification or normalize(notification) == address:
             return own
         # Lanes of senders without a mailbox share one pace here.

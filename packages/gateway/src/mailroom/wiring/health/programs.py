@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-from mailroom.accept import explained, notification_address
 from mailroom.doctor.health.looking import Examination, Examined, Subject
 from mailroom.doctor.health.programs import (
     ApplicationFacts,
@@ -17,6 +16,7 @@ from mailroom.doctor.health.programs import (
     judge_webhook,
 )
 from mailroom.objects import Application, Directory, Scope
+from mailroom.way_out import explained, notification_address
 from mailroom.wiring.parts import Parts
 from mailroom_core.errors import ConfigError, Refused
 from mailroom_core.policy.addresses import domain_of

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from mailroom.accept import explained
 from mailroom.doctor.health.looking import PATIENCE
 from mailroom.doctor.health.send_as import SEND_AS, Past, SendAs, SendAsFacts, judge
 from mailroom.objects import Account, Directory, GrantType, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute
@@ -14,6 +13,7 @@ from mailroom.ports import Delivery, Query
 from mailroom.transports.http import Http, client
 from mailroom.vault.provider import cloud_of
 from mailroom.vault.vault import nothing
+from mailroom.way_out import explained
 from mailroom.wiring.health.accounts import host_of
 from mailroom.wiring.health.servers import asked_by_smtp
 from mailroom.wiring.parts import Parts

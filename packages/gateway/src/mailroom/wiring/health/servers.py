@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from mailroom.accept import lane_of, notification_address
 from mailroom.doctor.health.looking import Examination, Examined, Subject, Usage
 from mailroom.doctor.health.servers import Held, ServerFacts, judge
 from mailroom.doctor.trial import Step, Tell
@@ -21,6 +20,7 @@ from mailroom.transports.smtp_verdict import judge as verdict
 from mailroom.vault.expiry import Expiry, of_server
 from mailroom.vault.provider import cloud_of
 from mailroom.vault.vault import nothing
+from mailroom.way_out import lane_of, notification_address
 from mailroom.wiring.connecting import mailbox_of_server
 from mailroom.wiring.health.accounts import host_of, turn_of
 from mailroom.wiring.parts import Parts, hostname, utc_now
