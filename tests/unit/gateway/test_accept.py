@@ -153,6 +153,22 @@ async def test_a_from_that_hides_behind_a_broken_head_is_refused() -> None:
     assert not door.committed
 
 
+async def test_a_from_that_hides_behind_all_that_is_read_of_a_head_is_refused(tmp_path: Path) -> None:
+    door, spool = Door(OUT), tmp_path / "mail"
+    padding = b"".join(b"X-Padding-%d: %s\r\n" % (number, b"x" * 900) for number in range(300))
+    spool.write_bytes(HEAD + padding + b"From: eve@evil.example\r\n\r\nhello\r\n")
+    mail = replace(submission(b"", "mary@example.com", "x@else.where", ERP, spool), size=spool.stat().st_size)
+    with pytest.raises(Refused, match="head") as refused:
+        await door.accept(mail)
+    assert (refused.value.code, refused.value.enhanced) == (552, "5.3.4")
+    assert not door.committed
+
+
+async def test_a_recipient_who_is_named_twice_gets_the_mail_once() -> None:
+    message = await Door(OUT)(to="x@else.where,y@else.where,x@else.where,x@ELSE.where")
+    assert [delivery.recipient for delivery in message.deliveries] == ["x@else.where", "y@else.where"]
+
+
 async def test_a_mail_that_is_nothing_but_text_is_completed() -> None:
     message = await Door(M365)(b"The printer is out of paper.\r\n")
     assert message.raw is not None

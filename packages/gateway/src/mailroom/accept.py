@@ -142,8 +142,10 @@ class Accept:
         self._taken: dict[str, deque[datetime]] = {}
 
     async def __call__(self, submission: Submission) -> MessageId:
-        fields = Fields(_head_of(submission))
-        _check_head(fields)
+        submission = _each_once(submission)
+        head = _head_of(submission)
+        fields = Fields(head)
+        _check_head(fields, read=len(head), size=submission.size)
         header_from = _header_from(fields, submission.sender)
         check_senders(submission.application, submission.sender, header_from, fields)
         self._check_rate(submission.application)
@@ -253,6 +255,14 @@ _date = lru_cache(maxsize=2)(format_datetime)
 """Under load many mails come in one second."""
 
 
+def _each_once(submission: Submission) -> Submission:
+    """An address that is named twice is one recipient."""
+    once: dict[str, str] = {}
+    for each in submission.recipients:
+        once.setdefault(normalize(each), each)
+    return submission if len(once) == len(submission.recipients) else replace(submission, recipients=tuple(once.values()))
+
+
 def _head_of(submission: Submission) -> bytes:
     if submission.raw is not None:
         return submission.raw
@@ -268,8 +278,11 @@ def _header_from(fields: Fields, sender: str | None) -> str:
     return address
 
 
-def _check_head(fields: Fields) -> None:
-    """Behind a broken line some readers go on looking for fields: there a From could hide that nobody has checked."""
+def _check_head(fields: Fields, *, read: int, size: int) -> None:
+    """Behind a broken line some readers go on looking for fields, and all do behind what we have read: there a From could hide that
+    nobody has checked."""
+    if fields.end == read < size:
+        raise Refused(552, "5.3.4", f"The head of the mail is longer than {read} bytes; leave out header fields")
     if fields.defect and fields.body_start:
         raise Refused(550, "5.6.0", f"The mail can't be taken: {fields.defect}")
 
