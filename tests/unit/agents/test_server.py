@@ -77,7 +77,7 @@ def test_each_call_carries_the_token_and_the_name_of_the_tool() -> None:
     ("tool", "given", "wanted"),
     [
         ("status", {}, "GET /v1/status"),
-        ("doctor_domain", {"domain": "b.example"}, "GET /v1/doctor/b.example"),
+        ("doctor_domain", {"domain": "contoso.example"}, "GET /v1/doctor/contoso.example"),
         ("doctor_odoo", {"destination": "our erp"}, "GET /v1/doctor/odoo/our%20erp"),
         ("doctor_last_looks", {}, "GET /v1/doctor"),
         ("explain_route", {"address": "mary@contoso.example"}, "GET /v1/explain?address=mary%40contoso.example&bulk=false"),
@@ -105,6 +105,9 @@ def test_a_tool_asks_nothing_but_its_own_path() -> None:
     scripted = Scripted()
     assert ask(scripted, "retry", CHANGING, id="../../objects").is_error
     assert ask(scripted, "doctor_domain", CHANGING, domain="a/../audit").is_error
+    for away in ("..", ".", "a b", "a\\b"):
+        assert ask(scripted, "doctor_domain", CHANGING, domain=away).is_error
+    assert ask(scripted, "unsuppress", CHANGING, address="..").is_error
     assert scripted.asked == []
 
 

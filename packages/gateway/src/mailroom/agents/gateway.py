@@ -46,6 +46,8 @@ class Gateway:
         self, tool: str, method: str, path: tuple[str, ...], query: Mapping[str, Any], json: Any, most: int
     ) -> tuple[bytes, str]:
         """Up to a little more than `most` bytes."""
+        if not {".", ".."}.isdisjoint(path):  # they would lead elsewhere
+            raise NotDone("There is nothing of that name; list_objects has the names")
         where = "/" + "/".join(quote(each, safe="@") for each in path)
         try:
             async with self._http.stream(method, where, params=query, json=json, headers={TOOL: tool}) as answer:

@@ -91,7 +91,7 @@ class Tools:
         """What the text of an error means (Exchange Online, AADSTS, Graph, Google, SMTP, TLS) and what to do, with the source."""
         return self._told(await self._gateway.ask("explain_error", "POST", "doctor", "explain", json={"text": text}))
 
-    async def doctor_domain(self, domain: Annotated[str, Field(max_length=253, pattern=r"^[^/\\s]+$")]) -> str:
+    async def doctor_domain(self, domain: Annotated[str, Field(max_length=253, pattern=r"^[^/\\\s]+$")]) -> str:
         """Look at the DNS of a domain now: SPF, DKIM, DMARC, MX and more, judged by the outgoing servers here. Findings with the record to
         add. Takes up to ten seconds."""
         return self._told(await self._gateway.ask("doctor_domain", "GET", "doctor", domain))
