@@ -24,6 +24,39 @@ def test_an_address_has_one_mask_wherever_and_however_it_stands() -> None:
     assert masks.legend()["address-1"] == "mary@contoso.example"
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "bounces+17-ab2c-mary.canary=fabrikam.example@sendgrid.net",
+        "bounce-mary.canary=gmail.com@list.example",
+        "mary.canary=fabrikam.de@list.example",
+        "canary.o'mary@contoso.example",
+        "mary.canary&#64;contoso.example",
+        "mary.canary&#x40;contoso.example",
+        "mary.canary&commat;contoso.example",
+        "mary.canary\\u0040contoso.example",
+        "mary.canary=40contoso.example",
+        "mary.canary%2540contoso.example",
+        f"state={base64.b64encode(b'mary.canary@contoso.example').decode()}",
+    ],
+)
+def test_an_address_is_found_in_what_others_make_of_it(spelled: str) -> None:
+    masks = Masks(domains=["contoso.example"])
+    masks.learn("tom@fabrikam.example")
+    said = masks.text(f"for <{spelled}> and {spelled}, x")
+    assert "canary" not in said
+    assert base64.b64encode(b"mary").decode()[:4] not in said
+
+
+def test_the_name_of_a_value_stays_before_an_address() -> None:
+    masks = Masks()
+    said = masks.text(
+        "spf=pass smtp.mailfrom=mary.meier@contoso.example envelope-from=mary.meier@contoso.example; to=Mary.Meier@contoso.example"
+    )
+    mary = "address-1@domain-1.invalid"
+    assert said == f"spf=pass smtp.mailfrom={mary} envelope-from={mary}; to={mary}"
+
+
 def test_domains_that_were_seen_are_masked_without_an_address_too() -> None:
     masks = Masks(domains=["fabrikam.example"])
     masks.learn({"a": ["mary@contoso.example"]})
@@ -69,6 +102,7 @@ def test_public_network_addresses_are_masked_and_private_ones_stay() -> None:
         "https://host.example/hook?sig={}",
         "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
         'said "x-api-key: {}"',
+        "user=mary pass={}",
     ],
 )
 @pytest.mark.parametrize("secret", ["hunter2", LONG])
@@ -90,6 +124,7 @@ def test_known_secrets_go_in_every_spelling() -> None:
 def test_opaque_words_get_one_mask_and_words_that_mean_something_stay() -> None:
     masks = Masks()
     assert masks.text(f"{LONG} and mrt_{LONG} and {LONG}") == "word-1 and word-2 and word-1"
+    assert masks.text(f"https://x.example said code={LONG}") == "https://x.example said code=word-1"
     for plain in (
         "ErrorExceededMessageLimit",
         "ErrorMessageSubmissionBlocked",
@@ -150,6 +185,8 @@ def test_an_address_in_any_surroundings_is_gone(places: list[tuple[str, str]]) -
     [
         "a@",
         "a.",
+        "a=",
+        "&#64;",
         "%20",
         "a",
         ":",

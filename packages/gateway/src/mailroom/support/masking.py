@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
+from html import unescape
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, unquote
@@ -20,22 +21,27 @@ SHORTEST = 4
 # Every repetition has an end or gives nothing back: a text may be hostile.
 _HOST = r"(?:\[[0-9A-Za-z:.]{2,60}\]|[^\W_][\w-]{0,62}+(?:\.[\w-]{1,63}+){0,20}+)"
 _TAGGED = r"(?:srs[01]|prvs|btv1)[=+-][^\s<>\"@]{1,200}+"
-_LOCAL = rf"(?:{_TAGGED}|\"[^\"\n]{{1,64}}\"|[^\s<>\"'(),;:\[\]\\|=@`]{{1,128}}+)"
+_LOCAL = rf"(?:{_TAGGED}|\"[^\"\n]{{1,64}}\"|(?:[^\s<>\"'(),;:\[\]\\|@`]|(?<=\w)'(?=\w)){{1,128}}+)"
 _ADDRESS = re.compile(rf"(?P<local>{_LOCAL})@(?P<host>{_HOST})", re.IGNORECASE)
 _WORD = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,400}\?=(?:\s+(?==\?))?")
 _WORDS = re.compile(rf"(?:{_WORD.pattern}){{1,60}}")
 _ESCAPED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,31});")
+_AT = re.compile(r"\\u0040|(?<=[\w.+-])=40(?=[\w-]{1,63}\.[a-z])", re.IGNORECASE)
+_LAYERS = 3
+"""How often one spelling may be wrapped in another."""
+_A_DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:[a-z]{2}|com|net|org|info|biz|edu|gov)", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{3,60}-----.*?(?:-----END [A-Z0-9 ]{3,60}-----|\Z)", re.DOTALL)
 _FIELD = re.compile(r"\b((?:proxy-)?authorization|(?:set-)?cookie|x-api-key)\b(\"?\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
 _SCHEME = re.compile(r"\b(bearer|basic|xoauth2|auth\s+plain|auth\s+login)\s+([A-Za-z0-9+/._~=-]{4,})", re.IGNORECASE)
 _PAIR = re.compile(
-    r"(?i)\b((?:[a-z]{1,40}[_-])?(?:password|passwort|passwd|pwd|secret|passphrase|api[_-]?key|assertion|otp)|[a-z]{1,40}_token|token(?=\s*=|\"?:\s))"
+    r"(?i)\b((?:[a-z]{1,40}[_-])?(?:password|passwort|passwd|pwd|secret|passphrase|api[_-]?key|assertion|otp)|pass(?=\s*=)|[a-z]{1,40}_token|token(?=\s*=|\"?:\s))"
     r"(\"?\s*(?:[:=]|\bis\b)\s*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"']+)"
 )
 _URL = re.compile(r"(https?://)((?:[^\s/@\"'<>]{0,200}+@)?)([^\s/?#\"'<>:]+)(:\d+)?([/?#][^\s\"'<>]*)?", re.IGNORECASE)
 _USER = re.compile(r"(\w://)[^/\s@]{1,200}+@")
-_ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/_=-])")
-_OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_=-])")
+_ENCODED = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{8,}={0,2}(?![A-Za-z0-9+/_=-])")
+_OPAQUE = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{20,}={0,2}(?![A-Za-z0-9+/_=-])")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d*")
 _CAMEL = re.compile(r"[A-Z]?[a-z]{2,16}(?:[A-Z][a-z]{1,16})*")
 _NETWORK = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})(?![\w:]|\.\d)")
@@ -103,7 +109,7 @@ class Masks:
         text = _URL.sub(_site, text)
         text = _USER.sub(rf"\1{SECRET}@", text)  # of other schemes
         text = _ENCODED.sub(self._encoded, text)
-        text = _ADDRESS.sub(lambda found: self.address(found[0]), text)
+        text = _ADDRESS.sub(self._address, text)
         if not self._keep_names:
             text = _NETWORK.sub(lambda found: self._network(found[0]), text)
             text = self._known_domains().sub(lambda found: self.host(found[0]), text)
@@ -147,6 +153,15 @@ class Masks:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             made = self._masks[kind, value] = f"{kind}-{self._counts[kind]}"
         return made
+
+    def _address(self, found: re.Match[str]) -> str:
+        """What stands before a `=` is the name of a value, or a part of an address that has another one inside (VERP)."""
+        name, equals, local = found["local"].rpartition("=")
+        tagged = re.match(_TAGGED, found["local"], re.IGNORECASE)
+        inside = local.lower() in self._domains or local.lower() in _KNOWN or _A_DOMAIN.fullmatch(local) or re.search(r"[+\d]", name)
+        if not equals or not local or tagged or inside:
+            return self.address(found[0])
+        return f"{name}={self.address('@'.join((local, found['host'])))}"
 
     def _word(self, value: str) -> str:
         return self._mask("word", value)
@@ -194,8 +209,14 @@ def _is_secret(key: str, value: Any) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Words of RFC 2047 and percent signs as what they mean."""
-    return _ESCAPED.sub(lambda found: unquote(found[0], errors="replace"), _WORDS.sub(_word_2047, text))
+    """Words of RFC 2047, percent signs, entities of HTML and other spellings of an @ as what they mean, also within each other."""
+    for _ in range(_LAYERS):
+        plain = _ESCAPED.sub(lambda found: unquote(found[0], errors="replace"), _WORDS.sub(_word_2047, text))
+        plain = _AT.sub("@", _ENTITY.sub(lambda found: unescape(found[0]), plain))
+        if plain == text:
+            break
+        text = plain
+    return text
 
 
 def _word_2047(found: re.Match[str]) -> str:
