@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from imapclient import IMAPClient
 
 from mailroom.incoming import New
 from mailroom.objects import ImapInbox, Security
@@ -290,6 +291,30 @@ async def test_what_has_gone_meanwhile_is_no_trouble(dovecot: Dovecot, mailbox: 
         client.expunge()
     assert isinstance(await there.read(message, tmp_path / "one.eml"), NotThere)
     assert await there.acknowledge(message) is None
+    await there.close()
+
+
+async def test_what_goes_while_it_is_read_is_never_taken_for_a_whole_mail(
+    dovecot: Dovecot, mailbox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dovecot.deliver(mailbox, mail("one", body=b"0123456789\r\n" * 1000))
+    there = source(imap(dovecot, mailbox))
+    (message,) = (await found(there)).arrived
+    monkeypatch.setattr(imap_session, "PIECE", 4096)
+    fetch, asked = IMAPClient.fetch, []
+
+    def fetched(client: IMAPClient, uids: list[int], wanted: list[str]) -> object:
+        asked.append(wanted)
+        if len(asked) == 2:
+            with dovecot.opened(mailbox) as other:
+                other.store("1", "+FLAGS", "\\Deleted")
+                other.expunge()
+            client.noop()
+        return fetch(client, uids, wanted)
+
+    monkeypatch.setattr(IMAPClient, "fetch", fetched)
+    assert isinstance(await there.read(message, tmp_path / "one.eml"), NotThere)
+    assert len(asked) == 2
     await there.close()
 
 

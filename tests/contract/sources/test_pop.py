@@ -92,6 +92,21 @@ async def test_what_is_left_there_is_remembered_by_the_last_one(dovecot: Dovecot
     await there.close()
 
 
+async def test_what_somebody_else_deletes_brings_nothing_back(dovecot: Dovecot, mailbox: str) -> None:
+    dovecot.deliver(mailbox, mail("one"), mail("two"), mail("three"))
+    there = source(pop(dovecot, mailbox), after=After.NOTHING)
+    first = await found(there)
+    with dovecot.opened(mailbox) as client:
+        client.store("3", "+FLAGS", "\\Deleted")
+        client.expunge()
+    assert (await found(there, first.cursor)).arrived == []
+    dovecot.deliver(mailbox, mail("four"))
+    second = await found(there, first.cursor)
+    assert len(second.arrived) == 1
+    assert (await found(there, second.cursor)).arrived == []
+    await there.close()
+
+
 async def test_sign_ins_with_a_token_and_those_that_are_refused(dovecot: Dovecot, mailbox: str, tokens: Tokens) -> None:
     tokens.owners["pop good"] = mailbox
     signer = Signer([Credential(mailbox, "stale", token=True), Credential(mailbox, "pop good", token=True)])

@@ -180,13 +180,14 @@ class ImapSession:
         return f"u.{self.uid_validity}.{uid}"
 
     def read(self, uid: int, into: Path) -> bool:
-        """Whether it is there."""
+        """Whether it is there, to its end: somebody else may delete it meanwhile."""
         offset = 0
         with into.open("wb") as file:
             while True:
                 found = self.client.fetch([uid], [f"BODY.PEEK[]<{offset}.{PIECE}>"]).get(uid, {})
-                piece: bytes | None = next((value for key, value in found.items() if key.startswith(b"BODY[]")), None)
-                if piece is None and not offset:
+                pieces: list[bytes | None] = [value for key, value in found.items() if key.startswith(b"BODY[]")]
+                piece = pieces[0] if pieces else None
+                if not pieces or (piece is None and not offset):
                     return False
                 offset += file.write(piece or b"")
                 if len(piece or b"") < PIECE:

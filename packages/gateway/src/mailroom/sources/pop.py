@@ -1,7 +1,8 @@
 """A mailbox, read by POP3: all that lies in it is ours.
 
 A mail is known by its UIDL. Where it is deleted, that happens after it is stored, and for good when the visit ends; a visit that
-breaks off deletes nothing. Where mail stays, the cursor names the last one that is safe.
+breaks off deletes nothing. Where mail stays, the cursor names the last ones that are safe: others delete there, too, and the store knows
+the mails of before for some months only.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from mailroom_core.model import After, Arrived, Deferred, NotConvertible, NotThe
 T = TypeVar("T")
 PAGE = 200
 """Mails of one visit; after it, what was deleted is gone."""
+REMEMBERED = 100
+"""UIDLs in a cursor. They are 70 characters at most (RFC 1939 7), and have no line ends."""
 
 
 class PopSource:
@@ -40,10 +43,12 @@ class PopSource:
         found = await self._asked(lambda session: list(session.numbers))
         if not isinstance(found, list):
             return found
-        if self._after is After.NOTHING and cursor in found:
-            found = found[found.index(cursor) + 1 :]
+        safe = cursor.split("\n") if cursor and self._after is After.NOTHING else []
+        there = {unique: place for place, unique in enumerate(found)}
+        if safe:
+            found = found[max((there[each] + 1 for each in safe if each in there), default=0) :]
         page = list(islice(found, PAGE + skip))
-        further = page[-1] if self._after is After.NOTHING and page else ""
+        further = "\n".join([*safe, *page][-REMEMBERED:]) if self._after is After.NOTHING and page else ""
         return New([Arrived(Remote(each), None) for each in page], further, more=len(found) > len(page))
 
     async def read(self, message: Arrived, into: Path) -> NotThere | NotConvertible | Trouble | None:
