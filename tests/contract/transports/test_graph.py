@@ -281,6 +281,20 @@ async def test_a_draft_whose_turn_to_be_sent_does_not_come_is_left_to_the_looks_
     assert tenant.facts["ready"] == "yes"
 
 
+async def test_a_draft_that_is_refused_after_it_was_throttled_does_not_stay_behind() -> None:
+    said = [httpx2.Response(429), httpx2.Response(400, json={"error": {"code": "ErrorSendAsDenied"}})]
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "DELETE":
+            return httpx2.Response(204)
+        return said.pop(0) if request.url.path.endswith("/send") else httpx2.Response(201, json={"id": "AA"})
+
+    tenant = Tenant(answers)
+    (outcome,) = (await tenant.graph(read_write=True).attempt(job(GOOD), tenant.remember)).values()
+    assert isinstance(outcome, Failed)
+    assert tenant.asked[-3:] == ["POST messages/AA/send", "POST messages/AA/send", "DELETE messages/AA"]
+
+
 async def test_a_request_to_stop_ends_the_wait_before_anything_was_sent() -> None:
     pace = full()
     tenant = Tenant(nobody, pace=pace)

@@ -144,7 +144,10 @@ def test_a_draft_without_an_id_is_never_sent(response: Response) -> None:
     assert played.notes == []
 
 
-@pytest.mark.parametrize("reply", [*AMBIGUOUS, lost(sent=True)])
+FAILING_OVER = [refused(503, "ErrorMailboxFailover"), refused(500, "ErrorMailboxMoveInProgress")]
+
+
+@pytest.mark.parametrize("reply", [*AMBIGUOUS, *FAILING_OVER, lost(sent=True)])
 def test_an_unanswered_send_is_unknown_and_the_draft_is_left_alone(reply: Response) -> None:
     assert isinstance(play(send_by_draft(ME, MIME, MARKER), (CREATE, MADE), (SEND, reply)).result, Unknown)
 

@@ -135,7 +135,7 @@ class Graph:
         for _ in range(PATIENCE):
             if not (isinstance(outcome, Deferred) and draft.get("ready") == "yes"):
                 return outcome
-            outcome = await self._run(sending.send_draft(self._mailbox, draft["draft_id"]), noting, http)
+            outcome = await self._run(sending.send_new_draft(self._mailbox, draft["draft_id"]), noting, http)
         return Unknown(str(outcome.reply), looked=False, waits=True) if isinstance(outcome, Deferred) else outcome
 
     def _counting(self, job: Job, remember: Remember) -> Remember:

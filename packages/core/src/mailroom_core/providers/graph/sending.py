@@ -47,7 +47,7 @@ def send_draft(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
     """Send a draft whose id is committed; also again, after a look said that it still is a draft.
 
     Only throttling says for sure that this time nothing was sent. A draft that is gone, was changed just now or is none any more
-    may have been sent by the send before: `Unknown`, look again.
+    may have been sent by the send before, and one whose mailbox was moving by this one: `Unknown`, look again.
     """
     try:
         response = yield from ask(mailbox.post("messages", draft_id, "send"))
@@ -56,11 +56,12 @@ def send_draft(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
     if is_success(response):
         return Sent(_accepted(response), remote_id=draft_id)
     trouble = judge(response)
-    return Unknown(str(trouble.reply)) if isinstance(trouble, Deferred) and not trouble.lane else trouble
+    unsure = isinstance(trouble, Deferred) and (not trouble.lane or may_have_acted(response))
+    return Unknown(str(trouble.reply)) if unsure else trouble
 
 
 def send_new_draft(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
-    """Send a draft for the first time; if it is refused, it does not stay behind."""
+    """Send a draft that was certainly not sent yet; if it is refused, it does not stay behind."""
     outcome = yield from send_draft(mailbox, draft_id)
     if isinstance(outcome, (Failed, Held)):
         yield from delete_draft(mailbox, draft_id)
