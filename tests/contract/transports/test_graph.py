@@ -200,6 +200,23 @@ async def test_an_attempt_that_ended_between_recipients_is_looked_at_recipient_b
     assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Sent, Deferred]
 
 
+async def test_a_draft_that_a_look_finds_refused_for_one_recipient_fails_and_suppresses_none_of_the_others() -> None:
+    """It was committed and never sent, as after a crash in between."""
+    choosy = Choosy("/send")
+    choosy.drafts["AA"] = f"{GOOD} {BAD} {OTHER}".encode()
+
+    def answers(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, json={"id": "AA", "isDraft": True}) if request.method == "GET" else choosy(request)
+
+    tenant = Tenant(answers)
+    asked = job(GOOD, BAD, OTHER, facts={"way": "draft", "draft_id": "AA", "ready": "yes"})
+    outcomes = await tenant.graph(read_write=True).resolve(asked, tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Deferred] * 3
+    assert tenant.asked[-1] == "DELETE messages/AA"
+    outcomes = await tenant.graph(read_write=True).attempt(job(GOOD, BAD, OTHER), tenant.remember)
+    assert [type(outcomes[delivery]) for delivery in asked.recipients] == [Sent, Failed, Sent]
+
+
 async def test_of_very_many_recipients_some_wait_for_the_next_attempt() -> None:
     tenant = Tenant(Choosy("messages"))
     asked = job(BAD, *(f"r{number}@example.net" for number in range(60)))

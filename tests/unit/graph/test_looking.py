@@ -132,7 +132,8 @@ def test_what_is_still_a_draft_is_sent_and_no_second_one_made() -> None:
     assert isinstance(played.result, Sent)
     assert played.log[1] == Note({"sent_again": "yes"}), "noted between the look and the send"
     assert isinstance(play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, answer(504))).result, Unknown)
-    assert isinstance(play(resolve(ME, READY, MARKER), (BY_ID, draft), (SEND, refused(403, "ErrorSendAsDenied"))).result, Failed)
+    denied = (BY_ID, draft), (SEND, refused(403, "ErrorSendAsDenied")), (DELETE, answer(204))
+    assert isinstance(play(resolve(ME, READY, MARKER), *denied).result, Failed)
 
 
 @pytest.mark.parametrize("reply", [answer(429, retry_after="3"), lost(sent=False)])

@@ -10,7 +10,7 @@ import asyncio
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from mailroom.objects import OnUnsure
 from mailroom.ports import ALONE, SENT_AGAIN, Clock, Job, Remember
@@ -66,7 +66,7 @@ class Graph:
         if not job.recipients:
             return refused
         outcome = await self._send(job, remember)
-        if isinstance(outcome, Failed) and outcome.bad_address and len(job.recipients) > 1:
+        if _blames_one_of(outcome, job):
             return {**refused, **await each_alone(job, remember, self._send, self._more)}
         return {**refused, **dict.fromkeys(job.recipients, outcome)}
 
@@ -74,7 +74,11 @@ class Graph:
         """By the way that the attempt took: what went in one request left no draft, also if the account may look by now."""
         if ALONE in job.attempt.facts:
             return await look_alone(job, remember, self._resolved)
-        return dict.fromkeys(job.recipients, await self._resolved(job, remember))
+        outcome = await self._resolved(job, remember)
+        if _blames_one_of(outcome, job):
+            why = "Graph refused the mail for one of its recipients, and nothing was sent; it begins anew, and each is tried alone"
+            outcome = Deferred(Reply(0, why), timedelta())
+        return dict.fromkeys(job.recipients, outcome)
 
     async def _resolved(self, job: Job, remember: Remember) -> Outcome:
         match ways.way_of(job):
@@ -165,6 +169,11 @@ class Graph:
         if isinstance(outcome, Held) and wants_sign_in(outcome.reply):
             return replace(outcome, reply=replace(outcome.reply, text=f"{outcome.reply.text}; the command is: {self._again}"))
         return outcome
+
+
+def _blames_one_of(outcome: Outcome, job: Job) -> bool:
+    """Graph says that a recipient is not valid, and not which."""
+    return isinstance(outcome, Failed) and outcome.bad_address and len(job.recipients) > 1
 
 
 def _envelope(job: Job) -> Envelope:

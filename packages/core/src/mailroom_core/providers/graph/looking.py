@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mailroom_core.flow import Flow, NoResponse, Note, ask, json_object
-from mailroom_core.model import Deferred, Held, Outcome, Remote, Reply, Sent, Trouble, Unknown
+from mailroom_core.model import Deferred, Failed, Held, Outcome, Remote, Reply, Sent, Trouble, Unknown
 from mailroom_core.policy.addresses import normalize
 from mailroom_core.providers.graph.drafts import delete_draft, sweep
 from mailroom_core.providers.graph.errors import judge, no_answer
@@ -108,9 +108,12 @@ def resolve(mailbox: Mailbox, facts: Mapping[str, str], marker: str, recipients:
 
 
 def _send_again(mailbox: Mailbox, draft_id: str) -> Flow[Outcome]:
-    """Throttled or not, the send before this one may still take effect: the mail must not begin anew, so it stays unknown."""
+    """Throttled or not, the send before this one may still take effect: the mail must not begin anew, so it stays unknown. What is
+    refused for good was refused before as well, and its draft does not stay."""
     yield Note({"sent_again": "yes"})
     outcome = yield from send_draft(mailbox, draft_id)
+    if isinstance(outcome, Failed):
+        yield from delete_draft(mailbox, draft_id)
     return Unknown(str(outcome.reply), looked=False) if isinstance(outcome, Deferred) else outcome
 
 
