@@ -93,6 +93,23 @@ def test_an_answer_stands_in_one_conversation_with_the_mail_that_it_answers(worl
     assert found.customer == ANNA
 
 
+def test_an_answer_that_names_no_mail_is_found_by_the_providers_conversation_if_we_wrote_to_its_author(world: World) -> None:
+    subject = unique("Quotation")
+    world.emulator.switch(conversation_by_subject=True)
+    try:
+        world.submit(mail(subject), ANNA)
+        world.wait_until_sent(subject)
+        come(world, mail(subject, sender=ANNA, text="I take it\r\n"))
+        come(world, mail(subject, sender="stranger@elsewhere.example", text="Buy this\r\n"))
+        look(world)
+    finally:
+        world.emulator.switch(conversation_by_subject=False)
+    states = {each.message.header_from: (each.delivery.state, each.delivery.server) for each in fetched(world, subject)}
+    assert states == {ANNA: (State.SENT, "desk"), "stranger@elsewhere.example": (State.HELD, "")}
+    _, entries = conversation(world, subject)
+    assert [(entry.kind, entry.author) for entry in entries] == [(EntryKind.MAIL_OUT, MARY), (EntryKind.MAIL_IN, ANNA)]
+
+
 def test_a_mail_to_an_alias_opens_a_conversation_and_is_marked_as_read(world: World) -> None:
     subject = unique("Enquiry")
     come(world, mail(subject, sender=ANNA, to="sales@contoso.example", text="Do you have blue ones?\r\n"))

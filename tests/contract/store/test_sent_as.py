@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from mailroom.ports import NewMessage, Store
 from mailroom.store.searching import PART
-from tests.contract.store.makers import Maker
+from mailroom_core.model import Remote, State
+from tests.contract.store.makers import Maker, claim_one
 
 OURS, OTHER = "<offer@example.com>", "<other@example.com>"
 
@@ -49,3 +50,16 @@ def test_what_only_came_in_is_not_ours(store: Store, make: Maker) -> None:
 def test_a_message_id_is_compared_letter_by_letter(store: Store, make: Maker) -> None:
     store.put([make.message(header_message_id="<Offer@example.com>")])
     assert sent(store, [OURS]) == {}
+
+
+def test_a_mail_is_found_by_the_conversation_that_its_provider_put_it_into_with_all_whom_we_wrote_to(store: Store, make: Maker) -> None:
+    first, second = make.message("anna@example.org", header_message_id=OURS), make.message("Bob@Example.org", header_message_id=OTHER)
+    store.put([first, second])
+    lane = claim_one(store)
+    for attempt in make.begun(store, lane, store.due(lane, limit=10)):
+        store.settle([make.settled(attempt, State.SENT, remote=Remote(conversation_id="AAQkAD="))])
+    found = store.in_conversation("AAQkAD=")
+    assert found is not None
+    assert (found[0].id, found[1]) == (second.id, frozenset({"anna@example.org", "bob@example.org"}))
+    assert store.in_conversation("AAQkAE=") is None
+    assert store.in_conversation("") is None

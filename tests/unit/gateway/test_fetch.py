@@ -79,6 +79,7 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.mails: dict[str, bytes | NotThere | NotConvertible | Trouble | Exception] = {}
+        self.conversation = ""
         self.read_count = 0
         self.closed = 0
         self.listing: Trouble | VaultError | None = None
@@ -91,7 +92,7 @@ class FakeSource:
             raise self.listing
         if self.listing is not None:
             return self.listing
-        arrived = tuple(Arrived(Remote(each), None) for each in self.mails)
+        arrived = tuple(Arrived(Remote(each, conversation_id=self.conversation), None) for each in self.mails)
         if self.cursors:
             return New(arrived if not cursor else (), f"{cursor}+", more=False)
         return New(arrived[: 50 + skip], "", more=bool(arrived))
@@ -389,14 +390,17 @@ async def test_nobody_is_answered_about_an_old_mail(office: Office) -> None:
     assert answers(office) == []
 
 
-def sent_mail(office: Office, message_id: str) -> NewMessage:
+def sent_mail(office: Office, message_id: str, *, conversation: str = "", application: str = "odoo", node: int = 7) -> NewMessage:
     """A mail of ours that has left to tom@partner.example."""
-    made = Maker(lambda: NOW, node=7).message("tom@partner.example", subject="Ours", header_message_id=message_id)
+    made = Maker(lambda: NOW, node=node).message(
+        "tom@partner.example", subject="Ours", header_message_id=message_id, application=application
+    )
     office.store.put([made])
     lane = next(each for each in office.store.claim("other", want=5, ttl=DAY) if each.name == made.deliveries[0].lane)
-    maker = Maker(lambda: NOW, node=8)
+    maker = Maker(lambda: NOW, node=node + 100)
     (attempt,) = maker.begun(office.store, lane, office.store.due(lane, limit=5))
-    office.store.settle([maker.settled(attempt, State.SENT)])
+    office.store.settle([maker.settled(attempt, State.SENT, remote=Remote(conversation_id=conversation))])
+    office.store.release("other", [lane])
     return made
 
 

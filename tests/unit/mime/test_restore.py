@@ -47,9 +47,15 @@ def test_an_answer_found_by_its_conversation_gets_the_id_that_it_lacks() -> None
     assert read(restored(InMemory(b"Subject: a\r\n\r\nbody"), {}, answers="<ours@example.com>")) == (
         b"Subject: a\r\nIn-Reply-To: <ours@example.com>\r\nReferences: <ours@example.com>\r\n\r\nbody"
     )
+
+
+def test_a_mail_that_its_author_names_is_named_still_where_the_conversation_says_another_one() -> None:
     raw = b"In-Reply-To: <unknown@x>\r\nReferences: <unknown@x>\r\n\r\n"
     assert read(restored(InMemory(raw), {}, answers="<ours@example.com>")) == (
-        b"In-Reply-To: <ours@example.com>\r\nReferences: <unknown@x> <ours@example.com>\r\n\r\n"
+        b"In-Reply-To: <unknown@x>\r\nReferences: <unknown@x> <ours@example.com>\r\n\r\n"
+    )
+    assert read(restored(InMemory(b"References: <unknown@x>\r\n\r\n"), {}, answers="<ours@example.com>")) == (
+        b"References: <unknown@x> <ours@example.com>\r\n\r\n"
     )
 
 

@@ -18,8 +18,9 @@ def restored(source: ReadAt, ids: Mapping[str, str], *, answers: str = "", deliv
     """The mail with our ids in the place of the provider's; everything else stays byte for byte. Reads nothing but the head.
 
     `ids` is theirs -> ours, in angle brackets. `answers` is the id of the mail that this one answers: it is added where neither field
-    names it, as for an answer that was found by its conversation. With `delivered_to`, the Delivered-To fields say these addresses and
-    no others: by them Odoo learns the envelope, and by them a stranger could pretend one. Raises MimeError for what is no address.
+    names it, as for an answer that was found by its conversation, and takes the place of none that its author has named. With
+    `delivered_to`, the Delivered-To fields say these addresses and no others: by them Odoo learns the envelope, and by them a stranger
+    could pretend one. Raises MimeError for what is no address.
     """
 
     def edits(fields: Fields) -> Mapping[str, bytes]:
@@ -36,8 +37,9 @@ def _restored_ids(fields: Fields, ids: Mapping[str, str], answers: str) -> dict[
     old = {name: message_ids(fields.unfolded(name) or "") for name in ("In-Reply-To", "References")}
     new = {name: _each_once(ids.get(each, each) for each in found) for name, found in old.items()}
     if answers and answers not in (*new["In-Reply-To"], *new["References"]):
+        if not (new["In-Reply-To"] or new["References"]):
+            new["In-Reply-To"] = (answers,)
         new["References"] = (*new["References"], answers)
-        new["In-Reply-To"] = (answers,)
     for name, found in new.items():
         if found != old[name]:
             edits[name.lower()] = field(name, " ".join(found))

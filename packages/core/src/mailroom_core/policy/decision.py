@@ -71,8 +71,8 @@ class Questions:
 
     ids: tuple[str, ...]
     """Message-IDs, ours and the provider's."""
-    conversations: tuple[str, ...]
-    """Ids of the conversation: the provider's, and what Thread-Index says."""
+    conversation: str
+    """The provider's id of the conversation, from the mailbox: what a head says of it anybody can write."""
     sender: str
     """Normalised; empty if there is none."""
     aliases: tuple[Alias, ...]

@@ -27,10 +27,9 @@ from mailroom_core.policy.senders import allowed
 def questions(mail: Head, arrival: Arrival, tables: Tables) -> Questions:
     """What `route` needs to know."""
     addressed = _Addressed(mail, arrival)
-    conversations = tuple(each for each in (arrival.conversation, mail.thread_index) if each)
     return Questions(
         ids=mail.ids,
-        conversations=conversations,
+        conversation=arrival.conversation,
         sender=normalize(mail.sender),
         aliases=tuple(tables.matching((*addressed.everybody, *addressed.hidden))),
     )

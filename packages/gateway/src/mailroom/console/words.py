@@ -155,6 +155,7 @@ _FACTS = {
     "draft_id": "Id at the provider",
     "internet_message_id": "Message-ID at the provider",
     "conversation_id": "Conversation at the provider",
+    "answers": "Answers the mail",
     "way": "Way",
     "through": "Through",
 }

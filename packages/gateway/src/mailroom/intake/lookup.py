@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailroom.conversations import ConversationId
@@ -57,12 +57,15 @@ class Lookup:
 
     def __call__(self, head: Head, arrival: Arrival, tables: Tables, directory: Directory, now: datetime) -> Facts:
         asked = questions(head, arrival, tables)
-        known = self._known(asked, directory)
+        known = self._known(asked.ids, directory)
+        conversation = None if known else self._in_conversation(asked.conversation, directory)
+        found = [*known.values(), *((conversation,) if conversation else ())]
         lately = self.store.from_sender(asked.sender, now - self.settings.loop_window)
         return Facts(
             known=known,
+            conversation=conversation,
             sender_known=self._is_known(asked),
-            follows=frozenset(_followed(asked, known.values(), directory)),
+            follows=frozenset(_followed(asked, found, directory)),
             opened={Target(name): count for name, count in lately.opened.items()},
             added={thread_of(number): count for number, count in lately.added.items()},
             answers=lately.answers,
@@ -73,11 +76,20 @@ class Lookup:
         """Bounces that were passed on to an address within the window, and answers."""
         return self.store.from_sender(normalize(to), now - self.settings.loop_window).answers
 
-    def _known(self, asked: Questions, directory: Directory) -> dict[str, Known]:
+    def _in_conversation(self, name: str, directory: Directory) -> Known | None:
+        """For an answer that names no mail that we know: the newest that we have sent in the provider's conversation."""
+        sent = self.store.in_conversation(name) if name else None
+        if sent is None:
+            return None
+        message, written_to = sent
+        known = self._known((message.header_message_id,), directory).get(message.header_message_id)
+        return replace(known, correspondents=written_to) if known else None
+
+    def _known(self, ids: Sequence[str], directory: Directory) -> dict[str, Known]:
         """A conversation before the mail itself: that is where the mail stands."""
-        ours = self.store.sent_as(asked.ids)
+        ours = self.store.sent_as(ids)
         found = {}
-        for name, number in self.store.conversations.of(asked.ids).items():
+        for name, number in self.store.conversations.of(ids).items():
             conversation = self.store.conversations.one(number)
             if conversation is not None:
                 restored = ours[name].header_message_id if name in ours else name

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from mailroom.intake.answers import Answers
 from mailroom.intake.bounces import Bounces
 from mailroom.intake.judge import Came, Judge, came_by
-from mailroom.intake.take import content_of, deliveries_of
+from mailroom.intake.take import content_of, decided, deliveries_of
 from mailroom.objects import Directory
 from mailroom.ports import Clock, Event, Job, Message, NewMessage, Remember, Store
 from mailroom.transports.ways import REPLAY, not_ours, way_of
@@ -68,7 +68,7 @@ class Replay:
         deliveries = list(deliveries_of(decision, judged.head, content_of(job.source, judged), now, self.ids))
         if deliveries:
             text = f"Judged anew; {decision.verdict.value}, because {decision.why}"
-            event = Event(at=now, name="routed", text=text, data={"verdict": decision.verdict.name})
+            event = Event(at=now, name="routed", text=text, data=decided(decision))
             self.store.hand_on(message.id, deliveries, event)
         if applied.entry is not None:
             where, entry = applied.entry
@@ -91,15 +91,17 @@ class Replay:
         return bool(written) and decision.verdict is Verdict.ANSWERED
 
     def _came(self, message: Message) -> Came:
+        story = self.store.story(message.id)
+        noted = story.routed[0].data if story and story.routed else {}
+        conversation = noted.get("conversation_id", "")
         server = self.directory().incoming.get(message.source)
         if server is not None:
-            return came_by(server)
-        story = self.store.story(message.id)
-        noted = next((each.data for each in (story.events if story else ()) if each.name == "routed"), {})
+            return came_by(server, conversation)
         recipients = tuple(noted.get("recipients", "").split())
         return Came(
             by=message.source,
             fallback=noted.get("fallback", ""),
             authserv_id=noted.get("authserv_id", ""),
+            conversation=conversation,
             envelope=Envelope(message.sender, recipients) if recipients else None,
         )

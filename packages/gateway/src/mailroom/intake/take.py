@@ -22,7 +22,7 @@ from mailroom.intake.bounces import Bounces
 from mailroom.intake.judge import Came, Judge, Judged
 from mailroom.intake.onward import RETURNS
 from mailroom.observe import events
-from mailroom.ports import Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
+from mailroom.ports import ANSWERS, Blobs, Clock, Event, NewDelivery, NewMessage, OpenBlob, Store
 from mailroom_core.errors import MimeError, Refused
 from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import digest
@@ -203,6 +203,12 @@ def _not_converted(trouble: str) -> Decision:
     return Decision(verdict=Verdict.QUARANTINED, why=why)
 
 
+def decided(decision: Decision) -> dict[str, str]:
+    """What is noted of a decision for those who hand the mail over: why it is theirs, and what it answers."""
+    answers = next((each.known.message_id for each in decision.routes if each.known), "")
+    return {"verdict": decision.verdict.name} | ({ANSWERS: answers} if answers else {})
+
+
 def _told(fetched: Fetched, decision: Decision) -> str:
     came = fetched.came
     how = f"Fetched by {came.by}" if came.envelope is None else f"Handed over by {came.by}"
@@ -210,8 +216,10 @@ def _told(fetched: Fetched, decision: Decision) -> str:
 
 
 def _noted(decision: Decision, came: Came) -> Mapping[str, str]:
-    """What the rules need to decide once more, besides the bytes."""
-    noted = {"verdict": decision.verdict.name}
+    """What was decided, and what the rules need to decide once more, besides the bytes."""
+    noted = decided(decision)
+    if came.conversation:
+        noted |= {"conversation_id": came.conversation}
     if came.envelope is not None:
         noted |= {"recipients": " ".join(came.envelope.recipients), "authserv_id": came.authserv_id, "fallback": came.fallback}
     return noted

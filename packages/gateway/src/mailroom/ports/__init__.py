@@ -26,7 +26,7 @@ from mailroom.ports.budgets import Budgets, Slice
 from mailroom.ports.cutover import Cutovers, Mover
 from mailroom.ports.diagnoses import AggregateReport, Diagnoses, KeptLook, ReportRow, Seen
 from mailroom.ports.fetching import Watch, Watched
-from mailroom.ports.looking import Action, CameBack, Found, Lately, Move, Query, Story
+from mailroom.ports.looking import ANSWERS, Action, CameBack, Found, Lately, Move, Query, Story
 from mailroom.ports.messages import Delivery, Event, Message, NewDelivery, NewMessage
 from mailroom.ports.process import Clock, Vault, Wakeup
 from mailroom.ports.storage import Blobs, OpenBlob, Store
@@ -34,6 +34,7 @@ from mailroom.ports.wire import Job, Remember, Transport
 
 __all__ = [
     "ALONE",
+    "ANSWERS",
     "SENT_AGAIN",
     "TURN",
     "Action",

@@ -22,6 +22,15 @@ class Story:
     attempts: tuple[Attempt, ...]
     events: tuple[Event, ...]
 
+    @property
+    def routed(self) -> tuple[Event, ...]:
+        """What the rules have decided, the first time and each time since; nothing for what leaves."""
+        return tuple(each for each in self.events if each.name == "routed")
+
+
+ANSWERS = "answers"
+"""Noted of a decision: the Message-ID of the mail of ours that it answers, whether its author has named it or not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:

@@ -158,6 +158,12 @@ class Store(Protocol):
     def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
         """Mail of ours by its Message-IDs, with their brackets: that of its author, and that which its provider gave it."""
 
+    def in_conversation(self, conversation: str) -> tuple[Message, frozenset[str]] | None:
+        """The newest mail that the provider has put into this conversation of its own, and to whom (normalised) mail in it went.
+
+        What came in does not count, nor what we answer by ourselves.
+        """
+
     def came_back(self, batch: Sequence[CameBack]) -> list[DeliveryId]:
         """Mail that was sent has come back; those that are bounced now. What has come back before, or was never sent, stays as it is."""
 

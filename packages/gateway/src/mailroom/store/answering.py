@@ -21,6 +21,11 @@ FRESH = f"""SELECT m.header_message_id, {MESSAGE} FROM unindexed u JOIN deliveri
     JOIN messages m ON m.id = d.message_id WHERE m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
 OURS = f"""SELECT m.header_message_id, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.id {{ids}} AND m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
+IN_CONVERSATION = f"""SELECT d.recipient, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
+    WHERE d.conversation_id = ? AND d.conversation_id <> '' AND m.source = '' AND m.application <> 'mailroom'
+    ORDER BY d.id DESC LIMIT ?"""  # noqa: S608  # columns
+MANY = 500
+"""Deliveries in one conversation that are looked at, the newest first."""
 FEW = 50
 """Deliveries that are looked at together."""
 LATELY = """SELECT m.id, d.id, d.server, (SELECT min(e.conversation_id) FROM entries e JOIN conversations c ON c.id = e.conversation_id
@@ -42,6 +47,12 @@ def sent_as(tx: Tx, names: Sequence[str]) -> dict[str, Message]:
         found |= {name: message_of(row) for name, *row in tx.by(OURS, few, tx.several(left))}
         left = [name for name in left if name not in found]
     return found
+
+
+def in_conversation(tx: Tx, conversation: str) -> tuple[Message, frozenset[str]] | None:
+    """See `Store.in_conversation`."""
+    rows = tx.rows(IN_CONVERSATION, conversation, MANY)
+    return (message_of(rows[0][1:]), frozenset(normalize(row[0]) for row in rows)) if rows else None
 
 
 def from_sender(tx: Tx, sender: str, since: datetime) -> Lately:

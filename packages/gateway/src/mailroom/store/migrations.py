@@ -25,6 +25,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     14: schema.AUTHORS,
     15: schema.CUTOVER,
     16: schema.QUARANTINE,
+    17: schema.PROVIDERS_CONVERSATIONS,
 }
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 

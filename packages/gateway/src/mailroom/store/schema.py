@@ -364,3 +364,5 @@ QUARANTINE = (
     """CREATE INDEX deliveries_quarantine ON deliveries (state, id)
         WHERE state = 'held' AND substr(lane, 1, 12) = 'destination:'""",
 )
+
+PROVIDERS_CONVERSATIONS = ("CREATE INDEX deliveries_conversation ON deliveries (conversation_id, id) WHERE conversation_id <> ''",)

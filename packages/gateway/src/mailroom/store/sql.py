@@ -176,6 +176,10 @@ class SqlStore:
         with self._read() as tx:
             return answering.sent_as(tx, header_message_ids)
 
+    def in_conversation(self, conversation: str) -> tuple[Message, frozenset[str]] | None:
+        with self._read() as tx:
+            return answering.in_conversation(tx, conversation)
+
     def came_back(self, batch: Sequence[CameBack]) -> list[DeliveryId]:
         with self._write() as tx:
             return bouncing.came_back(tx, batch)

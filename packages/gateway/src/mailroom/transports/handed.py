@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from mailroom.ports import Job, Message, Store
+from mailroom.ports import ANSWERS, Event, Job, Message, Store
 from mailroom_core.errors import MimeError
 from mailroom_core.inbound import Head
 from mailroom_core.mime.headers import field
@@ -40,17 +40,31 @@ def handed(job: Job, store: Store) -> Handed:
         head = read_head_of(job.source)
     except MimeError:
         return Handed(Head(), as_it_is(job.source), recipients, None, {})
-    ours = store.sent_as(head.ids) if head.ids else {}
-    answers = next((ours[name] for name in head.ids if name in ours), None)
+    found = found_to_answer(job, store)
+    names = (*head.ids, *((found,) if found else ()))
+    ours = store.sent_as(names) if names else {}
+    answers = next((ours[name] for name in names if name in ours), None)
     ids = {name: message.header_message_id for name, message in ours.items() if message.header_message_id}
     try:
-        mail = restored(job.source, ids, delivered_to=recipients)
+        mail = restored(job.source, ids, answers=found, delivered_to=recipients)
     except MimeError:
         mail = as_it_is(job.source)
     if not head.message_id:
         head = replace(head, message_id=f"<{show_id(job.message.id)}@mailroom.invalid>")
         mail = _after(field("Message-ID", head.message_id), mail)
     return Handed(head, mail, recipients, answers, ids)
+
+
+def decision_on(job: Job, store: Store) -> Event | None:
+    """The last one, because of which it is handed over. Blocking. Raises StoreError."""
+    story = store.story(job.message.id)
+    return story.routed[-1] if story and story.routed else None
+
+
+def found_to_answer(job: Job, store: Store) -> str:
+    """The Message-ID of the mail of ours that the rules took it for an answer to, also by the provider's conversation alone."""
+    decision = decision_on(job, store)
+    return decision.data.get(ANSWERS, "") if decision else ""
 
 
 def as_it_is(source: ReadAt) -> Streamed:

@@ -7,12 +7,13 @@ Taking a mail twice changes nothing, so a lost end of an attempt needs no lookin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from mailroom.conversations import ConversationId, Entry, EntryKind
 from mailroom.defaults import ASSIGNEE, Defaults
 from mailroom.ports import Job, Message, Remember, Store
+from mailroom.transports.handed import found_to_answer
 from mailroom.transports.ways import INBOX, not_ours, way_of
 from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.inbound import Head
@@ -72,21 +73,23 @@ class InboxTransport:
             header_message_id=head.message_id,
         )
         spare = min(job.recipients)
-        where = self._where(head, spare)
+        found = found_to_answer(job, self._store)
+        where = self._where((*head.ids, *((found,) if found else ())), head, spare)
         assignee = str(self._values(job.recipients.values()).get(ASSIGNEE, ""))
         number, _ = conversations.add(
             self._destination, entry, subject=head.subject, customer=head.sender, to=where, assignee=assignee, spare=spare
         )
         return number
 
-    def _where(self, head: Head, spare: int) -> ConversationId | None:
+    def _where(self, names: Sequence[str], head: Head, spare: int) -> ConversationId | None:
+        """By the mails that its author names, then by what the rules have found."""
         conversations = self._store.conversations
-        known = conversations.of(head.ids, destination=self._destination)
-        for name in head.ids:
+        known = conversations.of(names, destination=self._destination)
+        for name in names:
             if name in known:
                 return known[name]
-        ours, elsewhere = self._store.sent_as(head.ids), conversations.of(head.ids)
-        first = next((ours[name] for name in head.ids if name in ours and name not in elsewhere), None)
+        ours, elsewhere = self._store.sent_as(names), conversations.of(names)
+        first = next((ours[name] for name in names if name in ours and name not in elsewhere), None)
         return self._opened_with(first, head, spare) if first else None
 
     def _opened_with(self, sent: Message, head: Head, spare: int) -> ConversationId:

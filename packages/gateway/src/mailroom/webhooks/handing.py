@@ -10,7 +10,7 @@ from mailroom.defaults import Defaults
 from mailroom.notices import Try
 from mailroom.ports import Clock, Job, Remember, Store
 from mailroom.transports.guarded import Target
-from mailroom.transports.handed import handed
+from mailroom.transports.handed import decision_on, handed
 from mailroom.transports.ways import WEBHOOK, not_ours, way_of
 from mailroom.webhooks import calling, received
 from mailroom.webhooks.judging import BUSY, GONE, retry_after
@@ -78,9 +78,8 @@ class WebhookTransport:
         return event.model_dump_json().encode("utf-8")
 
     def _verdict(self, job: Job) -> tuple[str, str]:
-        story = self._store.story(job.message.id)
-        routed = [each for each in story.events if each.name == "routed"] if story else []
-        return (routed[-1].data.get("verdict", "").lower(), routed[-1].text) if routed else ("", "")
+        decision = decision_on(job, self._store)
+        return (decision.data.get("verdict", "").lower(), decision.text) if decision else ("", "")
 
 
 def judge(tried: Try, answer: Response | None, now: datetime) -> Outcome:
