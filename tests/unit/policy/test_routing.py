@@ -230,10 +230,13 @@ def test_the_bounce_address_in_cc_makes_no_bounce() -> None:
     assert decide("To: sales@example.com", "Cc: bounce@example.com").verdict is Verdict.ALIAS
 
 
-def test_a_verification_mail_to_the_bounce_catchall_or_notification_address_stays_readable() -> None:
-    for address in ("bounce@example.com", "catchall@example.com", "notifications@example.com"):
-        decision = decide("From: no-reply@provider.example", f"To: {address}", "Subject: Your code")
-        assert (decision.verdict, decision.answers) == (Verdict.QUARANTINED, ()), address
+@pytest.mark.parametrize(
+    "mark", ["X-Mailer: y", "Precedence: bulk", "List-Help: <https://provider.example>", "Auto-Submitted: auto-generated"]
+)
+@pytest.mark.parametrize("address", ["bounce@example.com", "catchall@example.com", "notifications@example.com"])
+def test_a_verification_mail_to_the_bounce_catchall_or_notification_address_stays_readable(address: str, mark: str) -> None:
+    decision = decide("From: no-reply@provider.example", f"To: {address}", "Subject: Your code", mark)
+    assert (decision.verdict, decision.answers) == (Verdict.QUARANTINED, ()), address
 
 
 def test_an_absence_note_to_the_bounce_address_finds_its_thread_or_is_ignored() -> None:
@@ -440,6 +443,18 @@ def test_automatic_answers_and_lists_open_nothing(field: str) -> None:
     for arrival in (Arrival(), Arrival(fallback=INBOX)):
         decision = decide("To: sales@example.com", field, arrival=arrival)
         assert (decision.verdict, rule(decision), decision.answers) == (Verdict.IGNORED, "automatic", ())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("To: catchall@example.com", "Auto-Submitted: auto-replied"),
+        ("To: notifications@example.com", "X-Autoreply: yes"),
+        ("To: notifications@example.com, sales@example.com", "Precedence: bulk"),
+    ],
+)
+def test_absence_notes_and_mailings_to_an_alias_as_well_do_not_fill_the_quarantine(fields: tuple[str, ...]) -> None:
+    assert decide(*fields).verdict is Verdict.IGNORED
 
 
 def test_an_alias_may_take_automatic_mail_but_does_not_open_the_door_for_others() -> None:

@@ -115,8 +115,11 @@ class Tables:
     def is_ours(self, address: str) -> bool:
         """Whether a program of ours reads what is sent there: nobody answers it automatically."""
         normal = normalize(address)
-        own = (self.bounces, self.catchalls, self.notifications, self._by_address)
-        return any(normal in each for each in own) or self.bounce_domain([normal]) is not None
+        return normal in self._by_address or self.is_unread(normal)
+
+    def is_unread(self, address: str) -> bool:
+        """Whether it is a catchall, bounce or notification address, whose mail is for nobody in particular. `address` is normalised."""
+        return address in self.catchalls or address in self.notifications or self.bounce_domain([address]) is not None
 
     def is_postmaster(self, address: str) -> bool:
         """Every domain that takes mail has one (RFC 5321 4.5.1)."""

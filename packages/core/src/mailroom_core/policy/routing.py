@@ -223,6 +223,11 @@ class _Router:
             return "a person wrote it"
         if mail.automatic is Automatic.GENERATED or any(alias.automatic for alias in self._written_to()):
             return f"{mail.automatic.value} wrote it ({mail.automatic_why}), which may open something"
+        unread = next(filter(self.tables.is_unread, self.addressed.to), None)
+        if mail.automatic is Automatic.LIST and unread and not self._written_to():
+            # A provider asks so whether an address is ours, and nobody else sends such mail there: it is on no list.
+            why = f"{mail.automatic.value} ({mail.automatic_why}) to {unread}, which nobody puts on a list, may ask for something"
+            return Decision(verdict=Verdict.QUARANTINED, why=why)
         return Decision(verdict=Verdict.IGNORED, why=f"{mail.automatic.value} ({mail.automatic_why}) opens nothing")
 
     def _written_to(self) -> list[Alias]:
