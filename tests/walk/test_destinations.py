@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -34,16 +34,17 @@ Got = list[tuple[dict[str, str], bytes]]
 
 
 @contextmanager
-def program() -> Iterator[tuple[str, Got]]:
-    """A program of the user's, that takes everything."""
+def program(dies: Callable[[], bool] = lambda: False) -> Iterator[tuple[str, Got]]:
+    """A program of the user's, that takes everything. If it `dies`, it has taken the mail, and does not come to say so."""
     got: Got = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             got.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(204)
-            self.end_headers()
+            if not dies():
+                self.send_response(204)
+                self.end_headers()
 
         def log_message(self, *args: object) -> None: ...
 

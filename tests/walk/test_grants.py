@@ -20,7 +20,7 @@ graph = { account = "app" }
 def started(make_world: MakeWorld) -> World:
     """Mary by her own sign-in; Tom's mailbox by an app-only account with a client secret."""
     world = make_world(environment=QUICK_LOOKS)
-    _connect_app(world, CONFIDENTIAL_SECRET)
+    connect_app(world)
     return world.set_up(APP)
 
 
@@ -57,7 +57,7 @@ def test_an_expired_client_secret_holds_only_its_own_lane(world: World) -> None:
     world.wait_until_sent(other)
     assert world.states(subject) == {ANNA: State.QUEUED}
     world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"secret": "a-new-secret"})
-    _connect_app(world, "a-new-secret")
+    connect_app(world, "a-new-secret")
     world.wait_until_sent(subject)
     assert world.arrived(subject) == [ANNA]
 
@@ -90,7 +90,8 @@ def test_a_mail_whose_send_lost_its_answer_while_the_grant_died_is_not_sent_twic
     assert world.count("createDraft") == 2, "one is the mail's, one showed what the account may do when it was connected"
 
 
-def _connect_app(world: World, secret: str) -> None:
+def connect_app(world: World, secret: str = CONFIDENTIAL_SECRET) -> None:
+    """Tom's mailbox as the app-only account `app`."""
     urls = ("--login-url", world.emulator.url, "--graph-url", world.emulator.url)
     options = ("--app-only", "--secret", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, "--mailbox", TOM, "--no-server")
     world.gateway.run("connect", "app", *options, *urls, stdin=f"{secret}\n")

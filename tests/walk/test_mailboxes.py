@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +18,8 @@ from tests.dovecot import PASSWORD, Dovecot, needed
 from tests.google_stand_in import GoogleStandIn
 from tests.walk.conftest import MakeWorld
 from tests.walk.test_google import connect
-from tests.walk.world import ANNA, World, eventually, mail, unique
+from tests.walk.test_smtp_by_token import ExchangeOnline, connect_app
+from tests.walk.world import ANNA, TOM, World, eventually, mail, unique
 
 INFO, ORDERS, SCANS, JANE = "info@contoso.example", "orders@contoso.example", "scans@contoso.example", "jane@fabrikam.example"
 OBJECTS = """
@@ -35,11 +37,29 @@ def google() -> Iterator[GoogleStandIn]:
         yield google
 
 
+@dataclass
+class Owners:
+    """Whose mailbox a token opens: Google's that of who signed in, Exchange Online's Tom's, to which the app has been given the right."""
+
+    google: GoogleStandIn
+    exchange: ExchangeOnline | None = None
+
+    def __call__(self, token: str) -> str:
+        if self.exchange and token.count(".") == 2:
+            return TOM if self.exchange(TOM, token) == "" else ""
+        return self.google.access_tokens.get(token, "")
+
+
 @pytest.fixture(scope="module")
-def dovecot(google: GoogleStandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
+def owners(google: GoogleStandIn) -> Owners:
+    return Owners(google)
+
+
+@pytest.fixture(scope="module")
+def dovecot(owners: Owners, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dovecot]:
     needed()
     authority = Authority.make(tmp_path_factory.mktemp("authority"))
-    with Dovecot(authority, owner=lambda token: google.access_tokens.get(token, "")) as running:
+    with Dovecot(authority, owner=owners) as running:
         yield running
 
 
@@ -208,6 +228,23 @@ def test_a_google_account_reads_with_its_token_until_it_may_not_any_more(world: 
     come(dovecot, JANE, again)
     connect(world, google, "jane", "--no-server")
     taken(world, again)
+
+
+def test_an_app_reads_by_itself_with_a_token_for_exchange_online(world: World, dovecot: Dovecot, owners: Owners) -> None:
+    """Client credentials: nobody signs in. The permission is asked of the token, not of the app's name."""
+    owners.exchange = ExchangeOnline(world.emulator.url, "IMAP.AccessAsApp")
+    connect_app(world, "SMTP.SendAsApp")
+    add(world, dovecot, "tom", TOM, "--account", "app", "--every", "60")
+    refused = steps(world, "tom")["sign in"]
+    assert not refused[0], "a token for sending opens no mailbox"
+    connect_app(world, "IMAP.AccessAsApp")
+    assert all(ok for ok, _ in steps(world, "tom").values())
+    world.gateway.run("queue", "free", "imap:tom")
+    assert told(world, "tom")
+    subject = unique("By the app")
+    come(dovecot, TOM, subject)
+    taken(world, subject)
+    assert {*owners.exchange.seen[-1]["roles"]} >= {"IMAP.AccessAsApp"}
 
 
 def test_the_object_file_knows_them(world: World) -> None:

@@ -9,10 +9,11 @@ import httpx2
 import jwt
 import pytest
 
-from demo.processes import CONFIDENTIAL_CLIENT, CONFIDENTIAL_SECRET, TENANT
+from demo.processes import CONFIDENTIAL_CLIENT
 from mailroom_core.model import State
 from tests.contract.transports.certificates import Authority
 from tests.walk.conftest import MakeWorld
+from tests.walk.test_grants import connect_app as connect_registered
 from tests.walk.world import ANNA, MARY, TOM, World, eventually, mail, unique
 from tests.xoauth2_server import MICROSOFT, Xoauth2Server
 
@@ -20,9 +21,11 @@ OUTLOOK = ("https://outlook.office.com", "https://outlook.office365.com")
 
 
 class ExchangeOnline:
-    """What smtp.office365.com asks of a token: signed by the tenant, meant for it, with the permission, and the user's own."""
+    """What smtp.office365.com asks of a token: signed by the tenant, meant for it, with the permission, and the user's own. Its IMAP
+    asks an app for another `role`."""
 
-    def __init__(self, login: str) -> None:
+    def __init__(self, login: str, role: str = "SMTP.SendAsApp") -> None:
+        self.role = role
         key = httpx2.get(f"{login}/common/discovery/v2.0/keys", trust_env=False).json()["keys"][0]
         self.key = jwt.PyJWK({**key, "alg": "RS256"}).key
         self.seen: list[dict[str, Any]] = []
@@ -33,7 +36,7 @@ class ExchangeOnline:
         except jwt.PyJWTError as problem:
             return f"{problem} (for {jwt.decode(token, options={'verify_signature': False})['aud']})"
         self.seen.append(claims)
-        if "SMTP.SendAsApp" in claims.get("roles", ()):
+        if self.role in claims.get("roles", ()):
             return ""
         if "SMTP.Send" not in claims.get("scp", "").split():
             return "no SMTP.Send"
@@ -55,7 +58,7 @@ class Once:
 @pytest.fixture(scope="module")
 def world(make_world: MakeWorld) -> World:
     world = make_world()
-    _connect_app(world)
+    connect_app(world, "SMTP.SendAsApp")
     world.add_application("any", "*")
     return world
 
@@ -105,8 +108,7 @@ def test_app_only_shows_a_token_for_exchange_online(world: World, exchange: Xoau
     assert exchange.refused == []
 
 
-def _connect_app(world: World) -> None:
-    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send", "Mail.ReadWrite", "SMTP.SendAsApp"]})
-    urls = ("--login-url", world.emulator.url, "--graph-url", world.emulator.url)
-    options = ("--app-only", "--secret", "--client-id", CONFIDENTIAL_CLIENT, "--tenant", TENANT, "--mailbox", TOM, "--no-server")
-    world.gateway.run("connect", "app", *options, *urls, stdin=f"{CONFIDENTIAL_SECRET}\n")
+def connect_app(world: World, role: str) -> None:
+    """Tom's mailbox as the app-only account `app`, which has this permission at Exchange."""
+    world.emulator.ask("PATCH", f"/apps/{CONFIDENTIAL_CLIENT}", json={"roles": ["Mail.Send", "Mail.ReadWrite", role]})
+    connect_registered(world)
