@@ -98,6 +98,7 @@ def house(make_world: MakeWorld) -> Iterator[House]:
         connect_app(world)
         world.set_up(INCOMING.format(program=url, odoo=odoo.url, database=DATABASE, user=USER))
         world.gateway.run("destination", "key", "odoo", stdin=f"{KEY}\n")
+        world.gateway.run("destination", "secret", "program")
         with world.store() as store:
             store.apply([replace(store.directory().applications["erp"], answers="odoo")], [], by="test")
         assert eventually(lambda: len(world.emulator.ask("GET", "/subscriptions")["subscriptions"]) == 2), "nobody asked to be told"
