@@ -75,6 +75,12 @@ def test_who_uses_a_password_gets_an_application_that_may_send_as_that_address_a
     assert {each.step for each in office.desk.preview(REPORT)} == {Step.LISTED, Step.MODERN}
 
 
+def test_no_application_gets_the_name_of_mail_that_we_write_ourselves(office: Office) -> None:
+    report = read(b"Sender address,Messages sent,Authentication protocol\nmailroom@contoso.example,9,Basic\n")
+    office.desk.take(report, by=BY)
+    assert set(office.store.directory().applications) == {"odoo", "mailroom-contoso"}
+
+
 def test_only_chosen_addresses_are_taken_and_they_must_be_in_the_report(office: Office) -> None:
     progress = office.desk.take(REPORT, ["New@contoso.example"], by=BY)
     assert [each.address for each in progress.movers] == ["new@contoso.example"]

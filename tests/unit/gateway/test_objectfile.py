@@ -252,3 +252,12 @@ def test_a_tenant_has_no_limit_below_nothing(tmp_path: Path) -> None:
     path.write_text('[account.office]\nclient_id = "x"\nexternal_recipients_per_day = -1\n')
     with pytest.raises(ConfigError, match="external_recipients_per_day can't be negative"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["mailroom", "followers", "forward:sales"])
+def test_no_application_has_the_name_of_mail_that_we_write_ourselves(tmp_path: Path, name: str) -> None:
+    """Answers to the mail of one called `mailroom` would be taken for answers to our automatic ones, and reach nobody."""
+    file = tmp_path / "objects.toml"
+    file.write_text(f'[application."{name}"]\nsenders = ["example.com"]\n')
+    with pytest.raises(ConfigError, match="take another"):
+        read(file)

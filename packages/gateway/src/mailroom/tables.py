@@ -20,6 +20,7 @@ from mailroom import defaults
 from mailroom.hosts import address_of, is_here, is_near, is_nobodys
 from mailroom.objects import (
     CHOICES,
+    OUR_APPLICATIONS,
     Account,
     Alias,
     AliasDomain,
@@ -271,6 +272,8 @@ def _odoo(item: OdooTarget) -> Iterable[str]:
 
 
 def _application(item: Application) -> Iterable[str]:
+    if item.name in OUR_APPLICATIONS or item.name.startswith("forward:"):
+        yield f"the name {item.name!r} is that of mail which Mailroom writes itself: answers to it would be taken for loops; take another"
     for network in item.networks:
         try:
             ip_network(network, strict=False)

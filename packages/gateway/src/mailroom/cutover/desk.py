@@ -11,7 +11,7 @@ from enum import Enum
 from mailroom import tables
 from mailroom.changing import ObjectDesk
 from mailroom.cutover.report import Client, Report
-from mailroom.objects import Application, Directory, Object
+from mailroom.objects import OUR_APPLICATIONS, Application, Directory, Object
 from mailroom.observe import events
 from mailroom.ports import Clock, Mover, Store
 from mailroom_core.errors import ConfigError
@@ -78,7 +78,7 @@ class CutoverDesk:
         self.objects.look()
         directory = self.directory()
         listed = {each.address: each.application for each in self.store.cutover.all()}
-        taken = set(directory.applications) | {name.lower() for name in directory.applications}
+        taken = {*OUR_APPLICATIONS, *directory.applications} | {name.lower() for name in directory.applications}
         found = list[Proposal]()
         for client in report.clients:
             if known := listed.get(client.address):

@@ -25,6 +25,7 @@ from mailroom.objects.receiving import (
     Writers,
 )
 from mailroom.objects.sending import (
+    OUR_APPLICATIONS,
     AliasDomain,
     Application,
     GraphRoute,
@@ -42,6 +43,7 @@ from mailroom.objects.sending import (
 __all__ = [
     "CHOICES",
     "OBJECT_KINDS",
+    "OUR_APPLICATIONS",
     "ROUTES",
     "TARGETS",
     "Account",

@@ -122,6 +122,10 @@ class Application:
     active: bool = True
 
 
+OUR_APPLICATIONS = frozenset({"mailroom", "conversations", "followers", "answered", "once"})
+"""What stands as the application of mail that we write ourselves, and beside applications where keys are kept."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppression:
     """An address that gets nothing more from us."""
