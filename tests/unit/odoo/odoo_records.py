@@ -50,7 +50,10 @@ class Records:
             raise NoResponse("connection refused", sent=False)
         if request.url.startswith("https://odoo.example/json/2/"):
             return self._json2(request)
-        parameters: Any = xmlrpc.client.loads(body_of(request))[0]
+        parameters: Any
+        parameters, asked = xmlrpc.client.loads(body_of(request))
+        if asked == "version":
+            return self._xml({"server_version": "19.0", "server_version_info": [19, 0, 0, "final", 0, ""]})
         if request.url.endswith("/common"):
             return self._xml(UID if parameters[2] == KEY else False)
         model, method, first, named = parameters[3:]
@@ -90,6 +93,8 @@ class Records:
                     assert named["order"] == "id desc"
                     found = sorted(found, reverse=True)[: named["limit"]]
                 return [{"id": number} | {name: _read(name, row) for name in named["fields"] if name != "id"} for number, row in found]
+            case "search":
+                return [number for number, _ in _matching(table, named["domain"])]
             case "search_count":
                 return len(_matching(table, named["domain"]))
             case "create":

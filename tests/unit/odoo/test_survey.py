@@ -22,7 +22,7 @@ def healthy() -> Records:
     """An Odoo in which nothing is wrong."""
     odoo = Records(
         tables={
-            "ir.model": {1: {"model": DOMAIN}},
+            "ir.model": {1: {"model": DOMAIN}, 2: {"model": FETCHER}},
             DOMAIN: {
                 5: {"name": "contoso.example", "bounce_alias": "bounce", "catchall_alias": "catchall", "default_from": "notifications"}
             },
@@ -97,8 +97,18 @@ def test_what_a_user_may_not_read_is_said_and_the_rest_is_there() -> None:
 def test_an_odoo_before_17_has_no_alias_domains() -> None:
     odoo = healthy()
     odoo.tables["ir.model"] = {}
-    found = look(odoo)
+    found = look(odoo, json2=False)
     assert (found.modern, list(found.domains), list(found.homeless)) == (False, [], [])
+
+
+def test_an_odoo_before_17_may_be_without_incoming_servers_and_has_their_job_elsewhere() -> None:
+    odoo = healthy()
+    odoo.tables["ir.model"] = {}
+    odoo.tables["ir.model.data"][2]["module"] = "fetchmail"
+    found = look(odoo, json2=False)
+    assert (list(found.fetchers), found.unread) == ([], ())
+    assert (FETCHER, "fields_get") not in odoo.calls
+    assert found.crons[FETCH]["active"] is False
 
 
 def test_who_is_not_known_reads_nothing() -> None:

@@ -70,7 +70,8 @@ class Survey:
 
 def surveyed(session: Session, now: datetime) -> Flow[Survey]:
     """Raises ConfigError if nothing can be read at all."""
-    modern = yield from read(session, "ir.model", [["model", "=", DOMAIN]], ["model"])
+    models = yield from read(session, "ir.model", [["model", "in", [DOMAIN, FETCHER]]], ["model"])
+    modern, fetches = (any(each["model"] == name for each in models) for name in (DOMAIN, FETCHER))
     unread: list[Unread] = []
     companies = yield from _tried(session, "companies", COMPANY, [], ("name", "email", "alias_domain_id"), unread)
     servers = yield from _tried(session, "outgoing servers", SERVER, [], _SERVER, unread)
@@ -79,7 +80,7 @@ def surveyed(session: Session, now: datetime) -> Flow[Survey]:
         domains = yield from _tried(session, "alias domains", DOMAIN, [], _DOMAIN, unread)
         homeless = yield from _tried(session, "aliases", ALIAS, [["alias_domain_id", "=", False]], ("alias_name",), unread)
     crons = yield from _crons(session, unread)
-    fetchers = yield from _tried(session, "incoming servers", FETCHER, [], _FETCHER, unread)
+    fetchers = (yield from _tried(session, "incoming servers", FETCHER, [], _FETCHER, unread)) if fetches else []
     failed = yield from _tried(session, "failed mails", MAIL, _FAILED, ("failure_type", "failure_reason", "email_to"), unread, limit=MOST)
     failures = yield from _counted(session, "failed mails", _FAILED, unread)
     waiting = yield from _waiting(session, now, unread)
@@ -87,7 +88,7 @@ def surveyed(session: Session, now: datetime) -> Flow[Survey]:
     rows = yield from _tried(session, "system parameters", PARAMETER, keys, ("key", "value"), unread)
     return Survey(
         at=now,
-        modern=bool(modern),
+        modern=modern,
         companies=companies,
         servers=sorted((each for each in servers if not each.get("owner_user_id")), key=_place),
         domains=domains,
@@ -137,8 +138,8 @@ def _waiting(session: Session, now: datetime, unread: list[Unread]) -> Flow[int]
 
 
 def _crons(session: Session, unread: list[Unread]) -> Flow[dict[str, Values]]:
-    """By the names that the app `mail` gives them: people rename jobs."""
-    where: Domain = (("module", "=", "mail"), ("model", "=", CRON), ("name", "in", [QUEUE, FETCH]))
+    """By the names that their apps give them: people rename jobs. Before 17 the one that fetches is of an app of its own."""
+    where: Domain = (("module", "in", ["mail", "fetchmail"]), ("model", "=", CRON), ("name", "in", [QUEUE, FETCH]))
     named = yield from _tried(session, "scheduled actions", "ir.model.data", where, ("name", "res_id"), unread)
     numbers = {each["res_id"]: str(each["name"]) for each in named}
     rows = yield from _tried(session, "scheduled actions", CRON, (("id", "in", list(numbers)),), _CRON, unread)
