@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import dns.edns
 import dns.flags
 import dns.message
+import dns.query
 import dns.rcode
+import dns.rdatatype
 import dns.resolver
 import dns.rrset
 import pytest
@@ -48,6 +51,9 @@ HOSTILE = [
     "sub.healthy.test. A 192.0.2.1",
     "a.b.c.healthy.test. A 192.0.2.1",
     "circle.test. MX 10 circle.test.",
+    "flat.test. MX 10 mx.healthy.test.",
+    txt("flat.test", "v=spf1 ip4:192.0.2.0/24 ip6:2001:db8:1::/48 -all"),
+    txt("_dmarc.flat.test", "v=DMARC1; p=reject; rua=mailto:dmarc@flat.test"),
     "c1.test. CNAME c2.test.",
     "c2.test. CNAME c1.test.",
 ]
@@ -147,6 +153,23 @@ def test_a_silent_name_server_costs_less_than_ten_seconds_and_everything_is_call
     assert any(middle.address in each.why for each in report.unchecked)
 
 
+def test_a_name_server_that_is_silent_about_some_names_costs_less_than_ten_seconds_and_the_rest_is_read(middle: Between) -> None:
+    middle.twist = lambda question, answer: None if "_dmarc" in question.question[0].name.to_text() else answer
+    report = look("healthy.test", middle.address)
+    assert report.took.total_seconds() < 10
+    assert report.findings == ()
+    verdicts = {each.area: each.verdict for each in report.checks}
+    assert (verdicts["DMARC"], verdicts["SPF"], verdicts["DKIM"]) == (Verdict.UNCHECKED, Verdict.GOOD, Verdict.GOOD)
+    assert any("no answer from" in each.why for each in report.unchecked)
+
+
+def test_a_name_server_that_takes_nearly_a_second_for_each_answer_costs_less_than_ten(middle: Between) -> None:
+    middle.delay = 0.8
+    report = look("healthy.test", middle.address)
+    assert report.took.total_seconds() < 10
+    assert report.findings == ()
+
+
 def test_a_name_server_that_fails_for_one_name_leaves_this_one_unchecked(middle: Between) -> None:
     def failing(question: dns.message.Message, answer: dns.message.Message) -> dns.message.Message:
         if "_dmarc" in question.question[0].name.to_text():
@@ -186,6 +209,39 @@ def test_what_dnssec_proves_is_said(middle: Between) -> None:
     middle.twist = proven
     report = look("healthy.test", middle.address)
     assert all(each.validated for check in report.checks for each in check.evidence)
+
+
+def test_a_signed_zone_is_read_as_any_other_and_nothing_is_proven_that_the_resolver_has_not_proven(tmp_path: Path) -> None:
+    with dns_server(tmp_path, "\n".join([*microsoft(), *healthy()]), signed=True) as signed:
+        question = dns.message.make_query("healthy.test.", "MX", want_dnssec=True)
+        answer = dns.query.tcp(question, "127.0.0.1", port=signed.port, timeout=10)
+        assert any(each.rdtype is dns.rdatatype.RRSIG for each in answer.answer)
+        report = look("healthy.test", signed.address)
+    assert (report.findings, report.unchecked) == ((), ())
+    assert not any(each.validated for check in report.checks for each in check.evidence)
+
+
+def test_what_dnssec_disproves_is_unchecked_with_the_resolvers_words(middle: Between) -> None:
+    """As a validating resolver answers (RFC 4035 5.5, RFC 8914 4.7)."""
+
+    def bogus(question: dns.message.Message, answer: dns.message.Message) -> dns.message.Message:
+        if question.question[0].name.to_text() == "healthy.test." and question.question[0].rdtype is dns.rdatatype.TXT:
+            answer = dns.message.make_response(question)
+            answer.set_rcode(dns.rcode.SERVFAIL)
+            answer.use_edns(0, options=[dns.edns.EDEOption(dns.edns.EDECode.DNSSEC_BOGUS)])
+        return answer
+
+    middle.twist = bogus
+    report = look("healthy.test", middle.address)
+    assert next(each for each in report.checks if each.area == "SPF").verdict is Verdict.UNCHECKED
+    assert any("SERVFAIL (6" in each.why for each in report.unchecked), report.unchecked
+    assert report.findings == ()
+
+
+def test_a_service_whose_addresses_are_listed_passes_and_is_told_to_be_fragile(server: DnsServer) -> None:
+    report = look("flat.test", server.address)
+    assert "spf-flattened" in codes(report)
+    assert not codes(report) & {"spf-server-missing", "dmarc-not-aligned"}
 
 
 def test_each_question_is_asked_once(middle: Between) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -30,7 +31,7 @@ def codes(*looked: Look) -> dict[str, Harm]:
 
 
 def keys(way: Way, records: Records) -> Look:
-    found = asyncio.run(dkim.gather("example.com", way.service.selectors if way.service else (), zone(records)))
+    found = asyncio.run(dkim.gather("example.com", way.selectors, zone(records)))
     return dkim.judge("example.com", found, [way], "example.com")
 
 
@@ -83,6 +84,25 @@ def test_an_unread_key_is_unchecked_and_not_missing() -> None:
     name = "google._domainkey.example.com"
     looked = keys(GOOGLE, {f"TXT {name}": silent(name, "TXT")})
     assert (looked.findings, looked.check.verdict, len(looked.unchecked)) == ((), Verdict.UNCHECKED, 1)
+
+
+SES = Way("ses", BY_KEY["ses"], signing="example.com", named=("k1", "k2"))
+
+
+def test_the_keys_that_the_settings_name_prove_a_service_that_has_others_for_everybody() -> None:
+    there = {"TXT k1._domainkey.example.com": STRONG, "TXT k2._domainkey.example.com": STRONG}
+    looked = keys(SES, there)
+    assert (looked.findings, looked.unchecked, looked.check.verdict) == ((), (), Verdict.GOOD)
+    assert dkim.proves(SES, asyncio.run(dkim.gather("example.com", SES.selectors, zone(there)))) is True
+    assert "doctor.selectors" in keys(replace(SES, named=()), there).unchecked[0].why
+
+
+def test_a_named_key_that_is_not_there_is_told() -> None:
+    looked = keys(SES, {"TXT k1._domainkey.example.com": STRONG})
+    (finding,) = looked.findings
+    assert (finding.code, finding.title) == ("dkim-named-missing", "The DKIM key k2._domainkey.example.com is not there")
+    assert finding.evidence
+    assert dkim.proves(SES, asyncio.run(dkim.gather("example.com", SES.selectors, zone({})))) is False
 
 
 def test_whether_an_unknown_server_signs_is_unchecked() -> None:

@@ -22,7 +22,10 @@ def read(record: str | list[str], more: Records | None = None) -> Spf:
 
 
 def look(record: str | list[str], *ways: Way, more: Records | None = None) -> Look:
-    return spf_judge.judge("example.com", read(record, more), ways, "example.com")
+    known = zone({**OUTLOOK, **(more or {})})
+    wanted = {way.service.include for way in ways if way.service}
+    services = {each: asyncio.run(spf.gather(each, known)) for each in wanted}
+    return spf_judge.judge("example.com", read(record, more), ways, "example.com", services)
 
 
 def codes(looked: Look) -> dict[str, Harm]:
@@ -42,6 +45,41 @@ def test_a_missing_include_is_harmful_and_the_offered_record_has_it_before_the_e
     assert finding.records[0].value == "v=spf1 mx include:spf.protection.outlook.com -all"
     assert finding.remove[0].value == "v=spf1 mx -all"
     assert finding.evidence[0].said == "v=spf1 mx -all"
+
+
+def test_a_services_addresses_instead_of_its_include_are_advice_and_the_offered_record_has_the_include() -> None:
+    looked = look("v=spf1 ip4:192.0.2.0/25 ip4:203.0.113.9 ip4:192.0.2.128/25 -all", MICROSOFT, OWN)
+    assert codes(looked) == {"spf-flattened": Harm.ADVICE}
+    (finding,) = looked.findings
+    assert finding.records[0].value == "v=spf1 ip4:203.0.113.9 include:spf.protection.outlook.com -all"
+    assert finding.evidence[-1].asked == "TXT spf.protection.outlook.com"
+    assert codes(look("v=spf1 ip4:192.0.0.0/16 -all", MICROSOFT)) == {"spf-flattened": Harm.ADVICE}
+
+
+@pytest.mark.parametrize("record", ["ip4:192.0.2.0/25", "~ip4:192.0.2.0/24", "ip6:2001:db8::/32"])
+def test_a_part_of_a_services_addresses_does_not_do(record: str) -> None:
+    assert codes(look(f"v=spf1 {record} -all", MICROSOFT)) == {"spf-server-missing": Harm.HARMFUL}
+
+
+@pytest.mark.parametrize("theirs", ["v=spf1 exists:%{i}.example.net -all", "v=spf1 include:gone.example.net -all", "v=spf1 -all"])
+def test_what_a_services_record_does_not_list_is_covered_by_nothing(theirs: str) -> None:
+    looked = look("v=spf1 ip4:0.0.0.0/1 -all", MICROSOFT, more={"TXT spf.protection.outlook.com": theirs})
+    assert "spf-server-missing" in codes(looked)
+
+
+def test_where_the_include_would_be_one_too_many_the_list_stays() -> None:
+    ten = " ".join(f"include:i{number}.test" for number in range(10))
+    more = {f"TXT i{number}.test": "v=spf1 ip4:203.0.113.9 -all" for number in range(10)}
+    looked = look(f"v=spf1 ip4:192.0.2.0/24 {ten} -all", MICROSOFT, more=more)
+    finding = next(each for each in looked.findings if each.code == "spf-flattened")
+    assert (finding.records, "let a program keep the list" in finding.todo) == ((), True)
+
+
+def test_a_service_whose_record_could_not_be_read_is_unchecked_and_not_missing() -> None:
+    name = "spf.protection.outlook.com"
+    looked = look("v=spf1 ip4:192.0.2.0/24 -all", MICROSOFT, more={f"TXT {name}": silent(name, "TXT")})
+    assert (looked.findings, looked.check.verdict) == ((), Verdict.UNCHECKED)
+    assert [each.what for each in looked.unchecked] == [f"SPF of {name}"]
 
 
 def test_an_include_at_any_depth_counts() -> None:

@@ -53,6 +53,19 @@ def test_each_kind_of_server_is_known_by_what_it_needs() -> None:
     assert ways(OutgoingServer(name="x", route=SinkRoute())) == []
 
 
+def test_keys_that_the_settings_name_are_those_of_the_one_server_whose_keys_nobody_knows() -> None:
+    settings = DoctorSettings(selectors=("K1._domainkey.example.com.", "other._domainkey.example.net"))
+    ses = OutgoingServer(name="ses", route=SmarthostRoute(host="email-smtp.eu-west-1.amazonaws.com"))
+    relay = OutgoingServer(name="relay", from_filter=("news@example.com",), route=SmarthostRoute(host="relay.example.com"))
+
+    def named(*servers: OutgoingServer) -> dict[str, tuple[str, ...]]:
+        return {each.server: each.named for each in ways_of(directory(*servers), "example.com", settings)}
+
+    assert named(ses) == {"ses": ("k1",)}
+    assert named(GRAPH) == {"office": ()}
+    assert named(ses, relay) == {"ses": (), "relay": ()}
+
+
 def test_only_servers_that_would_be_chosen_count() -> None:
     other = OutgoingServer(name="other", from_filter=("other.test",), route=SmarthostRoute(host="smtp.sendgrid.net"))
     address = OutgoingServer(name="news", from_filter=("news@example.com",), route=SmarthostRoute(host="smtp.mailgun.org"))

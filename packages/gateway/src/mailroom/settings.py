@@ -154,6 +154,18 @@ def public_address(value: object) -> object:
 
 
 NameServers = Annotated[tuple[Annotated[str, BeforeValidator(name_server)], ...], BeforeValidator(several)]
+
+
+def key_name(value: object) -> object:
+    """The whole name of a DKIM key."""
+    name = str(value).strip().rstrip(".").lower()
+    selector, _, domain = name.partition("._domainkey.")
+    if not selector or "." not in domain:
+        raise ValueError(f'{value!r} is no name of a DKIM key; write for example "abc123._domainkey.example.com"')
+    return name
+
+
+KeyNames = Annotated[tuple[Annotated[str, BeforeValidator(key_name)], ...], BeforeValidator(several)]
 Addresses = Annotated[tuple[Annotated[str, BeforeValidator(public_address)], ...], BeforeValidator(several)]
 
 
@@ -166,6 +178,8 @@ class DoctorSettings(_Section):
     """Public addresses that smarthosts of our own send from."""
     blocklists: Words = BLOCKLISTS
     """Asked about these addresses."""
+    selectors: KeyNames = ()
+    """DKIM keys of services that give everybody's keys other names."""
     every: Span = timedelta(days=1)
     """How often the alias domains and the installation are looked at; 0s: never by itself."""
     keep_reports: Span = timedelta(days=365)

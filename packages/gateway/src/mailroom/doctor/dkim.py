@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -45,6 +45,10 @@ class Key:
     @property
     def usable(self) -> bool:
         return bool(self.kind) and not self.problem
+
+    @property
+    def absent(self) -> bool:
+        return self.answer.status in (Status.NO_NAME, Status.EMPTY) and not self.problem
 
 
 async def gather(domain: str, selectors: Sequence[str], ask: Ask) -> tuple[Key, ...]:
@@ -107,44 +111,62 @@ def _bits(kind: str, value: str) -> int:
 
 
 def selectors_of(ways: Sequence[Way]) -> dict[str, list[str]]:
-    """Domain -> selectors of the services that would sign as it."""
+    """Domain -> selectors of the servers that would sign as it."""
     wanted: dict[str, list[str]] = {}
     for way in ways:
-        if way.service is not None and way.signing:
-            wanted.setdefault(way.signing, []).extend(way.service.selectors)
+        if way.signing:
+            wanted.setdefault(way.signing, []).extend(way.selectors)
     return wanted
 
 
 def proves(way: Way, keys: Sequence[Key]) -> bool | None:
     """Whether this server's mail is signed as its domain, as far as the DNS tells; None: it does not tell."""
-    if way.service is None or not way.service.selectors:
+    if not way.selectors:
         return None
-    own = [each for each in keys if each.domain == way.signing and each.selector in way.service.selectors]
+    own = [each for each in keys if each.domain == way.signing and each.selector in way.selectors]
     if any(each.usable for each in own):
         return True
     return None if any(not each.answer.known for each in own) else False
 
 
-def judge(domain: str, keys: Sequence[Key], ways: Sequence[Way], zone: str) -> Look:
+def judge(domain: str, keys: Sequence[Key], ways: Sequence[Way], zone: str, named: Collection[str] = ()) -> Look:
+    """`named` are selectors of this domain that somebody says are there."""
     findings: list[Finding] = []
     unchecked: list[Unchecked] = []
     asked: set[str] = set()
     for way in ways:
-        if way.service is None:
-            text = "whether it signs can't be seen in the DNS; look at a mail that it has sent with: mailroom doctor message"
-            unchecked.append(Unchecked(f"{AREA} of outgoing server {way.server}", text))
-        elif not way.service.selectors:
-            text = f"the names of its keys are {way.service.name}'s secret; look at a mail that it has sent with: mailroom doctor message"
-            unchecked.append(Unchecked(f"{AREA} of outgoing server {way.server}", text))
-        elif way.service.key not in asked:
+        if not way.selectors:
+            unchecked.append(Unchecked(f"{AREA} of outgoing server {way.server}", _unnamed(way)))
+        elif way.service is not None and way.service.selectors and way.service.key not in asked:
             asked.add(way.service.key)
             findings += _service(way, way.service, keys, zone)
+    expected = {(way.signing, each) for way in ways for each in way.named} | {(domain, each) for each in named}
+    findings += [_absent(key) for key in keys if (key.domain, key.selector) in expected and key.absent]
     findings += [finding for key in keys for finding in _key_findings(key)]
     unchecked += [unread(f"{AREA} key {each.selector}", each.answer) for each in keys if not each.answer.known]
     usable = [each for each in keys if each.usable]
     text = ", ".join(f"{each.selector} ({each.kind}, {each.bits} bits)" for each in usable) or "no key was found"
     verdict = Verdict.FOUND if findings else Verdict.GOOD if usable else Verdict.UNCHECKED
     return Look(Check(AREA, verdict, text, tuple(evidence(each.answer) for each in usable)), tuple(findings), tuple(unchecked))
+
+
+def _unnamed(way: Way) -> str:
+    """Why nothing can be said of its keys, and what helps."""
+    then = "name them in doctor.selectors, or look at a mail that it has sent with: mailroom doctor message"
+    if way.service is None:
+        return f"whether it signs, and with which keys, can't be seen in the DNS; {then}"
+    return f"{way.service.name} gives everybody's keys other names; {then}"
+
+
+def _absent(key: Key) -> Finding:
+    return Finding(
+        "dkim-named-missing",
+        Harm.RISKY,
+        f"The DKIM key {key.name} is not there",
+        "Mail that is signed with it can't be verified, so the signature counts as none.",
+        "Copy the record again from the service that signs with it; if the key has another name now, correct doctor.selectors",
+        (evidence(key.answer),),
+    )
 
 
 def _service(way: Way, service: Service, keys: Sequence[Key], zone: str) -> list[Finding]:

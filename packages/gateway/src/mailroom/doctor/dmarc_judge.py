@@ -258,7 +258,12 @@ def _by_spf(facts: Facts, way: Way, spfs: Mapping[str, Spf], *, strict: bool) ->
     if any(each.kind is spf.Wrong.UNREAD for each in record.all_problems()):
         return None
     works = not list(record.all_problems()) and record.lookups <= spf.MOST_LOOKUPS and record.voids <= spf.MOST_VOID
-    return works and (way.service.include in record.includes or record.last == "+")
+    if way.service.include in record.includes or record.last == "+":
+        return works
+    service = spfs.get(way.service.include)
+    if service is not None and any(each.kind is spf.Wrong.UNREAD for each in service.all_problems()):
+        return None
+    return works and service is not None and spf.covers(record, service)
 
 
 def _by_dkim(facts: Facts, way: Way, keys: Sequence[Key], *, strict: bool) -> bool | None:

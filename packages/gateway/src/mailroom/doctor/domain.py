@@ -62,6 +62,7 @@ async def examine(wanted: Wanted, ask: Ask, fetch: Fetch, *, now: datetime, reso
         start = group.create_task
         zones = start(_zones(envelopes, ask))
         spfs = [start(spf.gather(each, ask)) for each in envelopes]
+        services = {each: start(spf.gather(each, ask)) for each in sorted({way.service.include for way in ways if way.service} - {""})}
         keys = start(_keys(wanted, ask))
         facts = start(dmarc_judge.gather_facts(domain, ways, ask))
         servers = start(arriving.gather_servers(domain, ask))
@@ -70,15 +71,16 @@ async def examine(wanted: Wanted, ask: Ask, fetch: Fetch, *, now: datetime, reso
         logo = start(_ask(ask, f"default._bimi.{domain}"))
         addresses = start(sending.gather(wanted.addresses, wanted.blocklists, ask))
     zone = zones.result()
+    known = {each: found.result() for each, found in services.items()}
     records = {each: spfs[index].result() for index, each in enumerate(envelopes)}
     mail = arriving.judge_servers(domain, servers.result(), ours=wanted.ours)
     if servers.result().answer.status is Status.NO_NAME:
         return _report(wanted, [mail], began, now, resolver)
     looks = [
         mail,
-        *(spf_judge.judge(each, records[each], ways, zone[each]) for each in envelopes),
-        dkim.judge(domain, keys.result(), ways, zone[domain]),
-        dmarc_judge.judge(facts.result(), ways, records, keys.result(), zone[domain]),
+        *(spf_judge.judge(each, records[each], ways, zone[each], known) for each in envelopes),
+        dkim.judge(domain, keys.result(), ways, zone[domain], wanted.selectors),
+        dmarc_judge.judge(facts.result(), ways, {**known, **records}, keys.result(), zone[domain]),
         arriving.judge_sts(domain, sts.result(), servers.result()),
         arriving.judge_rpt(domain, rpt.result(), sts=bool(sts.result().record), zone=zone[domain]),
         bimi.judge(domain, logo.result(), enforced=dmarc_judge.enforced(facts.result().dmarc)),

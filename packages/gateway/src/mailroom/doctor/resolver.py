@@ -8,6 +8,7 @@ import time
 import dns.asyncresolver
 import dns.exception
 import dns.flags
+import dns.message
 import dns.name
 import dns.rdatatype
 import dns.resolver
@@ -123,8 +124,14 @@ def _text(record: object) -> str:
 
 def _words(problem: dns.resolver.NoNameservers) -> str:
     """`127.0.0.1 answered SERVFAIL`."""
-    said = [f"{_host(str(each[0]))} {_error(each[3])}" for each in problem.kwargs.get("errors") or ()]
+    said = [f"{_host(str(each[0]))} {_error(each[3])}{_further(each[4])}" for each in problem.kwargs.get("errors") or ()]
     return "; ".join(dict.fromkeys(said)) or "no name server could tell"
+
+
+def _further(response: dns.message.Message | None) -> str:
+    """What it adds (RFC 8914), such as that DNSSEC does not hold."""
+    told = [each.to_text().removeprefix("EDE ") for each in response.extended_errors()] if response is not None else []
+    return f" ({', '.join(told)[:200]})" if told else ""
 
 
 def _host(server: str) -> str:

@@ -132,3 +132,10 @@ class Way:
     """The domain that it would sign as."""
     addresses: tuple[str, ...] = ()
     """Public addresses that it sends from, where they are known."""
+    named: tuple[str, ...] = ()
+    """Selectors that the settings name, of a service that has others for everybody."""
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Of its DKIM keys; empty: nobody knows them."""
+        return self.service.selectors if self.service is not None and self.service.selectors else self.named

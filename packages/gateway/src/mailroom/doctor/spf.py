@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from mailroom.doctor.answers import Answer, Ask, Status, plain
 
@@ -257,6 +257,33 @@ def result(spf: Spf, address: str) -> str:
     if problems or spf.lookups > MOST_LOOKUPS or spf.voids > MOST_VOID:
         return "permerror"
     return _result(spf, ip_address(address))
+
+
+def covers(spf: Spf, service: Spf) -> bool:
+    """Whether a record lists every address that a service's record lets send, at any depth of both. What macros decide, or could not be
+    read, is not covered."""
+    theirs = _passing(service)
+    if not theirs or list(service.all_problems()) or any(term.macro or term.kind in ("ptr", "exists") for _, term in service.walk()):
+        return False
+    return all(lies_in(each, spf) for each in theirs)
+
+
+def lies_in(network: str, spf: Spf) -> bool:
+    """Whether a record lets all of these addresses send."""
+    one, ours = ip_network(network, strict=False), _passing(spf)
+    if one.version == 4:
+        return any(one.subnet_of(each) for each in collapse_addresses(IPv4Network(each, strict=False) for each in ours if ":" not in each))
+    return any(one.subnet_of(each) for each in collapse_addresses(IPv6Network(each, strict=False) for each in ours if ":" in each))
+
+
+def _passing(spf: Spf) -> list[str]:
+    """The addresses that pass by what is listed; none behind a term that does not say pass."""
+    found: list[str] = []
+    for term in spf.terms:
+        if term.qualifier == "+":
+            found += term.networks
+            found += _passing(term.behind) if term.behind is not None else []
+    return found
 
 
 _WORDS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}

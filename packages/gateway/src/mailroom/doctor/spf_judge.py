@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Record, Unchecked, Verdict, evidence, unread
 from mailroom.doctor.services import SERVICES, Way
-from mailroom.doctor.spf import LOOKING_UP, MOST_LOOKUPS, MOST_VOID, Problem, Spf, Wrong, result
+from mailroom.doctor.spf import LOOKING_UP, MOST_LOOKUPS, MOST_VOID, Problem, Spf, Wrong, covers, lies_in, result
 
 AREA = "SPF"
 NEAR = 9
@@ -16,13 +16,24 @@ _ALL_FAIL = "Receivers end with an error (permerror) for every mail, so SPF prov
 _HARMLESS = "v=spf1"
 _REPLACE = "Replace the record by this one."
 _MENDED = frozenset(
-    {"spf-server-missing", "spf-address-missing", "spf-all-pass", "spf-no-end", "spf-ptr", "spf-void", "spf-loop", "spf-include-missing"}
+    {
+        "spf-server-missing",
+        "spf-flattened",
+        "spf-address-missing",
+        "spf-all-pass",
+        "spf-no-end",
+        "spf-ptr",
+        "spf-void",
+        "spf-loop",
+        "spf-include-missing",
+    }
 )
 """What the same new record mends."""
 
 
-def judge(domain: str, spf: Spf, ways: Sequence[Way], zone: str) -> Look:
-    """The verdict on the record of one domain, which `ways` use as domain of their envelope sender."""
+def judge(domain: str, spf: Spf, ways: Sequence[Way], zone: str, services: Mapping[str, Spf] | None = None) -> Look:
+    """The verdict on the record of one domain, which `ways` use as domain of their envelope sender. `services` are the records that they
+    want to be included, by name."""
     if not spf.answer.known:
         return Look(Check(AREA, Verdict.UNCHECKED, "could not be read"), unchecked=(unread(f"{AREA} of {domain}", spf.answer),))
     needed = _needed(domain, ways)
@@ -37,14 +48,21 @@ def judge(domain: str, spf: Spf, ways: Sequence[Way], zone: str) -> Look:
         Unchecked(f"{AREA} of {each.where}", each.text) for each in spf.all_problems() if each.kind in (Wrong.UNREAD, Wrong.ENDLESS)
     )
     failing = _failing(domain, spf, ways)
+    absent = {each: services[each] for each in needed if services and each in services and each not in spf.includes}
+    listed = {each: service for each, service in absent.items() if covers(spf, service)}
+    unknown = {each: service for each, service in absent.items() if any(one.kind is Wrong.UNREAD for one in service.all_problems())}
+    unreadable += tuple(unread(f"{AREA} of {each}", service.answer) for each, service in unknown.items() if not service.answer.known)
     findings = [
         *(_broken(each, spf) for each in spf.all_problems() if each.kind not in (Wrong.UNREAD, Wrong.ENDLESS)),
         *_limits(spf, needed),
-        *_lacking(domain, spf, needed),
+        *_lacking(domain, spf, {each: servers for each, servers in needed.items() if each not in (*listed, *unknown)}),
+        *_flattened(domain, spf, listed),
         *_addresses(domain, spf, failing),
         *_end(domain, spf),
     ]
-    mended = _mended(spf, needed, failing)
+    stays = (*unknown, *(listed if _too_long(spf, listed) else ()))
+    instead = {each: service for each, service in listed.items() if each not in stays}
+    mended = _mended(spf, [each for each in needed if each not in stays], failing, instead)
     if mended != spf.record:
         add, remove = (_record(domain, zone, mended),), (_record(domain, zone, spf.record),)
         findings = [replace(each, records=add, remove=remove) if each.code in _MENDED else each for each in findings]
@@ -116,11 +134,15 @@ def _several(domain: str, spf: Spf, needed: dict[str, list[str]], zone: str) -> 
     )
 
 
-def _mended(spf: Spf, needed: Iterable[str], addresses: Iterable[str]) -> str:
-    """The record without its mistakes, as far as they can be mended here, so that every finding offers the same one."""
+def _mended(spf: Spf, needed: Iterable[str], addresses: Iterable[str], listed: Mapping[str, Spf]) -> str:
+    """The record without its mistakes, as far as they can be mended here, so that every finding offers the same one. Of `listed` services
+    the include stands there instead of their addresses."""
     bad = {term.text for term in spf.terms if term.void or (term.behind is not None and not term.behind.record)}
     bad |= {problem.text.split(" leads back")[0] for problem in spf.problems if problem.kind is Wrong.LOOP}
     bad |= {term.text for term in spf.terms if term.behind and any(each.kind is Wrong.LOOP for each in term.behind.all_problems())}
+    bad |= {
+        term.text for term in spf.terms if term.kind in ("ip4", "ip6") and any(lies_in(term.networks[0], each) for each in listed.values())
+    }
     kept = [word for word in spf.record.split()[1:] if word not in bad and not _bare(word).startswith("ptr")]
     ends = [word for word in kept if _bare(word) == "all" or word.lower().startswith("redirect=")]
     terms = [word for word in kept if word not in ends]
@@ -220,7 +242,7 @@ def _costs(spf: Spf) -> str:
 
 
 def _lacking(domain: str, spf: Spf, needed: dict[str, list[str]]) -> list[Finding]:
-    """Includes that our servers need. None is missed where all its addresses stand there another way, which only addresses tell."""
+    """Includes that our servers need."""
     lacking = {each: servers for each, servers in needed.items() if each not in spf.includes}
     if not lacking or spf.last == "+":
         return []
@@ -236,6 +258,32 @@ def _lacking(domain: str, spf: Spf, needed: dict[str, list[str]]) -> list[Findin
             _evidence(spf),
         )
     ]
+
+
+def _flattened(domain: str, spf: Spf, listed: Mapping[str, Spf]) -> list[Finding]:
+    """Services whose addresses the record lists instead of their include."""
+    if not listed:
+        return []
+    named = {each.include: each.name for each in SERVICES}
+    names = " and ".join(named.get(each, each) for each in listed)
+    shown = tuple(evidence(each.answer) for each in listed.values())
+    long = _too_long(spf, listed)
+    return [
+        Finding(
+            "spf-flattened",
+            Harm.ADVICE,
+            f"The SPF record of {domain} lists the addresses of {names} instead of the include",
+            "It holds today. The addresses change without anybody telling you, and then this mail fails SPF.",
+            f"The include would make more than {MOST_LOOKUPS} look-ups: let a program keep the list, or take out what nobody sends by."
+            if long
+            else _REPLACE,
+            (*_evidence(spf), *shown),
+        )
+    ]
+
+
+def _too_long(spf: Spf, listed: Mapping[str, Spf]) -> bool:
+    return spf.lookups + sum(1 + each.lookups for each in listed.values()) > MOST_LOOKUPS
 
 
 def _failing(domain: str, spf: Spf, ways: Sequence[Way]) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -48,7 +50,7 @@ async def look_at(parts: Parts, domain: str, *, selectors: Iterable[str] = ()) -
         domain=name,
         ways=ways_of(directory, name, settings),
         ours=name in directory.alias_domains,
-        selectors=tuple(each.strip() for each in selectors if each.strip()),
+        selectors=(*(each.strip() for each in selectors if each.strip()), *_named(settings, name)),
         addresses=settings.addresses if _sends_itself(directory) else (),
         blocklists=settings.blocklists,
         hostname=hostname(parts.settings),
@@ -137,7 +139,21 @@ def ways_of(directory: Directory, domain: str, settings: DoctorSettings) -> tupl
             way = _way(directory, directory.servers[choice.server], domain, settings)
             if way is not None and choice.from_address.lower().endswith(f"@{domain}"):
                 chosen[choice.server] = way
-    return tuple(chosen[each] for each in sorted(chosen))
+    return _with_keys([chosen[each] for each in sorted(chosen)], settings)
+
+
+def _with_keys(ways: list[Way], settings: DoctorSettings) -> tuple[Way, ...]:
+    """Keys that the settings name are those of the one server whose keys nobody knows; with several, nobody knows whose they are."""
+    nameless = Counter(each.signing for each in ways if not each.selectors)
+    return tuple(
+        replace(each, named=_named(settings, each.signing)) if not each.selectors and nameless[each.signing] == 1 else each for each in ways
+    )
+
+
+def _named(settings: DoctorSettings, domain: str) -> tuple[str, ...]:
+    """Selectors of the domain that the settings name."""
+    names = (each.partition("._domainkey.") for each in settings.selectors)
+    return tuple(selector for selector, _, of in names if of == domain)
 
 
 def _is_ours(directory: Directory, domain: str) -> bool:
