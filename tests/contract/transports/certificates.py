@@ -21,13 +21,15 @@ class Authority:
     folder: Path
     key: ec.EllipticCurvePrivateKey
     name: x509.Name
+    days: int = 1
+    """How long what it issues is valid."""
 
     @classmethod
-    def make(cls, folder: Path, name: str = "Test authority") -> Authority:
+    def make(cls, folder: Path, name: str = "Test authority", *, days: int = 1) -> Authority:
         folder.mkdir(parents=True, exist_ok=True)
-        authority = cls(folder, ec.generate_private_key(ec.SECP256R1()), _named(name))
+        authority = cls(folder, ec.generate_private_key(ec.SECP256R1()), _named(name), days)
         certificate = (
-            _builder(authority.name, authority.name, authority.key.public_key())
+            _builder(authority.name, authority.name, authority.key.public_key(), days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .sign(authority.key, hashes.SHA256())
         )
@@ -46,7 +48,7 @@ class Authority:
         except ValueError:
             alternative = x509.DNSName(host)
         certificate = (
-            _builder(_named(host), self.name, key.public_key())
+            _builder(_named(host), self.name, key.public_key(), self.days)
             .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
             .sign(self.key, hashes.SHA256())
         )
@@ -71,7 +73,7 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -80,5 +82,5 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
     )

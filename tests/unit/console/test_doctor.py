@@ -97,7 +97,7 @@ def test_an_odoo_is_looked_at_mended_after_a_preview_and_as_before(site: Site) -
     assert 'href="/doctor/odoo/erp"' in browser.get("/doctor").text
     shown = browser.get("/doctor/odoo/erp").text
     assert "Email Queue Manager) is switched off" in shown
-    assert "active: nothing -&gt; True" in shown
+    assert "active: no -&gt; yes" in shown
     assert "<b>" not in shown
     done = post(browser, "/doctor/odoo/mend", "/doctor/odoo/erp", name="erp", code="odoo-queue-off")
     assert (done.status_code, "The job is on, says user:mary@example.com" in done.text) == (200, True)

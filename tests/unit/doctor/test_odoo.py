@@ -90,6 +90,28 @@ def test_each_thing_that_is_wrong_is_found_with_its_evidence(code: str, spoil: S
     assert (code in report.changes) is mends
 
 
+OLD_DOMAIN = {"mail.catchall.domain": "contoso.example", "mail.catchall.alias": "catchall", "mail.bounce.alias": "bounce"}
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        ("", ""),
+        ("mail.catchall.domain", "odoo-no-alias-domain"),
+        ("mail.catchall.alias", "odoo-no-catchall"),
+        ("mail.bounce.alias", "odoo-no-bounce"),
+    ],
+)
+def test_before_17_the_alias_domain_is_system_parameters(missing: str, code: str) -> None:
+    odoo = healthy()
+    odoo.tables["ir.model"] = {}
+    kept = {key: value for key, value in OLD_DOMAIN.items() if key != missing}
+    odoo.tables[PARAMETER] |= {number: {"key": key, "value": value} for number, (key, value) in enumerate(kept.items(), 20)}
+    report = judge(look(odoo, json2=False), HERE, "https://odoo.example")
+    assert [each.code for each in report.findings] == ([code] if code else [])
+    assert report.unchecked == ()
+
+
 def test_a_job_that_was_just_switched_on_is_not_late() -> None:
     odoo = healthy()
     odoo.tables[CRON][11] |= {"nextcall": OLD, "write_date": "2026-11-21 11:59:00"}

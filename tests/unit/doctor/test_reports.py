@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailroom.doctor import aggregate
 from mailroom.doctor.aggregate import NoReport, read, reports_of
 from mailroom.doctor.receiving import DoctorTransport
-from mailroom.doctor.senders import propose, senders
+from mailroom.doctor.senders import each_day, propose, senders
 from mailroom.objects import AliasDomain
 from mailroom.ports import Job, ReportRow, Seen
 from mailroom.store.open import open_store
@@ -175,6 +175,13 @@ def test_strangers_are_named_and_don_t_stand_in_the_way() -> None:
     forger = replace(OURS, source="198.51.100.66", dkim=False, spf=False, dkim_domains=(), spf_domain="")
     made = propose(senders("example.com", seen(OURS, forger)))
     assert (made.ready, made.policy, "198.51.100.66 (400)" in made.text) == (True, "quarantine", True)
+
+
+def test_the_chart_has_each_day_of_the_month_and_nothing_is_lost() -> None:
+    found = senders("example.com", seen(OURS, days=3))
+    shown = each_day(found, START + timedelta(days=10))
+    assert [each.day for each in shown] == [(START + timedelta(days=number)).date() for number in range(-20, 11)]
+    assert sum(each.both + each.one + each.failing for each in shown) == found.mails
 
 
 def test_sources_are_counted_by_what_proves_them() -> None:

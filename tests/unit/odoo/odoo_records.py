@@ -28,6 +28,10 @@ SERVER_FIELDS = {
 }
 
 
+LATER = ("mail.alias.domain", "fetchmail.server")
+"""Models that `mail` has since Odoo 17."""
+
+
 @dataclass
 class Records:
     """`tables` are its records, by model and number. Without `mail.alias.domain` among the models it is one before Odoo 17."""
@@ -81,6 +85,8 @@ class Records:
         self.calls.append((model, method))
         if said := self.refuse.get((model, method)):
             raise ValueError(said)
+        if method == "fields_get" and model in LATER and model not in {row["model"] for row in self.tables.get("ir.model", {}).values()}:
+            raise ValueError(f"Object {model} doesn't exist")
         table = self.tables.setdefault(model, {})
         match method:
             case "fields_get":

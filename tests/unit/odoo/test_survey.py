@@ -107,13 +107,12 @@ def test_an_odoo_before_17_may_be_without_incoming_servers_and_has_their_job_els
     odoo.tables["ir.model.data"][2]["module"] = "fetchmail"
     found = look(odoo, json2=False)
     assert (list(found.fetchers), found.unread) == ([], ())
-    assert (FETCHER, "fields_get") not in odoo.calls
     assert found.crons[FETCH]["active"] is False
 
 
 def test_who_is_not_known_reads_nothing() -> None:
     odoo = healthy()
-    odoo.refuse = {("ir.model", "search_read"): "Access Denied"}
+    odoo.refuse = {(COMPANY, "fields_get"): "Access Denied"}
     with pytest.raises(ConfigError, match="Access Denied"):
         look(odoo)
     assert (FETCHER, "search_read") not in odoo.calls

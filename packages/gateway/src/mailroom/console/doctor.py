@@ -19,7 +19,7 @@ from mailroom.console.visitor import Visitor, at_least
 from mailroom.doctor.desk import Busy
 from mailroom.doctor.findings import Harm
 from mailroom.doctor.mail_judge import MailReport, hop_words, mail_body
-from mailroom.doctor.senders import MOST_SOURCES, propose, senders, since
+from mailroom.doctor.senders import MOST_SOURCES, each_day, propose, senders, since
 from mailroom.doctor.shapes import report_body
 from mailroom.objects import Role
 from mailroom_core.errors import ConfigError, MimeError
@@ -148,8 +148,10 @@ def senders_(request: Request, house: TheHouse, domain: str) -> Response:
     house.look()
     if domain not in house.directory().alias_domains:
         raise HTTPException(404, f"{domain[:120]!r} is no alias domain; reports are only read about those")
-    found = senders(domain, house.store.diagnoses.seen(domain, since(house.clock())))
-    return page(request, "doctor_senders.html", found=found, proposal=propose(found), sources=found.sources[:MOST_SOURCES])
+    now = house.clock()
+    found = senders(domain, house.store.diagnoses.seen(domain, since(now)))
+    days, sources = each_day(found, now), found.sources[:MOST_SOURCES]
+    return page(request, "doctor_senders.html", found=found, proposal=propose(found), days=days, sources=sources)
 
 
 @router.post("/look")

@@ -247,7 +247,11 @@ def _checks(mail: Mail, findings: list[Finding]) -> tuple[Check, ...]:
         if mail.spf
         else Check("SPF", Verdict.UNCHECKED, "no server has written what it found"),
         _seal(mail),
-        Check("way", verdict("mail-slow", "mail-clear-text"), f"{len(mail.hops)} servers, {_total(mail)}")
+        Check(
+            "way",
+            verdict("mail-slow", "mail-clear-text"),
+            f"{len(mail.hops)} {'server' if len(mail.hops) == 1 else 'servers'}, {_total(mail)}",
+        )
         if mail.hops
         else Check("way", Verdict.UNCHECKED, "it has no Received fields"),
         Check(

@@ -105,6 +105,14 @@ def senders(domain: str, seen: Sequence[Seen]) -> Senders:
     )
 
 
+def each_day(found: Senders, now: datetime) -> tuple[Day, ...]:
+    """All days of the time that is looked at, also those without a report."""
+    known = {each.day: each for each in found.days}
+    first = min((since(now).date(), *known))
+    days = (first + timedelta(days=number) for number in range((now.date() - first).days + 1))
+    return tuple(known.get(day, Day(day, 0, 0, 0)) for day in days)
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What to do with the policy, and why."""
@@ -121,9 +129,10 @@ def propose(found: Senders) -> Proposal:
     if policy == "reject":
         return Proposal(False, "The policy is at p=reject already: it can't be stricter.")
     if len(found.days) < ENOUGH_DAYS or found.mails < ENOUGH_MAILS:
+        days = "a single day" if len(found.days) == 1 else f"{len(found.days)} days"
         return Proposal(
             False,
-            f"There are reports of {len(found.days)} days about {found.mails} mails. After {ENOUGH_DAYS} days and {ENOUGH_MAILS} mails "
+            f"There are reports of {days} about {found.mails} mails. After {ENOUGH_DAYS} days and {ENOUGH_MAILS} mails "
             "it can be said whether the policy can be tightened.",
         )
     part = found.passing / found.mails

@@ -76,7 +76,7 @@ class Change:
             if name in SECRET:
                 yield f"{name}: a new one"
             elif self.id:
-                yield f"{name}: {_shown(self.before.get(name))} -> {_shown(value)}"
+                yield f"{name}: {_shown(self.before.get(name), like=value)} -> {_shown(value)}"
             else:
                 yield f"{name}: {_shown(value)}"
 
@@ -199,7 +199,10 @@ def _id(record: Values) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, *, like: object = None) -> str:
+    """`like` is a value of the same field: Odoo says False for an empty text, too."""
+    if isinstance(value if like is None else like, bool):
+        return "yes" if value else "no"
     return "the new one" if value == FIRST else "nothing" if value in (False, None, "") else str(value)
 
 

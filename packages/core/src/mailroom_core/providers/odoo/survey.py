@@ -70,8 +70,9 @@ class Survey:
 
 def surveyed(session: Session, now: datetime) -> Flow[Survey]:
     """Raises ConfigError if nothing can be read at all."""
-    models = yield from read(session, "ir.model", [["model", "in", [DOMAIN, FETCHER]]], ["model"])
-    modern, fetches = (any(each["model"] == name for each in models) for name in (DOMAIN, FETCHER))
+    yield from known_fields(session, COMPANY)
+    modern = yield from _has(session, DOMAIN)
+    fetches = yield from _has(session, FETCHER)
     unread: list[Unread] = []
     companies = yield from _tried(session, "companies", COMPANY, [], ("name", "email", "alias_domain_id"), unread)
     servers = yield from _tried(session, "outgoing servers", SERVER, [], _SERVER, unread)
@@ -104,6 +105,15 @@ def surveyed(session: Session, now: datetime) -> Flow[Survey]:
 
 
 _FAILED: Domain = (("state", "=", "exception"),)
+
+
+def _has(session: Session, model: str) -> Flow[bool]:
+    """Whether this version has the model: its fields are told to everybody, what models there are to administrators alone."""
+    try:
+        yield from known_fields(session, model)
+    except ConfigError:
+        return False
+    return True
 
 
 def _tried(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mailroom.doctor.findings import Harm
+from mailroom.doctor.findings import Evidence, Harm
 from mailroom.doctor.odoo.findings import Found, Here, called, change, found, said, set_up
 from mailroom_core.providers.odoo.records import Values
-from mailroom_core.providers.odoo.setup import ALIAS, COMPANY, DOMAIN
+from mailroom_core.providers.odoo.setup import ALIAS, COMPANY, DOMAIN, PARAMETER
 from mailroom_core.providers.odoo.survey import Survey
 
 MOST = 100
@@ -15,9 +15,11 @@ MOST = 100
 
 
 def judge_domains(survey: Survey, here: Here) -> Iterator[Found]:
-    if not survey.modern or survey.missed("alias domains"):
+    if not survey.modern:
+        yield from _old(survey, here)
+    elif survey.missed("alias domains"):
         return
-    if not survey.domains:
+    elif not survey.domains:
         yield found(
             "odoo-no-alias-domain",
             Harm.HARMFUL,
@@ -27,10 +29,32 @@ def judge_domains(survey: Survey, here: Here) -> Iterator[Found]:
             said(DOMAIN),
             repair=set_up(survey, here),
         )
+    else:
+        for each in survey.domains:
+            yield from _domain(survey, here, each)
+        yield from _homeless(survey)
+
+
+def _old(survey: Survey, here: Here) -> Iterator[Found]:
+    """Before Odoo 17 the domain, catchall and bounce address are system parameters."""
+    if survey.missed("system parameters"):
         return
-    for each in survey.domains:
-        yield from _domain(survey, here, each)
-    yield from _homeless(survey)
+    for key, code, what in (
+        ("mail.catchall.domain", "odoo-no-alias-domain", "no alias domain"),
+        ("mail.catchall.alias", "odoo-no-catchall", "no catchall address"),
+        ("mail.bounce.alias", "odoo-no-bounce", "no bounce address"),
+    ):
+        if not survey.parameters.get(key):
+            yield found(
+                code,
+                Harm.HARMFUL,
+                f"Odoo has {what}: the system parameter {key} is not there",
+                "Answers go to the people who wrote, not to their records, and what comes back unread is noticed by nobody.",
+                "Set it up from here, or enter it in Odoo: Settings, Technical, System Parameters",
+                Evidence(f"{PARAMETER} {key}", "no record", "Odoo's API"),
+                repair=set_up(survey, here),
+            )
+            return
 
 
 def _domain(survey: Survey, here: Here, record: Values) -> Iterator[Found]:
