@@ -17,6 +17,7 @@ from mailroom_client import (
     Problem,
     act,
     act_on_all,
+    doctor,
     move,
     raw,
     search,
@@ -87,3 +88,22 @@ def test_the_client_needs_nothing_of_the_gateway() -> None:
         "import mailroom_client, sys; print(sorted(n for n in sys.modules if n.split('.')[0] in ('mailroom', 'mailroom_core', 'pydantic')))"
     )
     assert subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_doctor_is_asked_and_answers_with_values(api: Api) -> None:
+    with Mailroom(api.gateway.web, api.tokens["objects"]) as mailroom:
+        health = mailroom.do(doctor.installation())
+        assert {each.kind for each in health.objects} >= {"installation", "server", "application"}
+        assert health.at.tzinfo is not None
+        last = mailroom.do(doctor.last_looks()).installation
+        assert last is not None
+        assert last.objects
+        may = mailroom.do(doctor.send_as(MARY, application="erp"))
+        assert (may.server, may.applications) == ("sink", ("erp",))
+        asked = mailroom.do(doctor.ask("not-sent", address=MARY))
+        assert [each.code for each in asked.findings][:1] == ["sink"]
+        assert asked.findings[0].repairs[0].page == "/servers"
+        with pytest.raises(Problem, match="no question 'why'"):
+            mailroom.do(doctor.ask("why"))
+        report = mailroom.do(doctor.look("example.com"))
+        assert report.unchecked, "no name server answers here"

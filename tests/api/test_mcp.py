@@ -70,12 +70,22 @@ def test_an_agent_sees_the_queue_and_changes_nothing(api: Api, token: Path) -> N
         assert "sink" in await call(client, "list_objects", kind="servers")
         assert "sink" in await call(client, "explain_route", address="mary@contoso.example", application="erp")
         assert "explanations" in await call(client, "explain_error", text="535 5.7.139 Authentication unsuccessful")
+        health = json.loads(await call(client, "doctor_installation"))["data"]
+        assert {"server", "application", "alias_domain"} <= {each["kind"] for each in health["objects"]}
+        last = json.loads(await call(client, "doctor_last_looks"))["data"]["installation"]
+        assert last["at"] == health["at"]
+        asked = json.loads(await call(client, "doctor_ask", question="queued", message=number))["data"]
+        assert asked["verdict"].startswith("Nothing was found"), asked
+        sends = json.loads(await call(client, "send_as", address="mary@contoso.example", application="erp"))["data"]
+        assert (sends["server"], sends["applications"]) == ("sink", ["erp"])
+        assert "no question" not in await refusal(client, "doctor_ask", question="why"), "the client's own library knows the ten"
         for forbidden in ("cancel", "retry", "read_mail"):
             assert f"Unknown tool: {forbidden}" in await refusal(client, forbidden, id=number)
 
     with_client(api, token, do=look)
     told = [each for each in api["objects"].get("/audit", params={"by": "token:agent"}).json()["items"] if each["kind"] == "tool"]
-    assert [each["name"] for each in told[:3]] == ["explain_error", "explain_route", "list_objects"]
+    assert [each["name"] for each in told[:3]] == ["send_as", "doctor_ask", "doctor_last_looks"]
+    assert f"/v1/doctor/questions/queued?message={number}" in told[1]["after"]
     assert any(number in each["after"] for each in told if each["name"] == "mail_story")
 
 

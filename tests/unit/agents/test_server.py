@@ -7,7 +7,7 @@ import builtins
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx2
 import pytest
@@ -17,8 +17,9 @@ from mcp_types import CallToolResult
 
 from mailroom.agents.gateway import MOST_ANSWER, MOST_MAIL, Gateway
 from mailroom.agents.server import make_server
-from mailroom.agents.tools import CHANGING, CONTENT, READING
+from mailroom.agents.tools import CHANGING, CONTENT, READING, Symptom
 from mailroom.cli import main
+from mailroom.doctor.symptoms.questions import QUESTIONS
 
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
@@ -78,6 +79,9 @@ def test_each_call_carries_the_token_and_the_name_of_the_tool() -> None:
     [
         ("status", {}, "GET /v1/status"),
         ("doctor_domain", {"domain": "contoso.example"}, "GET /v1/doctor/contoso.example"),
+        ("doctor_installation", {}, "GET /v1/doctor/installation"),
+        ("doctor_ask", {"question": "queued", "message": "06xqfhxnc2400"}, "GET /v1/doctor/questions/queued?message=06xqfhxnc2400"),
+        ("send_as", {"address": "sales@b.example"}, "GET /v1/doctor/send-as?address=sales%40b.example"),
         ("doctor_odoo", {"destination": "our erp"}, "GET /v1/doctor/odoo/our%20erp"),
         ("doctor_last_looks", {}, "GET /v1/doctor"),
         ("explain_route", {"address": "mary@contoso.example"}, "GET /v1/explain?address=mary%40contoso.example&bulk=false"),
@@ -99,6 +103,10 @@ def test_every_tool_asks_the_api(tool: str, given: dict[str, Any], wanted: str) 
     assert not result.is_error, text(result)
     method, _, path = wanted.partition(" ")
     assert (scripted.asked[0].method, scripted.asked[0].url.raw_path.decode()) == (method, path)
+
+
+def test_the_questions_that_a_tool_may_ask_are_those_that_there_are() -> None:
+    assert set(get_args(Symptom)) == {each.slug for each in QUESTIONS}
 
 
 def test_a_tool_asks_nothing_but_its_own_path() -> None:

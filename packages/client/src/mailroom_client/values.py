@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -181,22 +182,21 @@ class Conversations:
     next: str
 
 
-_PARTS = {"message": Message, "delivery": Delivery}
-_TIMES = {"accepted_at", "next", "expires_at", "updated_at", "at", "started_at", "ended_at", "opened_at", "changed_at"}
-
-
 def read(cls: type[T], body: Mapping[str, Any]) -> T:
     """A value of the answer; what a newer gateway adds is left out."""
     kinds = get_type_hints(cls)
-    return cls(**{each.name: _value(each.name, kinds[each.name], body[each.name]) for each in fields(cls)})  # type: ignore[arg-type]  # a dataclass
+    return cls(**{each.name: _value(kinds[each.name], body[each.name]) for each in fields(cls)})  # type: ignore[arg-type]  # a dataclass
 
 
-def _value(name: str, kind: Any, value: Any) -> Any:
-    if isinstance(value, dict) and name in _PARTS:
-        return read(_PARTS[name], value)
-    if isinstance(value, list):
-        (part, *_) = get_args(kind)
-        return tuple(read(part, each) if isinstance(each, dict) else each for each in value)
-    if isinstance(value, str) and name in _TIMES and kind is not str:
+def _value(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if get_origin(kind) in (Union, UnionType):
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is tuple:
+        return tuple(_value(get_args(kind)[0], each) for each in value)
+    if is_dataclass(kind):
+        return read(cast("type[Any]", kind), value)
+    if kind is datetime:
         return datetime.fromisoformat(value.replace("Z", "+00:00"))  # Python 3.10 knows no Z
     return value

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import httpx2
 
 TIMEOUT = 60.0
+LONG = 180.0
+"""Seconds without any answer, where every provider is asked."""
 MOST_MAIL = 512 * 1024
 """Bytes of a mail that are read."""
 MOST_ANSWER = 8 * 1024 * 1024
@@ -29,10 +31,12 @@ class Gateway:
         headers = {"Authorization": f"Bearer {token}"}
         self._http = httpx2.AsyncClient(base_url=f"{self._url}/v1", headers=headers, timeout=TIMEOUT, transport=transport)
 
-    async def ask(self, tool: str, method: str, *path: str, query: Mapping[str, Any] | None = None, json: Any = None) -> Any:
+    async def ask(
+        self, tool: str, method: str, *path: str, query: Mapping[str, Any] | None = None, json: Any = None, patience: float = TIMEOUT
+    ) -> Any:
         """The answer as JSON. Raises NotDone."""
         given = {name: value for name, value in (query or {}).items() if value not in ("", None, [])}
-        body, kind = await self._read(tool, method, path, given, json, MOST_ANSWER)
+        body, kind = await self._read(tool, method, path, given, json, MOST_ANSWER, patience)
         if len(body) > MOST_ANSWER:
             raise NotDone("The answer is too large; ask for less")
         return httpx2.Response(200, headers={"content-type": kind}, content=body).json() if body else {}
@@ -43,14 +47,14 @@ class Gateway:
         return body[:MOST_MAIL], len(body) <= MOST_MAIL
 
     async def _read(
-        self, tool: str, method: str, path: tuple[str, ...], query: Mapping[str, Any], json: Any, most: int
+        self, tool: str, method: str, path: tuple[str, ...], query: Mapping[str, Any], json: Any, most: int, patience: float = TIMEOUT
     ) -> tuple[bytes, str]:
         """Up to a little more than `most` bytes."""
         if not {".", ".."}.isdisjoint(path):  # they would lead elsewhere
             raise NotDone("There is nothing of that name; list_objects has the names")
         where = "/" + "/".join(quote(each, safe="@") for each in path)
         try:
-            async with self._http.stream(method, where, params=query, json=json, headers={TOOL: tool}) as answer:
+            async with self._http.stream(method, where, params=query, json=json, headers={TOOL: tool}, timeout=patience) as answer:
                 body = b""
                 async for piece in answer.aiter_bytes():
                     body += piece

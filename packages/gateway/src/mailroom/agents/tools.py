@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from mailroom.agents.gateway import Gateway
+from mailroom.agents.gateway import LONG, Gateway
 from mailroom.agents.telling import MOST, answer, letter
 from mailroom_core.model import State
 
@@ -14,6 +14,18 @@ Words = Annotated[str, Field(max_length=300)]
 Id = Annotated[str, Field(pattern="^[0-9a-zA-Z]{13}$", description="A mail's id of 13 characters, as find_mail has it")]
 Limit = Annotated[int, Field(ge=1, le=MOST)]
 Offset = Annotated[int, Field(ge=0, le=10_000_000)]
+Symptom = Literal[
+    "not-sent",
+    "spam",
+    "connection-refused",
+    "authentication-failed",
+    "replies-dont-thread",
+    "duplicates",
+    "queued",
+    "daily-limit",
+    "not-received",
+    "bounces",
+]
 Kind = Literal["accounts", "servers", "applications", "alias-domains", "destinations", "aliases", "incoming", "webhooks", "suppressions"]
 
 READING = (
@@ -26,6 +38,9 @@ READING = (
     "doctor_domain",
     "doctor_last_looks",
     "doctor_odoo",
+    "doctor_installation",
+    "doctor_ask",
+    "send_as",
     "audit_log",
     "cutover",
 )
@@ -97,13 +112,37 @@ class Tools:
         return self._told(await self._gateway.ask("doctor_domain", "GET", "doctor", domain))
 
     async def doctor_last_looks(self) -> str:
-        """What the doctor found at each of our domains when it last looked."""
+        """What the doctor found at each of our domains, and at the installation, when it last looked. Nobody is asked for it."""
         return self._told(await self._gateway.ask("doctor_last_looks", "GET", "doctor"))
 
     async def doctor_odoo(self, destination: Annotated[str, Field(max_length=120, pattern=r"^[^/]+$")]) -> str:
         """Look at an Odoo over its API now: outgoing servers that compete, alias domains, scheduled actions, failed mails by reason,
         parameters that contradict each other. `destination` is one of list_objects."""
         return self._told(await self._gateway.ask("doctor_odoo", "GET", "doctor", "odoo", destination))
+
+    async def doctor_installation(self) -> str:
+        """Look at the installation now: can each account, server, mailbox and destination connect, sign in and do what it is there for,
+        what ends soon, which limit is near. Findings with evidence and what mends them. Takes some seconds, a minute or two at most;
+        doctor_last_looks has the last one at once. Sends and changes nothing."""
+        return self._told(await self._gateway.ask("doctor_installation", "GET", "doctor", "installation", patience=LONG))
+
+    async def doctor_ask(
+        self,
+        question: Symptom,
+        message: Annotated[str, Field(max_length=40, description="A mail's id, as find_mail has it")] = "",
+        address: Annotated[Words, Field(description="An address, a domain, a user, or the address of a client")] = "",
+    ) -> str:
+        """Why does mail not do what it should? Runs the checks that tell the causes of one symptom apart: the first finding is the cause,
+        with its evidence and what mends it; no finding means that nothing was found. Name the mail or the address that it is about.
+        Changes nothing."""
+        query = {"message": message, "address": address}
+        return self._told(await self._gateway.ask("doctor_ask", "GET", "doctor", "questions", question, query=query, patience=LONG))
+
+    async def send_as(self, address: Words, application: Words = "") -> str:
+        """May mail leave as this address: yes, no or not known, by which server, as whom (its own mailbox, an alias, on behalf), and what
+        proves it. Asks the provider; sends nothing."""
+        query = {"address": address, "application": application}
+        return self._told(await self._gateway.ask("send_as", "GET", "doctor", "send-as", query=query, patience=LONG))
 
     async def audit_log(
         self,

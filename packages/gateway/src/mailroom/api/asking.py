@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from mailroom.api import doctor
 from mailroom.api.guard import MayReadObjects
-from mailroom.api.office import TheOffice
+from mailroom.api.office import Office, TheOffice
 from mailroom.api.problems import Problem
 from mailroom.doctor.desk import Busy
 from mailroom.doctor.explain import LONGEST, explained_body
@@ -100,6 +100,16 @@ def questions(token: MayReadObjects) -> list[Question]:
 @router.post("/questions")
 async def ask(token: MayReadObjects, office: TheOffice, wanted: Asking) -> Answer:
     """Why mail does not do what it should. Changes nothing; it takes some seconds, because accounts and servers are asked."""
+    return await _answer(office, wanted)
+
+
+@router.get("/questions/{question}")
+async def ask_one(token: MayReadObjects, office: TheOffice, question: Subject, message: Subject = "", address: Subject = "") -> Answer:
+    """The same, with the subject in the query."""
+    return await _answer(office, Asking(question=question, message=message, address=address))
+
+
+async def _answer(office: Office, wanted: Asking) -> Answer:
     await run_in_threadpool(office.look)
     try:
         answer = await office.doctor.ask(wanted.question, message=wanted.message, address=wanted.address)

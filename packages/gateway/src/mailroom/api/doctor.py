@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, StringConstraints
@@ -103,12 +103,6 @@ class Report(BaseModel):
     checks: list[Check]
 
 
-class Kept(BaseModel):
-    domains: list[Report]
-    installation: dict[str, Any] | None
-    """As `GET /v1/doctor/installation` answers it; null: nobody has looked yet."""
-
-
 class Source(BaseModel):
     """One address that sends in the domain's name."""
 
@@ -163,16 +157,6 @@ def senders(token: MayReadObjects, office: TheOffice, domain: Words) -> Senders:
         raise Problem(422, str(problem)) from None
     seen = office.store.diagnoses.seen(name, since(office.clock()))
     return Senders.model_validate(senders_body(of_reports(name, seen)))
-
-
-@router.get("")
-def kept(token: MayReadObjects, office: TheOffice) -> Kept:
-    """The last look at each alias domain, and at the installation."""
-    office.look()
-    return Kept(
-        installation=office.doctor.health.last(),
-        domains=[Report.model_validate(body) for _, (_, body) in sorted(office.doctor.kept().items())],
-    )
 
 
 @router.get("/{domain}")

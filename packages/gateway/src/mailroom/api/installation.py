@@ -1,4 +1,4 @@
-"""The health of this installation, and as whom it may send."""
+"""The health of this installation, as whom it may send, and the last look at all that is ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
-from mailroom.api.doctor import Evidence, Finding, Unchecked
+from mailroom.api.doctor import Evidence, Finding, Report, Unchecked
 from mailroom.api.guard import MayReadObjects
 from mailroom.api.messages import Words
 from mailroom.api.office import TheOffice
@@ -82,6 +82,12 @@ class Health(BaseModel):
     objects: list[Looked]
 
 
+class Kept(BaseModel):
+    domains: list[Report]
+    installation: Health | None
+    """null: nobody has looked yet."""
+
+
 class MayI(BaseModel):
     """May we send as an address?"""
 
@@ -103,6 +109,17 @@ class MayI(BaseModel):
     facts: list[Fact]
     evidence: list[Evidence]
     unchecked: list[Unchecked]
+
+
+@router.get("")
+def kept(token: MayReadObjects, office: TheOffice) -> Kept:
+    """The last look at each alias domain, and at the installation."""
+    office.look()
+    last = office.doctor.health.last()
+    return Kept(
+        installation=None if last is None else Health.model_validate(last),
+        domains=[Report.model_validate(body) for _, (_, body) in sorted(office.doctor.kept().items())],
+    )
 
 
 @router.get("/installation")
