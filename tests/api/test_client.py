@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import uuid
+import zipfile
 from collections.abc import AsyncIterator
 
 import pytest
@@ -25,7 +27,7 @@ from mailroom_client import (
     send_mime,
     story,
 )
-from tests.api.conftest import ANNA, MARY, Api
+from tests.api.conftest import ANNA, MARY, Api, eventually
 
 PLAIN = b"From: mary@contoso.example\r\nSubject: from a client\r\n\r\nx\r\n"
 
@@ -107,3 +109,27 @@ def test_the_doctor_is_asked_and_answers_with_values(api: Api) -> None:
             mailroom.do(doctor.ask("why"))
         report = mailroom.do(doctor.look("example.com"))
         assert report.unchecked, "no name server answers here"
+
+
+def test_a_support_bundle_holds_the_mail_in_question_and_no_address(api: Api) -> None:
+    number = api.send(subject="Canary")
+    api.arrived(number)
+    with Mailroom(api.gateway.web, api.tokens["objects"]) as mailroom, pytest.raises(Problem, match="messages:read"):
+        mailroom.do(doctor.support_bundle(mails=[number]))
+    with Mailroom(api.gateway.web, api.add_token("helper", "objects:read", "messages:read")) as mailroom:
+        eventually(lambda: api["helper"].get("/status").status_code == 200)
+        with pytest.raises(Problem, match="there is no mail '0000000000000'"):
+            mailroom.do(doctor.support_bundle(mails=["0000000000000"]))
+        bundle = mailroom.do(doctor.support_bundle(mails=[number], legend=True))
+        assert bundle.legend is not None
+        assert {MARY, ANNA} <= set(bundle.legend.values())
+        texts = {each.name: each.text for each in bundle.files}
+        assert {"health.json", "versions.json", f"mails/{number}/mail.eml", f"mails/{number}/story.json"} <= texts.keys()
+        assert not any(word in text for text in texts.values() for word in (MARY, ANNA, "Canary"))
+        assert '"objects": [' in texts["health.json"]
+        assert mailroom.do(doctor.support_bundle()).legend is None
+    saved = api["helper"].post("/support/bundle", json={"mails": [number]}, headers={"Accept": "application/zip"})
+    with zipfile.ZipFile(io.BytesIO(saved.content)) as archive:
+        assert f"mailroom-support/mails/{number}/mail.eml" in archive.namelist()
+    made = api["objects"].get("/audit", params={"by": "token:helper", "kind": "support bundle"}).json()["items"]
+    assert len(made) == 3

@@ -22,6 +22,7 @@ from mailroom.settings import Settings
 from mailroom.signin.reception import Present
 from mailroom.store.open import open_store
 from mailroom.store.sql import SqlStore
+from mailroom.support.desk import SupportDesk
 from mailroom.users import Session, User
 from mailroom.vault.expiry import Expiry
 from mailroom.wiring.accounts import Accounts
@@ -88,7 +89,7 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
             objects=objects_of(store, sealed),
             doctor=doctor_of(store, clock),
             cutover=cutover_of(store, clock),
-            support=supported,
+            support=SupportDesk(made=supported),
             entrance=ENTRANCE,
             exports=Exports(tmp_path / "exports", clock),
             way_in=way_in_of(store, blobs, clock, tmp_path / "spool"),

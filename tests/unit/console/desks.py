@@ -133,7 +133,7 @@ def cutover_of(store: Store, clock: FakeClock, sealed: dict[str, Mapping[str, st
     return CutoverDesk(store=store, objects=objects_of(store, sealed), directory=store.directory, clock=clock)
 
 
-def supported(wanted: Bundled, by: str) -> Bundle:
+async def supported(wanted: Bundled, by: str) -> Bundle:
     """Stands for a bundle of this house."""
     masks = Masks(["s3cret"], keep_names=wanted.keep_names)
     if "unknown" in wanted.mails:

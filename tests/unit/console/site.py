@@ -21,6 +21,7 @@ from mailroom.console.house import House
 from mailroom.objects import Role
 from mailroom.settings import Settings
 from mailroom.store.sql import SqlStore
+from mailroom.support.desk import SupportDesk
 from mailroom.wiring.accounts import Accounts
 from mailroom.wiring.parts import open_parts
 from tests.contract.store.makers import FakeClock
@@ -66,7 +67,7 @@ def made(store: SqlStore, clock: FakeClock, tmp_path: Path, **more: Any) -> Site
         webhooks=desk_of(store, clock),
         doctor=doctor_of(store, clock),
         cutover=cutover_of(store, clock),
-        support=supported,
+        support=SupportDesk(made=supported),
         objects=objects_of(store),
         entrance=ENTRANCE,
         exports=Exports(tmp_path / "exports", clock),

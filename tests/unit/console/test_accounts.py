@@ -21,6 +21,7 @@ from mailroom.console.exporting import Exports
 from mailroom.console.house import House
 from mailroom.objects import Account, SmarthostRoute
 from mailroom.settings import Settings
+from mailroom.support.desk import SupportDesk
 from mailroom.vault.certificates import make_certificate, shown
 from mailroom.wiring import accounts as wired
 from mailroom.wiring.accounts import Accounts
@@ -68,7 +69,7 @@ def office(parts: Parts) -> Pages:
         objects=object_desk(parts),
         doctor=doctor_of(store, clock),
         cutover=cutover_of(store, clock),
-        support=supported,
+        support=SupportDesk(made=supported),
         entrance=ENTRANCE,
         exports=Exports(parts.settings.data / "exports", clock),
         way_in=way_in_of(store, parts.blobs, clock, parts.settings.data / "spool"),

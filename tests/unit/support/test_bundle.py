@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -9,12 +10,14 @@ import platform
 import quopri
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import EmailMessage
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +25,9 @@ from pydantic import SecretStr
 
 from mailroom.audit import Wanted as Changes
 from mailroom.cli import main
+from mailroom.doctor.findings import Check, Look, Verdict
+from mailroom.doctor.health.desk import Busy, HealthDesk
+from mailroom.doctor.health.looking import Examined, Subject
 from mailroom.objects import (
     Account,
     Alias,
@@ -41,10 +47,12 @@ from mailroom.ports import Event, NewMessage
 from mailroom.settings import Settings, SigninSettings
 from mailroom.support import bundle as bundles
 from mailroom.support.bundle import Bundle, Case, Wanted, make
+from mailroom.support.desk import Busy as TooMany
+from mailroom.support.desk import SupportDesk
 from mailroom.support.mail import MOST, masked
 from mailroom.support.masking import Masks
 from mailroom.wiring.parts import Parts, open_parts, utc_now
-from mailroom.wiring.support import make_bundle
+from mailroom.wiring.support import looked, make_bundle
 from mailroom_core.errors import ConfigError
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import show_id
@@ -97,9 +105,8 @@ def mail() -> bytes:
     return made.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def look(parts: Parts) -> dict[str, object]:
-    """Stands for a look at the installation."""
-    return {"findings": [planted("unwell")]}
+UNWELL = {"findings": [planted("unwell")]}
+"""Stands for a look at the installation."""
 
 
 @pytest.fixture
@@ -185,7 +192,7 @@ def assert_clean(bundle: Bundle) -> None:
 @pytest.mark.parametrize("content", [False, True], ids=["without content", "with content"])
 def test_nothing_that_was_planted_is_in_the_bundle(parts: Parts, content: bool) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=content), by="cli:anna", look=look)
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=content), by="cli:anna", health=UNWELL)
     assert {"README.txt", "versions.json", "settings.json", "objects.json", "status.json", "audit.json"} <= {
         each.name for each in bundle.files
     }
@@ -195,7 +202,7 @@ def test_nothing_that_was_planted_is_in_the_bundle(parts: Parts, content: bool) 
 
 def test_the_same_address_has_the_same_mask_in_story_objects_and_mail(parts: Parts) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),)), by="cli:anna", look=look)
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),)), by="cli:anna", health=UNWELL)
     files = {each.name: each.text for each in bundle.files}
     mask = next(mask for mask, value in bundle.legend.items() if value == PERSON)
     folder = f"mails/{show_id(message.id)}"
@@ -213,7 +220,7 @@ def test_the_same_address_has_the_same_mask_in_story_objects_and_mail(parts: Par
 
 def test_content_is_there_when_it_is_asked_for_and_files_never_are(parts: Parts) -> None:
     message = stored(parts, mail())
-    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=True), by="cli:anna", look=look)
+    bundle = make_bundle(parts, Wanted(mails=(show_id(message.id),), content=True), by="cli:anna", health=UNWELL)
     eml = next(each.text for each in bundle.files if each.name.endswith(".eml"))
     assert "Dear Anna" in eml
     assert 'filename="file.pdf"' in eml
@@ -225,7 +232,7 @@ def test_content_is_there_when_it_is_asked_for_and_files_never_are(parts: Parts)
 
 def test_a_large_mail_is_cut_with_a_note_and_a_forgotten_one_is_told(parts: Parts) -> None:
     large = stored(parts, b"From: a@b.example\r\nSubject: x\r\n\r\n" + b"word\r\n" * (MOST // 5))
-    bundle = make_bundle(parts, Wanted(mails=(show_id(large.id),), content=True), by="cli:anna", look=look)
+    bundle = make_bundle(parts, Wanted(mails=(show_id(large.id),), content=True), by="cli:anna", health=UNWELL)
     eml = next(each.text for each in bundle.files if each.name.endswith(".eml"))
     assert "X-Mailroom-Cut: only the first" in eml
     assert "(cut:" in eml
@@ -269,14 +276,14 @@ def test_a_bundle_is_bounded_and_leaves_out_what_could_not_be_masked(monkeypatch
 
 def test_versions_are_told_as_they_are(parts: Parts) -> None:
     told = json.loads(
-        next(each.text for each in make_bundle(parts, Wanted(), by="cli:anna", look=look).files if each.name == "versions.json")
+        next(each.text for each in make_bundle(parts, Wanted(), by="cli:anna", health=UNWELL).files if each.name == "versions.json")
     )
     assert told["packages"]["argon2-cffi-bindings"]
     assert told["platform"] == platform.platform()
 
 
 def test_domains_stay_where_that_is_wanted(parts: Parts) -> None:
-    bundle = make_bundle(parts, Wanted(keep_names=True), by="cli:anna", look=look)
+    bundle = make_bundle(parts, Wanted(keep_names=True), by="cli:anna", health=UNWELL)
     assert "@secretive.example" in bundle.shown()
     assert PERSON not in bundle.shown()
 
@@ -294,3 +301,46 @@ def test_the_command_shows_and_saves(tmp_path: Path) -> None:
     assert CliRunner().invoke(main, [*data, "doctor", "bundle"]).exit_code == 1
     unknown = CliRunner().invoke(main, [*data, "doctor", "bundle", "--show", "--mail", "0000000000000"])
     assert "there is no mail" in unknown.output
+
+
+def test_a_look_that_does_not_end_in_time_leaves_what_was_seen_and_says_that_it_was_cut_off() -> None:
+    seen = Examined(subject=Subject("server", "relay"), look=Look(Check("server relay", Verdict.GOOD, "lets us in")))
+
+    class Desk:
+        async def look(self) -> AsyncIterator[Examined]:
+            yield seen
+            await asyncio.Event().wait()
+
+    told = asyncio.run(looked(cast(HealthDesk, Desk()), timedelta(milliseconds=50)))
+    assert [each["name"] for each in told["objects"]] == ["relay"]
+    assert "cut off after 0.05 s" in told["cut"]
+
+
+def test_a_busy_doctor_keeps_nobody_from_a_bundle() -> None:
+    class Desk:
+        async def look(self) -> AsyncIterator[Examined]:
+            raise Busy("2 looks are under way")
+            yield
+
+    assert asyncio.run(looked(cast(HealthDesk, Desk()))) == {"cut": "2 looks are under way"}
+
+
+def test_a_few_bundles_are_made_at_once_and_no_more() -> None:
+    async def run() -> None:
+        going, gate = asyncio.Event(), asyncio.Event()
+
+        async def made(wanted: Wanted, by: str) -> Bundle:
+            going.set()
+            await gate.wait()
+            return Bundle((), {})
+
+        desk = SupportDesk(made=made)
+        under_way = [asyncio.create_task(desk.make(Wanted(), by="x")) for _ in range(2)]
+        await going.wait()
+        with pytest.raises(TooMany, match="try again in half a minute"):
+            await desk.make(Wanted(), by="x")
+        gate.set()
+        await asyncio.gather(*under_way)
+        await desk.make(Wanted(), by="x")
+
+    asyncio.run(run())

@@ -31,6 +31,7 @@ from mailroom.api import (
     received,
     sending,
     status,
+    support,
     trying,
     webhooks,
 )
@@ -96,6 +97,7 @@ def make_app(office: Office, others: Sequence[BaseRoute]) -> FastAPI:
         inbound,
         received,
         status,
+        support,
     ):
         app.include_router(part.router, prefix="/v1")
     webhooks.describe(app)

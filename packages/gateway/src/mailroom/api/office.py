@@ -18,6 +18,7 @@ from mailroom.intake.correspond import Correspondence
 from mailroom.intake.take import Intake
 from mailroom.objects import Account, Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
+from mailroom.support.desk import SupportDesk
 from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import LaneName, MessageId
@@ -49,6 +50,7 @@ class Office:
     destination_trial: Callable[[str], AsyncIterator[Step]]
     """The same of a destination, which gets nothing."""
     cutover: CutoverDesk
+    support: SupportDesk
     sign_in: Callable[[Account], Awaitable[str]]
     """Where a person's browser goes to sign an account in. Raises VaultError."""
     clock: Clock

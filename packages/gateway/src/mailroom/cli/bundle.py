@@ -21,15 +21,17 @@ def bundle_(
     context: Context, file: Path | None, mails: tuple[str, ...], content: bool, keep_names: bool, shown: bool, legend: bool
 ) -> None:
     """What somebody who helps needs, in a zip FILE: versions, settings, health, mails in question; without secrets, addresses masked."""
+    import asyncio
+
     from mailroom.support.bundle import Wanted
-    from mailroom.wiring.support import make_bundle
+    from mailroom.wiring.support import support_bundle
 
     if (file is None) != shown:
         raise click.ClickException("name a FILE to write, or say --show to look at it first")
     if file is not None and file.exists():
         raise click.ClickException(f"{file} is there already; name another one")
     with context.parts() as parts:
-        made = make_bundle(parts, Wanted(mails=mails, content=content, keep_names=keep_names), by=by())
+        made = asyncio.run(support_bundle(parts, Wanted(mails=mails, content=content, keep_names=keep_names), by=by()))
     if legend:
         for mask, value in made.legend.items():
             click.echo(f"{mask} is {value}", err=True)

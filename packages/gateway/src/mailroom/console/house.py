@@ -18,7 +18,7 @@ from mailroom.cutover.desk import CutoverDesk
 from mailroom.doctor.desk import DoctorDesk
 from mailroom.objects import Directory, OutgoingServer
 from mailroom.ports import Blobs, Clock, Store
-from mailroom.support.bundle import Bundle, Wanted
+from mailroom.support.desk import SupportDesk
 from mailroom.vault.expiry import Expiry
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.model import LaneName
@@ -42,8 +42,7 @@ class House:
     objects: ObjectDesk
     doctor: DoctorDesk
     cutover: CutoverDesk
-    support: Callable[[Wanted, str], Bundle]
-    """Blocking: a support bundle, for whom. Raises ConfigError, VaultError."""
+    support: SupportDesk
     entrance: Entrance
     """Where programs hand in their mail by SMTP."""
     way_in: WayIn

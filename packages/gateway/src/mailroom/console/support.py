@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from mailroom.console.forms import Entered
@@ -19,6 +20,7 @@ from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.objects import Role
 from mailroom.support.bundle import MOST_MAILS, Bundle, Wanted
+from mailroom.support.desk import Busy
 from mailroom_core.errors import ConfigError, VaultError
 
 router = APIRouter(prefix="/support", dependencies=[Depends(at_least(Role.ADMIN))])
@@ -59,15 +61,16 @@ def show(request: Request, mail: str = "") -> Response:
 
 
 @router.post("/preview")
-def preview(request: Request, house: TheHouse, who: Admin, form: Entered) -> Response:
+async def preview(request: Request, house: TheHouse, who: Admin, form: Entered) -> Response:
     """All of it, as it would be saved."""
     mails = tuple(re.split(r"[\s,;]+", str(form.get("mails", "")).strip())) if str(form.get("mails", "")).strip() else ()
     wanted = Wanted(mails=mails, content="content" in form, keep_names="keep_names" in form)
     try:
-        made = house.support(wanted, who.by)
-    except (ConfigError, VaultError) as problem:
-        return _form(request, wanted, status=422, error=str(problem))
-    return page(request, "support_bundle.html", bundle=made, key=_kept(request, house, who, made))
+        made = await house.support.make(wanted, by=who.by)
+    except (ConfigError, VaultError, Busy) as problem:
+        told, status = str(problem), 503 if isinstance(problem, Busy) else 422
+        return await run_in_threadpool(lambda: _form(request, wanted, status=status, error=told))
+    return await run_in_threadpool(lambda: page(request, "support_bundle.html", bundle=made, key=_kept(request, house, who, made)))
 
 
 def _kept(request: Request, house: House, who: Visitor, made: Bundle) -> str:

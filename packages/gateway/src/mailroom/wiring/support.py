@@ -8,9 +8,11 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import asdict
+from datetime import timedelta
+from functools import partial
 from importlib.metadata import distributions
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,13 +20,18 @@ from urllib.parse import urlsplit
 from mailroom import tables
 from mailroom.audit import Wanted as Changes
 from mailroom.changing import KEPT, of_kind
+from mailroom.doctor.health.desk import HealthDesk
+from mailroom.doctor.health.looking import Examined, Health
+from mailroom.doctor.health.shapes import health_body
 from mailroom.objects import Directory
 from mailroom.ports import Story
 from mailroom.settings import Settings
 from mailroom.standing import standing
 from mailroom.support.bundle import Bundle, Case, Wanted, make
+from mailroom.support.desk import SupportDesk
 from mailroom.support.masking import Masks
 from mailroom.vault.expiry import expiries
+from mailroom.wiring.health import health_desk
 from mailroom.wiring.parts import Parts, hostname, utc_now
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import ConfigError, MailroomError, StoreError
@@ -33,39 +40,59 @@ from mailroom_core.model import MessageId, seek_id, show_id
 
 CHANGES = 200
 """Lines of the audit log."""
-PATIENCE = 30
-"""Seconds for a look at the installation."""
+PATIENCE = timedelta(seconds=30)
+"""For a look at the installation."""
 NO_SECRETS = re.compile(r"(^|_)(expires_at|scope|used_at|ends_at|made_at|name|account|redirect_uri|until|done)$")
 """Fields in the vault that are no secrets themselves."""
 _SECRET = re.compile(r"pass|secret|key|token|verifier", re.IGNORECASE)
 
 
-def looked(parts: Parts) -> Mapping[str, Any]:
-    """The health of the installation at this moment. Blocking, for PATIENCE at most."""
-    from mailroom.doctor.health.shapes import health_body
-    from mailroom.wiring.health import health
+def support_desk(parts: Parts) -> SupportDesk:
+    return SupportDesk(made=lambda wanted, by: support_bundle(parts, wanted, by=by))
 
+
+async def support_bundle(parts: Parts, wanted: Wanted, *, by: str) -> Bundle:
+    """What was asked for is there? Then the installation is looked at, and the rest is made in a thread. Raises as `make_bundle` does."""
+    await asyncio.to_thread(_cases, parts, wanted)
+    return await asyncio.to_thread(partial(make_bundle, parts, wanted, health=await looked(health_desk(parts)), by=by))
+
+
+async def looked(desk: HealthDesk, patience: timedelta = PATIENCE) -> Mapping[str, Any]:
+    """The health of the installation at this moment; of objects whose look has no end in time, that they are unchecked."""
+    found: list[Examined] = []
+    began = utc_now()
     try:
-        return health_body(asyncio.run(asyncio.wait_for(health(parts), PATIENCE)))
+        async with asyncio.timeout(patience.total_seconds()), aclosing(desk.look()) as looking:  # type: ignore[type-var]  # a generator
+            async for each in looking:
+                if isinstance(each, Health):
+                    return health_body(each)
+                found.append(each)
     except TimeoutError:
-        return {"unchecked": f"the look took longer than {PATIENCE} s; see: mailroom doctor"}
+        cut = f"objects that are not in this list: the look was cut off after {patience.total_seconds():g} s; see: mailroom doctor"
+        return {**health_body(Health(began, patience, tuple(found))), "cut": cut}
     except MailroomError as problem:
-        return {"unchecked": str(problem)}
+        return {"cut": str(problem)}
+    raise AssertionError("a look ends with the whole")
 
 
-def make_bundle(parts: Parts, wanted: Wanted, *, by: str, look: Callable[[Parts], Mapping[str, Any]] = looked) -> Bundle:
-    """Blocking; `look` says how the installation is.
+def make_bundle(parts: Parts, wanted: Wanted, *, health: Mapping[str, Any], by: str) -> Bundle:
+    """Blocking; `health` is how the installation is.
 
     Raises ConfigError for a mail that there is not, VaultError if the vault can't be opened: then nobody knows the secrets.
     """
     parts.directory.look()
-    cases = [_case(parts, text) for text in dict.fromkeys(wanted.mails)]
+    cases = _cases(parts, wanted)
     directory = parts.directory()
     masks = Masks(_secrets(parts), _domains(parts, directory), keep_names=wanted.keep_names)
-    made = make({**_house(parts, directory), "health": look(parts)}, cases, wanted, masks)
+    made = make({**_house(parts, directory), "health": health}, cases, wanted, masks)
     after = f"mails: {', '.join(each.id for each in cases)}\ncontent: {wanted.content}\nkeep_names: {wanted.keep_names}"
     parts.store.audit(by=by, what="make", kind="support bundle", name="bundle", after=after)
     return made
+
+
+def _cases(parts: Parts, wanted: Wanted) -> list[Case]:
+    """Blocking. Raises ConfigError."""
+    return [_case(parts, text) for text in dict.fromkeys(wanted.mails)]
 
 
 def _house(parts: Parts, directory: Directory) -> dict[str, Any]:

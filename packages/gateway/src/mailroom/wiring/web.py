@@ -18,7 +18,7 @@ from mailroom.wiring.fetching import told_state
 from mailroom.wiring.handing import destination_trial
 from mailroom.wiring.intake import make_correspondence, make_intake, make_judge
 from mailroom.wiring.parts import Parts, credential_key, hostname, object_desk, utc_now, webhook_desk
-from mailroom.wiring.support import make_bundle
+from mailroom.wiring.support import support_desk
 from mailroom.wiring.ways import servers_of
 from mailroom_core.errors import VaultError
 
@@ -75,6 +75,7 @@ def _api(parts: Parts, made: Accept, commit: Commit, wakeup: Wakeup, spool: Path
             incoming_trial=partial(incoming_trial, parts),
             destination_trial=partial(destination_trial, parts),
             cutover=cutover_desk(parts),
+            support=support_desk(parts),
             sign_in=Accounts(parts).for_program,
             clock=utc_now,
             key=credential_key(parts),
@@ -154,7 +155,7 @@ def _console(parts: Parts, wakeup: Wakeup, made: Accept, spool: Path, ports: Seq
             webhooks=webhook_desk(parts),
             doctor=doctor_desk(parts),
             cutover=cutover_desk(parts),
-            support=lambda wanted, by: make_bundle(parts, wanted, by=by),
+            support=support_desk(parts),
             accounts=Accounts(parts),
             ends=lambda: _ends(parts),
             objects=object_desk(parts),
