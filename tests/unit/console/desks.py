@@ -49,7 +49,7 @@ from mailroom.support.masking import Masks
 from mailroom.transports.guarded import Caller, Policy
 from mailroom.webhooks.desk import WebhookDesk
 from mailroom_core.errors import ConfigError
-from mailroom_core.mime.source import ReadAt
+from mailroom_core.mime.source import InMemory, ReadAt
 from mailroom_core.model import MessageId
 from mailroom_core.policy.decision import Settings
 from mailroom_core.providers.odoo.setup import Change, Found
@@ -218,7 +218,7 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None, he
 
     ours = lambda: store.directory().alias_domains  # noqa: E731
 
-    async def answered(slug: str, message: str, address: str) -> Answer:
+    async def answered(slug: str, message: str, address: str, letter: bytes | None) -> Answer:
         """Nothing but the store is asked."""
 
         async def none(subject: Subject) -> Examined:
@@ -229,9 +229,10 @@ def doctor_of(store: Store, clock: FakeClock, records: Records | None = None, he
 
         clinic = Clinic(
             store=store, directory=store.directory, clock=clock, health=none, domain=lambda domain: look_at(domain, ()),
-            server_of=by_none, head=lambda number: b"", refusals=lambda: (),
+            server_of=by_none, head=lambda number: b"", refusals=lambda: (), ways_in=tuple, prospects=lambda address: (),
+            apart=lambda mail: judge_mail(InMemory(mail)) if isinstance(mail, bytes) else None, returns=lambda server, sender: False,
         )  # fmt: skip
-        return await ask(clinic, question(slug), message=message, address=address)
+        return await ask(clinic, question(slug), message=message, address=address, letter=letter)
 
     def judge_mail(source: ReadAt) -> MailReport:
         return judge(take_apart(source, Verified((), Seal("none", "", "")), lambda name: None, "SpamAssassin is not for tests"))

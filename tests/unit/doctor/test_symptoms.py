@@ -3,84 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
+from collections.abc import Sequence
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Verdict
-from mailroom.doctor.health.looking import Examined, Subject
-from mailroom.doctor.symptoms import mails, ways
+from mailroom.doctor.symptoms import mails, queued, ways
 from mailroom.doctor.symptoms.asking import Asked, Clinic, Question, ask
 from mailroom.doctor.symptoms.questions import QUESTIONS, question
-from mailroom.objects import Application, Directory, OutgoingServer, SinkRoute, Suppression
+from mailroom.objects import Application, Directory
 from mailroom.observe import events, recent
 from mailroom.observe.recent import Refusal
 from mailroom.ports import Attempt, LaneStatus, Resolution
 from mailroom_core.errors import ConfigError, MailroomError
-from mailroom_core.model import AttemptId, LaneName, MessageId
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
-SINK = OutgoingServer(name="trial", route=SinkRoute())
-LANE = LaneName("smarthost:relay")
-
-
-def lane(*, waiting: int = 3, due: timedelta = timedelta(), held: str = "", owned: bool = True) -> LaneStatus:
-    return LaneStatus(LANE, waiting, NOW - due, held, owned)
-
-
-def clinic(
-    *,
-    lanes: Sequence[LaneStatus] = (),
-    directory: Directory | None = None,
-    evidence: Sequence[Evidence] = (),
-    refusals: Callable[[], Sequence[Refusal] | None] = tuple,
-    suppressed: Sequence[str] = (),
-) -> Clinic:
-    """Nothing is found by itself."""
-
-    async def health(subject: Subject) -> Examined:
-        return Examined(subject=subject, look=Look(Check(str(subject), Verdict.GOOD, "well", tuple(evidence))))
-
-    async def domain(name: str) -> Any:
-        raise ConfigError(f"{name!r} is no domain")
-
-    def server_of(sender: str) -> str:
-        if directory is None:
-            raise ConfigError("there is no outgoing server")
-        return next(iter(directory.servers))
-
-    store: Any = SimpleNamespace(
-        lanes=lambda: list(lanes),
-        find=lambda query, limit: ([], ""),
-        suppressed=lambda wanted: {each: Suppression(address=each, reason="dead") for each in wanted if each in suppressed},
-        sent_as=lambda ids: {},
-        story=lambda number: None,
-    )
-    return Clinic(
-        store=store,
-        directory=lambda: directory or Directory(),
-        clock=lambda: NOW,
-        health=health,
-        domain=domain,
-        server_of=server_of,
-        head=lambda number: b"",
-        refusals=refusals,
-    )
-
-
-def found(looks: Sequence[Look]) -> list[Finding]:
-    return [each for look in looks for each in look.findings]
-
-
-def check(of: Any, made: Clinic, asked: Asked | None = None) -> list[Look]:
-    return list(asyncio.run(of(made, asked or Asked())))
+from mailroom_core.model import AttemptId, MessageId
+from tests.unit.doctor.clinic import LANE, NOW, SINK, check, clinic, found, lane
 
 
 def test_a_way_out_that_is_held_says_why_in_the_words_of_the_tables() -> None:
-    (finding,) = found(check(mails.lanes, clinic(lanes=[lane(held="AADSTS7000222: The provided client secret keys are expired.")])))
+    (finding,) = found(check(queued.lanes, clinic(lanes=[lane(held="AADSTS7000222: The provided client secret keys are expired.")])))
     assert finding.code == "lane-held"
     assert "The client secret has expired" in finding.title
     assert finding.repairs[0].command == f"mailroom queue free {LANE}"
@@ -97,7 +41,7 @@ def test_a_way_out_that_is_held_says_why_in_the_words_of_the_tables() -> None:
     ],
 )
 def test_nobody_delivers_only_if_something_is_due_and_leased_by_nobody(status: LaneStatus, codes: list[str]) -> None:
-    assert [each.code for each in found(check(mails.lanes, clinic(lanes=[status])))] == codes
+    assert [each.code for each in found(check(queued.lanes, clinic(lanes=[status])))] == codes
 
 
 def test_a_sink_delivers_nothing_and_without_a_server_nothing_leaves() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import Base64Bytes, BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 
 from mailroom.api import doctor
@@ -74,6 +74,8 @@ class Asking(BaseModel):
     """The id of a mail."""
     address: Subject = ""
     """An address, a domain, a user or a client."""
+    mail: Base64Bytes | None = None
+    """A mail as it was received, with its whole header, in base64: for `spam`. Nothing of it is kept."""
 
 
 class Answer(BaseModel):
@@ -112,7 +114,7 @@ async def ask_one(token: MayReadObjects, office: TheOffice, question: Subject, m
 async def _answer(office: Office, wanted: Asking) -> Answer:
     await run_in_threadpool(office.look)
     try:
-        answer = await office.doctor.ask(wanted.question, message=wanted.message, address=wanted.address)
+        answer = await office.doctor.ask(wanted.question, message=wanted.message, address=wanted.address, letter=wanted.mail)
     except ConfigError as problem:
         raise Problem(422, str(problem)) from None
     except Busy as problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -134,9 +134,10 @@ def _show_odoo(report: OdooReport) -> None:
 @click.argument("question", default="")
 @click.option("--message", default="", help="The id of a mail that it is about.")
 @click.option("--address", default="", help="An address, a domain, a user or a client that it is about.")
+@click.option("--file", "file", type=click.File("rb"), help="A mail as it was received, for the question spam.")
 @json_option
 @click.pass_obj
-def ask_(context: Context, question: str, message: str, address: str, as_json: bool) -> None:
+def ask_(context: Context, question: str, message: str, address: str, file: IO[bytes] | None, as_json: bool) -> None:
     """Ask why, for example: mailroom doctor ask not-sent --address anna@example.com. Without a QUESTION, lists them. Changes nothing. Ends
     with 1 if something harmful was found."""
     import asyncio
@@ -150,7 +151,7 @@ def ask_(context: Context, question: str, message: str, address: str, as_json: b
         show(rows, as_json=as_json, empty="")
         return
     with context.parts() as parts:
-        answer = asyncio.run(answered(parts, question, message, address))
+        answer = asyncio.run(answered(parts, question, message, address, file.read() if file else None))
     if as_json:
         click.echo(json.dumps(answer_body(answer), indent=2, ensure_ascii=False))
     else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from mailroom.console.doctor import TONES
@@ -32,11 +33,14 @@ def show(request: Request, question: str = "", message: str = "", address: str =
 @router.post("")
 async def ask(request: Request, house: TheHouse, form: Entered) -> Response:
     given = {name: str(form.get(name, "")).strip()[:320] for name in ("question", "message", "address")}
+    value = form.get("file")
+    letter = await value.read() if isinstance(value, UploadFile) and value.filename else None
     await run_in_threadpool(house.look)
     answer: Any = None
     error, status = "", 200
     try:
-        answer = answer_body(await house.doctor.ask(given["question"], message=given["message"], address=given["address"]))
+        asked = house.doctor.ask(given["question"], message=given["message"], address=given["address"], letter=letter)
+        answer = answer_body(await asked)
     except ConfigError as problem:
         error, status = str(problem), 422
     except Busy as problem:

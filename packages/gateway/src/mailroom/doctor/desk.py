@@ -67,8 +67,8 @@ class DoctorDesk:
     ours: Callable[[], Collection[str]]
     clock: Clock
     odoo: OdooLooks
-    answered: Callable[[str, str, str], Awaitable[Answer]]
-    """A question, the id of a mail, an address; these may be empty. Raises ConfigError."""
+    answered: Callable[[str, str, str, bytes | None], Awaitable[Answer]]
+    """A question, the id of a mail, an address, a mail as it was received; these may be empty. Raises ConfigError."""
     health: HealthDesk
     """The installation itself."""
     _places: Semaphore = field(default_factory=lambda: Semaphore(AT_ONCE))
@@ -86,12 +86,12 @@ class DoctorDesk:
             await asyncio.to_thread(self.diagnoses.keep, _kept(report))
         return report
 
-    async def ask(self, slug: str, *, message: str = "", address: str = "") -> Answer:
+    async def ask(self, slug: str, *, message: str = "", address: str = "", letter: bytes | None = None) -> Answer:
         """Why mail does not do what it should. Raises ConfigError, Busy."""
         if not self._places.acquire(blocking=False):
             raise Busy(f"{AT_ONCE} looks are under way; try again in some seconds")
         try:
-            return await self.answered(slug, message, address)
+            return await self.answered(slug, message, address, letter)
         finally:
             self._places.release()
 

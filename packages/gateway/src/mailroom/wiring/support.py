@@ -179,7 +179,7 @@ class _Opened:
         self._left: list[Any] = []
 
     def __enter__(self) -> ReadAt | None:
-        made = _source(self._parts, self._number)
+        made = source_of(self._parts, self._number)
         self._left.append(made)
         return made.__enter__()
 
@@ -188,7 +188,8 @@ class _Opened:
 
 
 @contextmanager
-def _source(parts: Parts, number: MessageId) -> Iterator[ReadAt | None]:
+def source_of(parts: Parts, number: MessageId) -> Iterator[ReadAt | None]:
+    """The bytes of a mail; None if they are gone."""
     kept = parts.store.read(number)
     if kept is None or (kept.raw is None and not kept.blob):
         yield None

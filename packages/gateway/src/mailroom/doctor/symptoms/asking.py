@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from mailroom.doctor.explain import explain_reply
 from mailroom.doctor.findings import Check, Finding, Harm, Look, Report, Unchecked, Verdict, by_harm
 from mailroom.doctor.health.looking import Examined, Subject
+from mailroom.doctor.mail_judge import MailReport
 from mailroom.doctor.shapes import check_body, finding_body
-from mailroom.objects import Directory
+from mailroom.objects import Directory, OutgoingServer
 from mailroom.observe.recent import Refusal
 from mailroom.ports import Clock, Store, Story
 from mailroom_core.errors import ConfigError, MailroomError, Refused
-from mailroom_core.model import MessageId, seek_id
+from mailroom_core.model import MessageId, Reply, seek_id
 from mailroom_core.policy.addresses import domain_of, normalize
+from mailroom_core.policy.decision import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What would become of a mail that came this way."""
+
+    way: str
+    """For example `fetched by info`."""
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,15 @@ class Clinic:
     """Blocking. Of a mail; empty if its bytes are gone."""
     refusals: Callable[[], Sequence[Refusal] | None]
     """What was refused lately, the newest first; None: this process can't know."""
+    ways_in: Callable[[], Sequence[str]]
+    """How mail comes in at all: incoming servers, the MX listener, tokens that hand in mail."""
+    prospects: Callable[[str], Sequence[Prospect]]
+    """Blocking. What the routing rules say of a new mail of a stranger to this address, by each way that it could come, the likeliest
+    first. Raises ConfigError for what is no address."""
+    apart: Callable[[MessageId | bytes], MailReport | None]
+    """Blocking. Take a received mail apart; None: its bytes are gone. Raises MimeError."""
+    returns: Callable[[OutgoingServer, str], bool]
+    """Whether a report about mail of this server with this envelope sender comes to where we read it, besides fetched mailboxes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +65,8 @@ class Asked:
     story: Story | None = None
     address: str = ""
     """Normalised: a mail address, a domain, or for connections the address of a client."""
+    letter: bytes | None = None
+    """A mail as it was received."""
 
     @property
     def domain(self) -> str:
@@ -97,7 +120,7 @@ class Answer:
         return "Nothing was found; this was looked at" if not self.unchecked else "Nothing was found in what could be looked at"
 
 
-async def ask(clinic: Clinic, question: Question, *, message: str = "", address: str = "") -> Answer:
+async def ask(clinic: Clinic, question: Question, *, message: str = "", address: str = "", letter: bytes | None = None) -> Answer:
     """Raises ConfigError for a mail that there is not."""
     story = None
     if message:
@@ -106,12 +129,12 @@ async def ask(clinic: Clinic, question: Question, *, message: str = "", address:
             raise ConfigError(
                 f"there is no mail {message[:40]!r}; mailroom queue list shows the ids, or it is so old that it has been forgotten"
             )
-    asked = Asked(story=story, address=_normal(address))
+    asked = Asked(story=story, address=_normal(address), letter=letter)
     looks = [look for these in await asyncio.gather(*(_checked(each, clinic, asked) for each in question.checks)) for look in these]
     return Answer(
         question=question,
         at=clinic.clock(),
-        subject=" ".join(filter(None, (message, asked.address))),
+        subject=" ".join(filter(None, (message, asked.address, "the mail that was given" if letter is not None else ""))),
         findings=by_harm(list(dict.fromkeys(each for look in looks for each in look.findings))),
         checks=tuple(dict.fromkeys(each.check for each in looks)),
         unchecked=tuple(dict.fromkeys(each for look in looks for each in look.unchecked)),
@@ -139,6 +162,32 @@ def server_of(clinic: Clinic, asked: Asked) -> str:
         return clinic.server_of(asked.address)
     except (MailroomError, Refused, ValueError):
         return ""  # another check says so
+
+
+async def health_of(clinic: Clinic, subjects: Collection[Subject], of: Callable[[Finding], bool] = lambda each: True) -> list[Look]:
+    """The health of these objects, as far as it is about the question."""
+    found = await asyncio.gather(*(clinic.health(each) for each in dict.fromkeys(subjects)))
+    return [_kept(each, of) for each in found]
+
+
+def _kept(found: Examined, of: Callable[[Finding], bool]) -> Look:
+    """Without the findings that are about something else."""
+    findings = tuple(each for each in found.look.findings if of(each))
+    if len(findings) == len(found.look.findings):
+        return found.look
+    usage = "; ".join(str(each) for each in found.usage)
+    check = found.look.check
+    if not findings:
+        check = replace(check, verdict=Verdict.GOOD, text=f"nothing about this{f'; {usage}' if usage else ''}")
+    return Look(replace(check, text=findings[0].title) if findings else check, findings, found.look.unchecked)
+
+
+def meaning(reply: Reply | None) -> tuple[str, str]:
+    """What an answer says and what to do, in words of the tables, else of the server."""
+    if reply is None:
+        return "no answer is noted", ""
+    told = explain_reply(reply)
+    return (told[0].means, told[0].todo) if told else (reply.text[:160].rstrip(".") or "the server gave no reason", "")
 
 
 def looked(area: str, good: str, *findings: Finding, unchecked: Sequence[Unchecked] = ()) -> Look:

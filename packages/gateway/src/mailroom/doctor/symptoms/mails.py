@@ -6,21 +6,20 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from mailroom.doctor.explain import UNKNOWN, explain_reply
 from mailroom.doctor.findings import Evidence, Finding, Harm, Look, Repair, Unchecked
-from mailroom.doctor.symptoms.asking import Asked, Clinic, looked, server_of
-from mailroom.ports import Delivery, Found, LaneStatus, Message, Query, Resolution
+from mailroom.doctor.symptoms.asking import Asked, Clinic, looked, meaning
+from mailroom.ports import Delivery, Found, Message, Query, Resolution
 from mailroom_core.mime.headers import Fields
-from mailroom_core.model import Reply, State, show_id
+from mailroom_core.model import State, show_id
 
 MOST = 200
 """Mails that a check looks at, the newest."""
 SHOWN = 3
 RECENT = timedelta(days=2)
-LATE = timedelta(minutes=2)
-"""Longer than a worker takes to see that something is due."""
 _DAILY = re.compile(r"in a day|daily limit", re.IGNORECASE)
 _ID = re.compile(r"<[^<>\s]+>")
 _WORDS = {
@@ -30,6 +29,16 @@ _WORDS = {
     State.UNSURE: ("is unsure", "are unsure"),
     State.QUEUED: ("was put off", "were put off"),
 }
+_WHY = {
+    State.QUEUED: "It is tried again by itself.",
+    State.UNSURE: "The answer got lost. The provider is asked what became of it, before anything is sent again.",
+    State.BOUNCED: "The next server took it, and it came back later.",
+}
+_TODO = {
+    State.UNSURE: "Wait: it is looked up by itself; if nobody can tell, a person is asked",
+    State.HELD: "Look whether it has arrived, or why somebody holds it; then try it again, or ignore it",
+}
+"""Where no server has said anything."""
 
 
 async def became(clinic: Clinic, asked: Asked) -> Sequence[Look]:
@@ -62,8 +71,10 @@ async def came_back(clinic: Clinic, asked: Asked) -> Sequence[Look]:
 
 
 async def put_off(clinic: Clinic, asked: Asked) -> Sequence[Look]:
-    """Mail that the next server did not take yet."""
-    return await _troubles(clinic, asked, (State.QUEUED, State.UNSURE, State.HELD), "mail that waits")
+    """Mail that the next server did not take yet; of one mail, also why it does not wait any more."""
+    ended = (State.FAILED, State.BOUNCED) if asked.story else ()
+    looks = await _troubles(clinic, asked, (State.QUEUED, State.UNSURE, State.HELD, *ended), "mail that waits")
+    return [*looks, *_cancelled(asked)]
 
 
 async def over_the_limit(clinic: Clinic, asked: Asked) -> Sequence[Look]:
@@ -95,12 +106,33 @@ async def _troubles(clinic: Clinic, asked: Asked, states: tuple[State, ...], are
     found = [each for each in await _found(clinic, asked, states) if each.delivery.state is not State.QUEUED or each.delivery.reply]
     if not found:
         return (looked(area, _nothing(asked)),)
-    groups: dict[tuple[State, str, str], list[Found]] = defaultdict(list)
+    groups: dict[_Group, list[Found]] = defaultdict(list)
     for each in found:
-        means, todo = _meaning(each.delivery.reply)
-        groups[each.delivery.state, means, todo].append(each)
-    findings = [_of_group(state, means, todo, mails) for (state, means, todo), mails in groups.items()]
-    return (looked(area, "", *findings),)
+        groups[await _group(clinic, each)].append(each)
+    return (looked(area, "", *(_of_group(group, mails) for group, mails in groups.items())),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Mails with one cause."""
+
+    state: State
+    means: str
+    todo: str
+    answered: bool
+    """A server says so; else its story does."""
+
+
+async def _group(clinic: Clinic, found: Found) -> _Group:
+    state, reply = found.delivery.state, found.delivery.reply
+    if reply and state is not State.HELD:
+        return _Group(state, *meaning(reply), answered=True)
+    story = await asyncio.to_thread(clinic.store.story, found.message.id)
+    events = story.events if story else ()
+    last = next((each for each in reversed(events) if each.delivery_id == found.delivery.id), None)
+    if reply and not (last and "by" in last.data):
+        return _Group(state, *meaning(reply), answered=True)
+    return _Group(state, last.text if last else "nothing is noted", _TODO.get(state, UNKNOWN), answered=False)
 
 
 def _nothing(asked: Asked) -> str:
@@ -110,41 +142,29 @@ def _nothing(asked: Asked) -> str:
     return f"it is {states}; sent means that the next server has taken responsibility"
 
 
-def _meaning(reply: Reply | None) -> tuple[str, str]:
-    """In words of the tables, else of the server."""
-    if reply is None:
-        return "no answer is noted", ""
-    told = explain_reply(reply)
-    return (told[0].means, told[0].todo) if told else (reply.text[:160].rstrip(".") or "the server gave no reason", "")
-
-
-def _of_group(state: State, means: str, todo: str, mails: Sequence[Found]) -> Finding:
-    came_in = bool(mails[0].message.source)
-    number = show_id(mails[0].message.id)
+def _of_group(group: _Group, mails: Sequence[Found]) -> Finding:
+    state, number = group.state, show_id(mails[0].message.id)
     again = Repair("try it again", f"mailroom queue retry {number}", f"/messages/{number}")
+    see = Repair("see its story", f"mailroom queue show {number}", f"/messages/{number}")
     wait = state in (State.QUEUED, State.UNSURE)
+    quarantined = state is State.HELD and bool(mails[0].message.source)
     return Finding(
-        code=f"mail-{'waits' if wait else state.value}",
+        code=f"mail-{'waits' if state is State.QUEUED else state.value}",
         harm=Harm.RISKY if wait else Harm.HARMFUL,
-        title=f"{_count(len(mails))} {_WORDS[state][len(mails) > 1]}: {means}",
-        why="It is tried again by itself."
-        if wait
-        else "It goes no further until somebody acts."
-        if not came_in
-        else "It waits in quarantine.",
-        todo=todo or UNKNOWN,
-        evidence=tuple(_shown(mails)),
-        repairs=(Repair("see its story", f"mailroom queue show {number}", f"/messages/{number}"),) if wait else (again,),
+        title=f"{_count(len(mails))} {_WORDS[state][len(mails) > 1]}: {group.means}",
+        why="It waits in quarantine." if quarantined else _WHY.get(state, "It goes no further until somebody acts."),
+        todo=group.todo or UNKNOWN,
+        evidence=tuple(_shown(mails, "" if group.answered else group.means)),
+        repairs=(see,) if wait else (again, see),
     )
 
 
-def _shown(mails: Sequence[Found]) -> Iterable[Evidence]:
+def _shown(mails: Sequence[Found], said: str = "") -> Iterable[Evidence]:
+    """`said` by its story, where no server has answered."""
     for each in mails[:SHOWN]:
-        yield Evidence(
-            f"the answer to mail {show_id(each.message.id)} to {each.delivery.recipient}",
-            str(each.delivery.reply or "none"),
-            each.delivery.server,
-        )
+        name = f"mail {show_id(each.message.id)} to {each.delivery.recipient}"
+        asked = f"the story of {name}" if said else f"the answer to {name}"
+        yield Evidence(asked, said or str(each.delivery.reply), each.delivery.server)
 
 
 def _count(number: int) -> str:
@@ -165,106 +185,6 @@ async def _found(clinic: Clinic, asked: Asked, states: tuple[State, ...]) -> lis
         return [each for each in found if not each.message.source and (each.delivery.state in lasting or each.message.accepted_at > since)]
 
     return await asyncio.to_thread(find)
-
-
-async def lanes(clinic: Clinic, asked: Asked) -> Sequence[Look]:
-    """Ways out that are held, or that nobody serves."""
-    wanted = {each.lane for each in asked.story.deliveries} if asked.story else None
-    of = "" if asked.story else server_of(clinic, asked)
-    known = [
-        each
-        for each in await asyncio.to_thread(clinic.store.lanes)
-        if (wanted is None or each.name in wanted) and (not of or _is_of(clinic, each, of))
-    ]
-    findings = [*(_held(each) for each in known if each.held), *(_idle(clinic, known))]
-    waiting = sum(each.waiting for each in known)
-    return (looked("ways out", f"none is held; {_count(waiting)} waiting", *findings),)
-
-
-def _is_of(clinic: Clinic, lane: LaneStatus, server: str) -> bool:
-    """Whether its mail can go by this lane; see `accept.lane_of`."""
-    account = getattr(clinic.directory().servers[server].route, "account", "")
-    kind, name = (*lane.name.split(":"), "")[:2]
-    return name in (server, account) or kind not in ("smarthost", "graph", "sink")
-
-
-def _held(lane: LaneStatus) -> Finding:
-    means, todo = _meaning(Reply(0, lane.held))
-    return Finding(
-        "lane-held",
-        Harm.HARMFUL,
-        f"The way out {lane.name} is held: {means}",
-        f"{_count(lane.waiting)} of it wait until somebody acts; their lifetime stands still.",
-        f"{todo or lane.held.rstrip('.')}. Then let it go on",
-        (Evidence(f"the way out {lane.name}", lane.held, "queue"),),
-        repairs=(Repair("let it go on", f"mailroom queue free {lane.name}", "/"),),
-    )
-
-
-def _idle(clinic: Clinic, known: Sequence[LaneStatus]) -> list[Finding]:
-    late = [
-        each for each in known if not each.held and not each.owned and each.waiting and each.due_at and clinic.clock() - each.due_at > LATE
-    ]
-    if not late:
-        return []
-    first = late[0]
-    return [
-        Finding(
-            "nobody-delivers",
-            Harm.HARMFUL,
-            f"Nobody delivers: mail of {first.name} has been due since {first.due_at:%Y-%m-%d %H:%M} UTC",
-            "The process that delivers does not run, or can't reach the database.",
-            "Start the gateway, and look into its log for worker_ended, worker_missing and store_trouble",
-            (
-                Evidence(
-                    f"the way out {first.name}",
-                    f"{_count(first.waiting)} waiting, due at {first.due_at:%H:%M} UTC, leased by nobody",
-                    "queue",
-                ),
-            ),
-            repairs=(Repair("see how the gateway is", "mailroom status", "/"),),
-        )
-    ]
-
-
-async def turn(clinic: Clinic, asked: Asked) -> Sequence[Look]:
-    """Of one mail that nobody has answered yet: when it is due, and what is before it."""
-    waiting = [each for each in asked.story.deliveries if each.state is State.QUEUED and not each.reply] if asked.story else []
-    if not waiting:
-        return ()
-    known = {each.name: each for each in await asyncio.to_thread(clinic.store.lanes)}
-    return (looked("its turn", "its turn has come", *(each for one in waiting for each in _turn(clinic, one, known.get(one.lane)))),)
-
-
-def _turn(clinic: Clinic, delivery: Delivery, lane: LaneStatus | None) -> Iterable[Finding]:
-    server = clinic.directory().servers.get(delivery.server)
-    if delivery.due_at and delivery.due_at - clinic.clock() > LATE:
-        yield Finding(
-            "scheduled",
-            Harm.ADVICE,
-            f"It is to be sent at {delivery.due_at:%Y-%m-%d %H:%M} UTC, not before",
-            "Who handed it in wanted that, or its way out has been asked for a pause.",
-            "Wait, or send it now",
-            (Evidence(f"when the delivery to {delivery.recipient} is due", f"{delivery.due_at:%Y-%m-%d %H:%M:%S} UTC", "queue"),),
-            repairs=(
-                Repair(
-                    "send it now", f"mailroom queue send-now {show_id(delivery.message_id)}", f"/messages/{show_id(delivery.message_id)}"
-                ),
-            ),
-        )
-    elif lane is not None and not lane.held and lane.waiting > 1:
-        pace = (
-            f"at most {server.per_minute} mails a minute leave there" if server and server.per_minute else "they leave one after the other"
-        )
-        yield Finding(
-            "waits-its-turn",
-            Harm.ADVICE,
-            f"It waits for its turn: {_count(lane.waiting)} wait at {lane.name}, and {pace}",
-            "Mailroom paces what leaves, so that the provider refuses nothing; transactional mail goes before bulk mail.",
-            "Wait; the overview says when the last one will have left. Raise per_minute of the server if the provider grants more",
-            (Evidence(f"the way out {lane.name}", f"{_count(lane.waiting)} waiting, {pace}", "queue"),),
-            repairs=(Repair("see the outgoing server", "mailroom server list", "/servers"),),
-        )
 
 
 async def doubles(clinic: Clinic, asked: Asked) -> Sequence[Look]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailroom.doctor.symptoms import mails, ways
+from mailroom.doctor.symptoms import coming, mails, queued, reports, ways
 from mailroom.doctor.symptoms.asking import Question
 from mailroom_core.errors import ConfigError
 
@@ -13,25 +13,25 @@ QUESTIONS: tuple[Question, ...] = (
         slug="not-sent",
         text="Mail isn't sent",
         about=_MAIL,
-        checks=(ways.carried, mails.became, mails.lanes, ways.suppressed, ways.refused("submission", "sign-in"), ways.servers, ways.house),
+        checks=(ways.carried, mails.became, queued.lanes, ways.suppressed, ways.refused("submission", "sign-in"), ways.servers, ways.house),
     ),
     Question(
         slug="spam",
         text="Mail lands in spam",
-        about="a mail, an address, or the domain of the sender",
-        checks=(ways.dns, mails.came_back, ways.carried),
+        about="a mail as it was received, an address, or the domain of the sender",
+        checks=(coming.taken_apart, ways.dns, mails.came_back, ways.carried),
     ),
     Question(
         slug="connection-refused",
         text="Connection refused",
         about="the address of a client (192.0.2.7), or a mail that can't leave",
-        checks=(ways.house, ways.reach, ways.refused("session", "tls"), ways.servers, mails.lanes),
+        checks=(ways.house, ways.reach, ways.refused("session", "tls"), ways.servers, queued.lanes),
     ),
     Question(
         slug="authentication-failed",
         text="Authentication failed",
         about="the user that a program signs in as, an address, or a mail",
-        checks=(ways.refused("sign-in"), ways.signing_in, mails.lanes),
+        checks=(ways.refused("sign-in"), ways.signing_in, queued.lanes),
     ),
     Question(
         slug="replies-dont-thread",
@@ -44,7 +44,7 @@ QUESTIONS: tuple[Question, ...] = (
         slug="queued",
         text="Mail is queued, but not sent",
         about=_MAIL,
-        checks=(mails.lanes, mails.put_off, mails.turn, ways.servers, ways.limits),
+        checks=(queued.lanes, mails.put_off, queued.turn, ways.servers, ways.limits),
     ),
     Question(
         slug="daily-limit",
@@ -56,13 +56,13 @@ QUESTIONS: tuple[Question, ...] = (
         slug="not-received",
         text="Incoming mail doesn't arrive",
         about="the address that mail was sent to, or a mail that came in",
-        checks=(ways.incoming, ways.arrived, ways.domain_objects),
+        checks=(ways.incoming, coming.rules, coming.arrived, ways.domain_objects),
     ),
     Question(
         slug="bounces",
         text="Bounces without a reason",
         about="a mail, or the address that bounces",
-        checks=(mails.came_back, ways.suppressed),
+        checks=(mails.came_back, ways.suppressed, reports.read),
     ),
 )
 

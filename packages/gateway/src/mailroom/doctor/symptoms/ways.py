@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from ipaddress import ip_address
 
 from mailroom.doctor.explain import explain
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Repair, Unchecked, Verdict
-from mailroom.doctor.health.looking import HOUSE, Examined, Subject
-from mailroom.doctor.symptoms.asking import Asked, CheckOf, Clinic, is_ours, looked, server_of
+from mailroom.doctor.health.looking import HOUSE, Subject
+from mailroom.doctor.symptoms.asking import Asked, CheckOf, Clinic, health_of, is_ours, looked, server_of
 from mailroom.objects import GraphRoute, SinkRoute, SmarthostRoute
 from mailroom.observe.recent import Refusal
-from mailroom.ports import Query, Story
 from mailroom_core.errors import MailroomError, Refused
-from mailroom_core.model import State, show_id
 
 LATELY = timedelta(hours=24)
 SIGN_IN = frozenset({"sign-in-refused", "not-connected", "expired", "ended", "may-not-send", "lane-held"})
@@ -26,51 +23,34 @@ LIMITS = frozenset({"limit-reached", "limit-near"})
 
 async def servers(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """The outgoing servers concerned, and their accounts."""
-    return await _examined(clinic, await _ways(clinic, asked))
+    return await health_of(clinic, await _ways(clinic, asked))
 
 
 async def signing_in(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """The same, and the incoming servers, as far as it is about signing in."""
     incoming = [Subject("incoming", name) for name, each in sorted(clinic.directory().incoming.items()) if each.active]
-    return await _examined(clinic, [*await _ways(clinic, asked), *incoming], lambda each: "sign-in" in each.code or each.code in SIGN_IN)
+    return await health_of(clinic, [*await _ways(clinic, asked), *incoming], lambda each: "sign-in" in each.code or each.code in SIGN_IN)
 
 
 async def limits(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """How much of each limit is used."""
-    return await _examined(clinic, await _ways(clinic, asked), lambda each: each.code in LIMITS)
+    return await health_of(clinic, await _ways(clinic, asked), lambda each: each.code in LIMITS)
 
 
 async def house(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     """Listeners, a way out, room on the disk."""
-    return await _examined(clinic, [HOUSE])
+    return await health_of(clinic, [HOUSE])
 
 
 async def incoming(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     names = sorted(name for name, each in clinic.directory().incoming.items() if each.active)
-    return await _examined(clinic, [Subject("incoming", name) for name in names])
+    return await health_of(clinic, [Subject("incoming", name) for name in names])
 
 
 async def domain_objects(clinic: Clinic, asked: Asked) -> Sequence[Look]:
     names = sorted(clinic.directory().alias_domains)
     wanted = [name for name in names if not asked.domain or name == asked.domain]
-    return await _examined(clinic, [Subject("alias_domain", name) for name in wanted])
-
-
-async def _examined(clinic: Clinic, subjects: Collection[Subject], of: Callable[[Finding], bool] = lambda each: True) -> list[Look]:
-    found = await asyncio.gather(*(clinic.health(each) for each in dict.fromkeys(subjects)))
-    return [_kept(each, of) for each in found]
-
-
-def _kept(found: Examined, of: Callable[[Finding], bool]) -> Look:
-    """Without the findings that are about something else."""
-    findings = tuple(each for each in found.look.findings if of(each))
-    if len(findings) == len(found.look.findings):
-        return found.look
-    usage = "; ".join(str(each) for each in found.usage)
-    check = found.look.check
-    if not findings:
-        check = replace(check, verdict=Verdict.GOOD, text=f"nothing about this{f'; {usage}' if usage else ''}")
-    return Look(replace(check, text=findings[0].title) if findings else check, findings, found.look.unchecked)
+    return await health_of(clinic, [Subject("alias_domain", name) for name in wanted])
 
 
 async def _ways(clinic: Clinic, asked: Asked) -> list[Subject]:
@@ -259,85 +239,3 @@ async def reach(clinic: Clinic, asked: Asked) -> Sequence[Look]:
         repairs=(Repair("see the settings for programs", "", "/applications"),),
     )
     return (looked("listeners", "", finding),)
-
-
-async def arrived(clinic: Clinic, asked: Asked) -> Sequence[Look]:
-    """What came for an address, and whether anything takes mail for it."""
-    if asked.story is not None:
-        return (_came(asked.story),)
-    directory, address = clinic.directory(), asked.address
-    held = Query(states=frozenset({State.HELD}), came_in=True, text=address)
-    waiting, _ = await asyncio.to_thread(clinic.store.find, held, limit=50)
-    findings = []
-    if waiting:
-        first = waiting[0]
-        number = show_id(first.message.id)
-        findings.append(
-            Finding(
-                "in-quarantine",
-                Harm.HARMFUL,
-                f"{len(waiting)} mails wait in quarantine: {first.delivery.reply.text if first.delivery.reply else ''}",
-                "They are here, and no rule or destination wanted them.",
-                "Put right what stands in the way, then try them again",
-                tuple(
-                    Evidence(f"mail {show_id(each.message.id)} for {each.delivery.recipient}", str(each.delivery.reply or ""), "quarantine")
-                    for each in waiting[:3]
-                ),
-                repairs=(Repair("judge them anew", "mailroom quarantine retry", f"/messages/{number}"),),
-            )
-        )
-    if "@" in address:
-        local, _, domain = address.partition("@")
-        known = directory.alias_domains.get(domain)
-        own = {known.catchall, known.bounce, known.default_from} if known else set()
-        alias = directory.aliases.get(address)
-        if known is None:
-            findings.append(
-                _no_place("domain-not-ours", f"{domain} is no alias domain of Mailroom", "There are: " + _list(directory.alias_domains))
-            )
-        elif (alias is None or not alias.active) and local not in own:
-            findings.append(_no_place("no-alias", f"No alias takes mail for {address}", "There are: " + _list(directory.aliases)))
-    return (
-        looked(
-            "mail for the address" if address else "quarantine",
-            f"nothing waits in quarantine{f'; {address} has a place' if address else ''}",
-            *findings,
-        ),
-    )
-
-
-def _came(story: Story) -> Look:
-    """A mail that is here: where it went, or why it waits."""
-    number = show_id(story.message.id)
-    routed = next((each.text for each in story.events if each.name == "routed"), "")
-    waiting = [each for each in story.deliveries if each.state is State.HELD]
-    if not waiting:
-        went = ", ".join(f"{each.server or 'nowhere'} ({each.state.value})" for each in story.deliveries)
-        return looked("the mail", f"it is here, and went to {went}" + (f"; {routed}" if routed else ""))
-    reply = waiting[0].reply
-    finding = Finding(
-        "in-quarantine",
-        Harm.HARMFUL,
-        f"It waits in quarantine: {reply.text if reply else routed}",
-        "It is here, and no rule or destination wanted it.",
-        "Put right what stands in the way, then try it again",
-        (Evidence(f"mail {number} for {waiting[0].recipient}", str(reply or routed), "quarantine"),),
-        repairs=(Repair("judge it anew", f"mailroom queue retry {number}", f"/messages/{number}"),),
-    )
-    return looked("the mail", "", finding)
-
-
-def _no_place(code: str, title: str, seen: str) -> Finding:
-    return Finding(
-        code,
-        Harm.RISKY,
-        title,
-        "Answers need none; new mail goes to what the incoming server names, else to quarantine.",
-        "Add an alias with a destination",
-        (Evidence("aliases and alias domains", seen, "objects"),),
-        repairs=(Repair("add an alias", "mailroom alias add ADDRESS --destination NAME", "/aliases"),),
-    )
-
-
-def _list(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)[:10]) or "none"

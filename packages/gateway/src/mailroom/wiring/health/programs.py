@@ -68,7 +68,7 @@ def _domain(parts: Parts, name: str) -> Examined:
             domain=domain,
             notification=carried(directory, address) if address else None,
             expects=_expects(directory, name),
-            comes_by=_comes_by(parts),
+            comes_by=comes_by(parts),
             looked=_looked(looks[name].body) if name in looks else "",
         )
     )
@@ -84,7 +84,8 @@ def _expects(directory: Directory, domain: str) -> tuple[str, ...]:
     return tuple(sorted((*aliases, *answers)))
 
 
-def _comes_by(parts: Parts) -> tuple[str, ...]:
+def comes_by(parts: Parts) -> tuple[str, ...]:
+    """How mail comes in at all; those that are fetched by their names."""
     directory = parts.directory()
     incoming = sorted(each.name for each in directory.incoming.values() if each.active)
     tokens = sorted(f"the token {each.name}" for each in directory.tokens.values() if Scope.INBOUND_WRITE in each.scopes)
