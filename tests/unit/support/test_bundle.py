@@ -318,9 +318,13 @@ def test_a_look_that_does_not_end_in_time_leaves_what_was_seen_and_says_that_it_
 
 def test_a_busy_doctor_keeps_nobody_from_a_bundle() -> None:
     class Desk:
+        def __init__(self, *objects: Examined) -> None:
+            self.objects = objects
+
         async def look(self) -> AsyncIterator[Examined]:
+            for each in self.objects:
+                yield each
             raise Busy("2 looks are under way")
-            yield
 
     assert asyncio.run(looked(cast(HealthDesk, Desk()))) == {"cut": "2 looks are under way"}
 
