@@ -11,13 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from mailroom.cli import main
-from mailroom.objects import Account, GraphRoute, OutgoingServer, SmarthostRoute
+from mailroom.objects import Account, GraphRoute, OutgoingServer, SinkRoute, SmarthostRoute, Suppression
 from mailroom.ports import Lane
 from mailroom.settings import Settings
 from mailroom.transports.smarthost import Smarthost
 from mailroom.wiring.parts import Parts, open_parts
 from mailroom.wiring.ways import Ways
 from mailroom_core.errors import ConfigError
+from mailroom_core.flow import Response
 from mailroom_core.model import LaneName
 
 OUT = Lane(LaneName("smarthost:out"), 1)
@@ -32,7 +33,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     parts.close()
 
 
-def change(parts: Parts, *objects: Account | OutgoingServer) -> None:
+def change(parts: Parts, *objects: Account | OutgoingServer | Suppression) -> None:
     """As another process does it."""
     parts.store.apply(objects, [], by="test")
 
@@ -53,6 +54,28 @@ async def test_mail_that_waits_for_the_route_of_before_never_leaves_by_the_new_o
         ways(OUT, "out")
     change(parts, BY_SMARTHOST)
     assert isinstance(ways(OUT, "out").transport, Smarthost)
+    await ways.close()
+
+
+@pytest.mark.anyio
+async def test_what_changes_elsewhere_ends_no_pause_and_forgets_nothing_that_is_under_way(parts: Parts) -> None:
+    """Each bounce that suppresses an address is a change of the objects."""
+    server = replace(BY_SMARTHOST, per_minute=1)
+    change(parts, server, OutgoingServer(name="other", route=SinkRoute()))
+    ways = Ways(parts)
+    first = ways(OUT, "out").pace
+    first.start(1)
+    change(parts, Suppression(address="dead@example.org", reason="no such mailbox"))
+    parts.directory.look()
+    assert ways(OUT, "out").pace.pause(1) > timedelta()
+    first.end(1)
+    assert ways(OUT, "out").pace.pause(1) > timedelta(seconds=50)
+    first.answered(Response(429, {"retry-after": "300"}))
+    for lane in (OUT, Lane(OUT.name, 2)):
+        assert ways(lane, "out").pace.pause(1) > timedelta(seconds=290), "obeyed also with the next lease"
+    change(parts, replace(server, per_minute=1000))
+    parts.directory.look()
+    assert ways(Lane(OUT.name, 2), "out").pace.pause(1) > timedelta(seconds=290), "and by another limit of ours"
     await ways.close()
 
 

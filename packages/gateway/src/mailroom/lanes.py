@@ -30,6 +30,7 @@ MAILS_AT_ONCE = MAILBOX.concurrency + 2
 LATER = timedelta(hours=1)
 """A pause that ends by an event, not by time."""
 DAY = timedelta(days=1)
+RECENT = timedelta(minutes=10)
 _NO_TURN = "the mailbox's limits allow no request in time, and nothing was sent"
 
 Past = Iterable[tuple[datetime, Cost]]
@@ -51,6 +52,16 @@ class LanePace:
         self._queue = asyncio.Lock()
         self._ended = asyncio.Event()
         self._stopped = False
+        self._under_way = 0
+        self._used_at = self._now()
+
+    def rests(self) -> bool:
+        """Whether nothing is known here that the store does not know as well."""
+        return not self._under_way and not self._blocked() and self._now() - self._used_at > RECENT
+
+    def obey(self, before: LanePace) -> None:
+        """A pause that the provider wanted from who had the lane before lasts on."""
+        self._pause_for(before._blocked())
 
     def pause(self, recipients: int) -> timedelta:
         """How long until a mail for so many recipients may start; zero is now."""
@@ -61,10 +72,13 @@ class LanePace:
         return LATER if start is None else start - now
 
     def start(self, recipients: int) -> None:
+        self._under_way += 1
         self._mails.begin(_mail(recipients))
 
     def end(self, recipients: int) -> None:
-        self._mails.end(self._now(), _mail(recipients))
+        self._under_way -= 1
+        self._used_at = self._now()
+        self._mails.end(self._used_at, _mail(recipients))
 
     def left(self, recipients: int) -> None:
         """A mail leaves without being asked for: it counts for those after it."""
@@ -113,10 +127,13 @@ class LanePace:
                 self._requests.begin(cost)
         except TimeoutError:
             raise NoTurn(_NO_TURN) from None
+        self._under_way += 1
         try:
             yield
         finally:
-            self._requests.end(self._now(), cost)
+            self._under_way -= 1
+            self._used_at = self._now()
+            self._requests.end(self._used_at, cost)
             self._ended.set()
 
     def answered(self, response: Response) -> None:
@@ -209,9 +226,6 @@ def _left(usage: Usage) -> Cost:
 
 def _mail(recipients: int) -> Cost:
     return {Unit.MESSAGES: 1, Unit.RECIPIENTS: recipients}
-
-
-RECENT = timedelta(minutes=10)
 
 
 def done_at(store: Store, server: OutgoingServer, lane: LaneName, waiting: int, now: datetime) -> datetime | None:

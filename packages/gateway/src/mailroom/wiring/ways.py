@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import assert_never
 
 from mailroom import way_out
@@ -68,7 +68,8 @@ class Ways:
         self._destinations = Destinations(parts)
         self._version = -1
         self._ways: dict[tuple[LaneName, str], tuple[int, Way]] = {}
-        self._paces: dict[LaneName, tuple[int, LanePace]] = {}
+        self._paces: dict[LaneName, tuple[int, Sequence[OutgoingServer], LanePace]] = {}
+        """With the lease and the servers that each was made for."""
         self._smarthosts: dict[str, Smarthost] = {}
         self._notifications: dict[str, LanePace] = {}
         self._budgets: dict[str, Budget] = {}
@@ -143,13 +144,18 @@ class Ways:
         return Way(self._destinations.returns(), LanePace(utc_now, mails=Limits((), HAND_OVERS)))
 
     def _pace(self, server: OutgoingServer, lane: Lane) -> LanePace:
-        """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching."""
-        epoch, pace = self._paces.get(lane.name, (0, None))
-        if pace is None or epoch != lane.epoch:
+        """Servers that share a mailbox share its lane, and so its pace; so do sending and fetching. What changes elsewhere, such as an
+        address that is suppressed, leaves it alone: it alone knows what is under way, and what the provider has asked for."""
+        rules = servers_of(self._current(), lane.name)
+        epoch, made_for, pace = self._paces.get(lane.name, (0, (), None))
+        if pace is None or epoch != lane.epoch or made_for != rules:
             scale = self._parts.settings.queue.time_scale
             past = past_of(self._parts.store, lane.name, utc_now(), scale=scale)
-            pace = pace_of(server, utc_now, past, scale=scale)
-            self._paces[lane.name] = (lane.epoch, pace)
+            fresh = pace_of(server, utc_now, past, scale=scale)
+            if pace is not None:
+                fresh.obey(pace)
+            self._paces[lane.name] = (lane.epoch, rules, fresh)
+            return fresh
         return pace
 
     def _budget(self, server: OutgoingServer, directory: Directory) -> Budget | None:
@@ -165,7 +171,7 @@ class Ways:
     def _forget(self) -> None:
         """Objects have changed. What is under way keeps its transport until it ends."""
         self._ways.clear()
-        self._paces.clear()
+        self._paces = {lane: kept for lane, kept in self._paces.items() if not kept[2].rests()}
         for smarthost in self._smarthosts.values():
             task = asyncio.create_task(smarthost.close())
             self._closing.add(task)
