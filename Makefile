@@ -55,7 +55,7 @@ format: .venv/.dev
 
 test: .venv/.dev system  ## all tests; the core is covered whole, every branch
 	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit --cov=mailroom_core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(ARGS)
-	@.venv/bin/pytest -n $(JOBS) --dist loadfile --ignore=tests/unit $(ARGS)
+	@.venv/bin/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --ignore=tests/unit $(ARGS)
 
 test-fast: .venv/.dev  ## without the tests that start processes
 	@.venv/bin/pytest -n $(JOBS) --dist loadfile tests/unit $(ARGS)
