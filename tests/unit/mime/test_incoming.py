@@ -174,6 +174,8 @@ def proves(*fields: str, address: str = "bob@shop.example", server: str = "mx.ex
         ("spf=pass smtp.mailfrom=shop.example", True),
         ("spf=softfail smtp.mailfrom=shop.example", False),
         ("arc=pass header.d=shop.example", False),
+        ('dkim=pass reason="a ; b" header.d=shop.example', True),
+        ('spf=pass (google.com: domain of prvs=1=a@shop.example (really)) smtp.mailfrom="prvs=1=a@shop.example"', True),
         ("none", False),
         ("garbage", False),
         ("", False),
@@ -196,6 +198,32 @@ def test_exchange_online_names_itself_in_none_of_its_results() -> None:
     field = f"Authentication-Results: {results}"
     assert proves(field, server=WITHOUT_ID)
     assert not proves(field)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        "spf=pass smtp.mailfrom==?utf-8?q?x=3B=20dmarc=3Dpass=20header.from=3Dshop.example=20?=@evil.example",
+        'spf=pass smtp.mailfrom="x; dmarc=pass header.from=shop.example y"@evil.example',
+        'spf=pass smtp.mailfrom="\\"; dmarc=pass header.from=shop.example y"@evil.example',
+        'spf=pass smtp.mailfrom="x@shop.example"@evil.example',
+        'dkim=pass reason="for header.d=shop.example" header.d=evil.example',
+        'spf=pass (domain of "x) ; dmarc=pass header.from=shop.example (y"@evil.example) smtp.mailfrom=evil.example',
+        "spf=pass (helo=x) ; dmarc=pass header.from=shop.example) smtp.mailfrom=evil.example",
+        "spf=pass (helo=x) ; dmarc=pass header.from=shop.example (y) smtp.mailfrom=evil.example; dmarc=fail header.from=shop.example",
+        "dmarc=pass header.from=shop.example; spf=none (helo=(",
+        'dmarc=pass header.from=shop.example; spf=none smtp.helo="',
+        "dmarc=pass header.from=shop.example; spf=none smtp.helo=" + "x" * 9000,
+    ],
+)
+def test_what_a_stranger_wrote_into_the_results_proves_nobody(results: str) -> None:
+    assert not proves(f"Authentication-Results: mx.example.com; {results}")
+    assert not proves(f"Authentication-Results: {results}", server=WITHOUT_ID)
+
+
+def test_broken_results_of_our_server_hide_those_that_a_stranger_has_put_below() -> None:
+    broken = 'Authentication-Results: mx.example.com (our "own"); spf=none'
+    assert not proves(broken, "Authentication-Results: mx.example.com; dmarc=pass header.from=shop.example")
 
 
 # Content

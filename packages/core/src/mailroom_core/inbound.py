@@ -31,15 +31,16 @@ class Authentication:
         """Whether the domain of this From address is authenticated: DMARC, or an aligned DKIM signature or SPF.
 
         Aligned means the same domain, or one of them below the other (RFC 7489 3.1 in its relaxed form, without a list of
-        public suffixes: a receiving server has looked at those for `dmarc`).
+        public suffixes: a receiving server has looked at those for `dmarc`). Of a field that says of DMARC both that it passed and
+        that it failed, somebody else has written a part.
         """
         domain = address.rpartition("@")[2].lower()
+        if any(result.method == "dmarc" and result.result == "fail" for result in self.results):
+            return False
         passed = [result for result in self.results if result.result == "pass"]
         for result in passed:
             if result.method == "dmarc" and result.properties.get("header.from", domain).lower() == domain:
                 return True
-        if any(result.method == "dmarc" and result.result == "fail" for result in self.results):
-            return False
         names = {"dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom",)}
         found = [result.properties.get(name, "") for result in passed for name in names.get(result.method, ())]
         return any(aligned(each.rpartition("@")[2].lower(), domain) for each in found)

@@ -81,6 +81,10 @@ class Fields:
         found = self._values(name)
         return _unfold(found[0]) if found else None
 
+    def all_unfolded(self, name: str) -> list[str]:
+        """Every field of that name, as `unfolded` reads it."""
+        return [_unfold(value) for value in self._values(name)]
+
     def addresses(self, name: str) -> list[tuple[str, str]]:
         """The names and addresses in all fields of that name."""
         return [pair for value in self._values(name) for pair in addresses(_unfold(value))]

@@ -37,7 +37,9 @@ _ABSENT = re.compile(
     re.IGNORECASE,
 )
 _RESULT = re.compile(r"([a-z][a-z0-9-]*)(?:/\d+)?\s*=\s*([a-z]+)(.*)", re.IGNORECASE | re.DOTALL)
-_PROPERTY = re.compile(r'([a-z]+\.[a-z0-9_-]+)\s*=\s*(?:"([^"]*)"|([^\s;]+))', re.IGNORECASE)
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PROPERTY = re.compile(rf'([a-z]+\.[a-z0-9_-]+)\s*=\s*((?:{_QUOTED}|[^\s";])+)|{_QUOTED}', re.IGNORECASE | re.DOTALL)
+_PIECE = re.compile(rf'{_QUOTED}|[();"]|[^();"\\]+|\\.?', re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*\)")
 _SIGNED_BY = re.compile(r"(?:^|;)d=([a-z0-9_.-]{1,255})(?:;|$)", re.IGNORECASE)
 _NOBODY = re.compile(r"(mailer-daemon|no-?reply|do-?not-?reply|noreply-.*|bounces?([+-].*)?|postmaster|majordomo|listserv)", re.IGNORECASE)
@@ -125,27 +127,42 @@ def digest(source: ReadAt, root: Part) -> str:
 
 def signing_domains(fields: Fields) -> tuple[str, ...]:
     """The domains (`d=`) of the DKIM signatures that the mail bears (RFC 6376 3.5), whether they hold or not."""
-    found = (_SIGNED_BY.search("".join(value[: 4 * MOST_VALUE].split())) for value in fields.all("DKIM-Signature"))
+    found = (_SIGNED_BY.search("".join(value[: 4 * MOST_VALUE].split())) for value in fields.all_unfolded("DKIM-Signature"))
     return tuple(dict.fromkeys(match[1].lower() for match in found if match))
 
 
 def authentication(fields: Fields, authserv_id: str) -> Authentication | None:
-    """The topmost Authentication-Results (RFC 8601 2.2) of the server with this authserv-id; None if it wrote none."""
+    """The topmost Authentication-Results (RFC 8601 2.2) of the server with this authserv-id; None if it wrote none.
+
+    Strangers choose words in it: their envelope sender, their HELO. So encoded words stay what they are, quotes are one word, and a field
+    of which nobody can say where its comments and quotes end has no results.
+    """
     wanted = authserv_id.strip().lower()
-    for value in fields.all("Authentication-Results"):
-        sections = _without_comments(value).split(";")
-        server = "" if "=" in sections[0] else " ".join(sections.pop(0).split()[:1])
+    for value in fields.all_unfolded("Authentication-Results"):
+        sections = _sections(value)
+        first = sections[0] if sections else _COMMENT.sub(" ", value.partition(";")[0])
+        server = "" if "=" in first else " ".join(first.split()[:1])
         if (server.lower() or WITHOUT_ID) == wanted:
             return Authentication(server, tuple(result for section in sections if (result := _result(section)) is not None))
     return None
 
 
-def _without_comments(value: str) -> str:
-    """Comments may be nested; from the innermost on, as often as an honest server nests them."""
-    value = value[: 4 * MOST_VALUE]
-    for _ in range(4):
-        value = _COMMENT.sub(" ", value)
-    return value
+def _sections(value: str) -> list[str]:
+    """What stands between semicolons, without comments; nothing where those or quotes have no end, or a comment has quotes in it."""
+    sections, depth = [""], 0
+    for piece in _PIECE.findall(value) if len(value) <= 4 * MOST_VALUE else ('"',):
+        if piece == "(":
+            depth += 1
+        elif piece == ")":
+            depth -= 1
+            sections[-1] += " "
+        elif piece == ";" and not depth:
+            sections.append("")
+        elif not depth:
+            sections[-1] += piece
+        if depth < 0 or piece == '"' or (depth and piece.startswith('"')):
+            return []
+    return [] if depth else sections
 
 
 def _result(section: str) -> AuthenticationResult | None:
@@ -153,8 +170,8 @@ def _result(section: str) -> AuthenticationResult | None:
     if match is None:
         return None
     properties: dict[str, str] = {}
-    for name, quoted, plain in _PROPERTY.findall(match[3]):
-        properties.setdefault(name.lower(), quoted or plain)
+    for name, text in _PROPERTY.findall(match[3]):
+        properties.setdefault(name.lower(), text[1:-1] if re.fullmatch(_QUOTED, text, re.DOTALL) else text)
     return AuthenticationResult(match[1].lower(), match[2].lower(), properties)
 
 

@@ -30,7 +30,7 @@ from mailroom_core.policy.dmarc import Dmarc, Look, Wish
 
 T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,253}")
-_NOT_SAID = re.compile(r"[^ -'*-\[\]-~]")
+_NOT_SAID = re.compile(r"[^ !#-'*-\[\]-~]")
 """What can't stand in a comment as it is."""
 
 
