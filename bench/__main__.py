@@ -1,4 +1,4 @@
-"""`python -m bench [relay|accept|start|memory|depth|drain|search|arrival|reports|mx|imap ...] [--quick]`"""
+"""`python -m bench [relay|accept|start|memory|depth|drain|search|arrival|reports|routing|mx|imap ...] [--quick]`"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import acceptance, arrival, depth, drain, imap, memory, mx, relay, reports, search, start
+from bench import acceptance, arrival, depth, drain, imap, memory, mx, relay, reports, routing, search, start
 from bench.place import Missing, Place
 from bench.results import Result, machine, table, write
 
@@ -26,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[Place, bool], list[Result]]] = {
     "search": search.measure,
     "arrival": arrival.measure,
     "reports": reports.measure,
+    "routing": routing.measure,
     "mx": mx.measure,
     "imap": imap.measure,
 }

@@ -1,17 +1,65 @@
-"""How long a routing decision takes: from the bytes of a head to the verdict, beside many aliases."""
+"""How long a routing decision takes: from the bytes of a head to the verdict, beside many aliases.
+
+First the rules alone, then with all that the store is asked for one (SQLite), as it is for each mail that comes in.
+"""
 
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from datetime import UTC, datetime
 
+from bench.place import Place
+from bench.results import Goal, Result, median
+from mailroom.intake.judge import Came, Judge
+from mailroom.intake.lookup import Lookup
+from mailroom.objects import Alias as AliasObject
+from mailroom.objects import AliasDomain, Destination, InboxTarget
+from mailroom.store.open import open_store
 from mailroom_core.mime.headers import Fields
 from mailroom_core.mime.incoming import head
+from mailroom_core.mime.source import InMemory
 from mailroom_core.policy.aliases import Alias, Domain, Tables, Target
-from mailroom_core.policy.decision import Arrival, Facts, Known
+from mailroom_core.policy.decision import Arrival, Facts, Known, Settings
 from mailroom_core.policy.routing import questions, route
 
 _TARGET = Target("inbox")
 _OURS = "<ours@example.com>"
+
+
+ALIASES = 10_000
+ROUNDS = 3
+
+
+def measure(place: Place, quick: bool) -> list[Result]:
+    decisions = 200 if quick else 2_000
+    rules = tuple(decision_seconds(ALIASES, decisions) * 1000 for _ in range(ROUNDS))
+    whole = tuple(_judged(place, number, decisions) for number in range(ROUNDS))
+    facts = {"aliases": ALIASES, "decisions": decisions}
+    name = f"routing: a decision beside {ALIASES:,} aliases"
+    return [
+        Result(name=name, value=median(rules), unit="ms", goal=Goal.AT_MOST, limit=1, rounds=rules, facts=facts),
+        Result(name=f"{name}, with what the store is asked", value=median(whole), unit="ms", rounds=whole, facts=facts),
+    ]
+
+
+def _judged(place: Place, number: int, decisions: int) -> float:
+    """Milliseconds for one mail, on average."""
+    with closing(open_store(f"sqlite:///{place.folder}/routing-{number}.db", clock=_now)) as store:
+        aliases = [AliasObject(name=f"alias{each}@example.com", destination="desk") for each in range(ALIASES)]
+        store.apply([Destination(name="desk", target=InboxTarget()), AliasDomain(name="example.com"), *aliases], [], by="bench")
+        directory, rules = store.directory(), Settings()
+        judge = Judge(lambda: directory, Lookup(store, rules), rules)
+        mails = [InMemory(_mail(to, "")) for to in (f"alias{ALIASES - 1}@example.com", "catchall@example.com", "nobody@example.com")]
+        judge(mails[0], Came(by="bench"), _now())
+        began = time.perf_counter()
+        for each in range(decisions):
+            judge(mails[each % len(mails)], Came(by="bench"), _now())
+        return (time.perf_counter() - began) / decisions * 1000
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def decision_seconds(aliases: int = 10_000, decisions: int = 2_000) -> float:

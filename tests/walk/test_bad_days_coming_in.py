@@ -178,7 +178,7 @@ def test_an_answer_that_names_no_mail_reaches_its_record_by_the_providers_conver
         raw = mail(subject)
         world.submit(raw, ANNA)
         world.wait_until_sent(subject)
-        ours = next(line.partition(b": ")[2].decode() for line in raw.splitlines() if line.startswith(b"Message-ID"))
+        ours = _number(raw)
         house.odoo.parents[ours] = 7
         come(world, mail(subject, sender=ANNA, to=MARY, text="I take it\r\n"))
         (answer,) = fetched(world, subject)
@@ -187,6 +187,24 @@ def test_an_answer_that_names_no_mail_reaches_its_record_by_the_providers_conver
     assert (answer.delivery.state, answer.delivery.server, answer.delivery.remote.remote_id) == (State.SENT, "odoo", "7")
     (taken,) = [each for each in house.odoo.taken if each["Subject"] == subject]
     assert (taken["In-Reply-To"], taken["References"]) == (ours, ours)
+
+
+def test_an_odoo_hears_that_its_mail_did_not_arrive_though_the_provider_calls_it_otherwise(house: House) -> None:
+    world, subject = house.world, unique("To nobody")
+    nobody = f"unknown-{subject.rpartition(' ')[2]}@customer.example"
+    world.emulator.switch(message_id="replaced_on_send")
+    try:
+        raw = mail(subject, to=nobody)
+        world.submit(raw, nobody)
+        assert eventually(lambda: house.odoo.bounced), world.story(subject)
+    finally:
+        world.calm()
+    assert house.odoo.bounced == [(_number(raw), nobody)]
+    assert world.states(subject)[nobody] is State.BOUNCED
+
+
+def _number(raw: bytes) -> str:
+    return next(line.partition(b": ")[2].decode() for line in raw.splitlines() if line.startswith(b"Message-ID"))
 
 
 def _tried_again(world: World, subject: str) -> None:

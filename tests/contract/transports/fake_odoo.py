@@ -8,7 +8,7 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email import message_from_bytes, policy
+from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -32,6 +32,8 @@ class FakeOdoo:
     aliases: set[str] = field(default_factory=lambda: {"leads@contoso.example"})
     parents: dict[str, int] = field(default_factory=dict)
     taken: list[EmailMessage] = field(default_factory=list)
+    bounced: list[tuple[str, str]] = field(default_factory=list)
+    """What a report was about: the Message-ID of the mail, and who was not reached."""
     values: list[object] = field(default_factory=list)
     """The `custom_values` of each call, None where there were none."""
     calls: int = 0
@@ -48,6 +50,9 @@ class FakeOdoo:
         self.values.append(custom_values)
         mail = message_from_bytes(message, policy=policy.SMTP)
         assert isinstance(mail, EmailMessage)
+        if mail.get_content_type() == "multipart/report":
+            self.bounced.append(_bounced(mail))
+            return False
         number = str(mail["Message-ID"] or "").strip()
         if number in {str(each["Message-ID"]).strip() for each in self.taken}:
             return False
@@ -141,6 +146,18 @@ class FakeOdoo:
             raise AccessDenied
         assert (model, method) == ("mail.thread", "message_process")
         return self.message_process(arguments[0], arguments[1].data, *arguments[2:])
+
+
+def _bounced(mail: EmailMessage) -> tuple[str, str]:
+    """`_message_parse_extract_bounce` reads the second block of the status, and the first head that came back."""
+    status = next(part for part in mail.walk() if part.get_content_type() == "message/delivery-status")
+    about = next(part for part in mail.walk() if part.get_content_type() == "text/rfc822-headers")
+    assert isinstance(about, EmailMessage)
+    blocks = status.get_payload()
+    assert isinstance(blocks, list)
+    recipient = str(blocks[1]["Final-Recipient"]).partition(";")[2].strip()  # type: ignore[index]  # a message
+    head = message_from_string(about.get_content(), policy=policy.SMTP)
+    return str(head["Message-ID"]).strip(), recipient
 
 
 def _values(header: str | None) -> object:

@@ -35,6 +35,7 @@ from mailroom.objects import (
     IncomingServer,
     OutgoingServer,
     SmarthostRoute,
+    Suppression,
 )
 from mailroom.ports import Found, Lane, NewMessage, Query, Store, Watched
 from mailroom.store.open import open_store
@@ -288,6 +289,13 @@ async def test_whatever_comes_is_stored_and_stays_readable(office: Office, raw: 
     kept = office.store.read(found.message.id)
     assert kept is not None
     assert kept.blob or kept.raw == raw
+
+
+async def test_what_comes_in_is_handed_over_though_nothing_may_be_sent_to_the_address_that_it_was_written_to(office: Office) -> None:
+    office.store.apply([Suppression(address="sales@contoso.example", reason="it bounced", source="bounce")], [], by="test")
+    office.source.mails = {"a": mail("one")}
+    await office.look()
+    assert office.states() == {"one": State.QUEUED}
 
 
 async def test_a_large_mail_becomes_a_file(office: Office) -> None:

@@ -97,18 +97,18 @@ Commit = Callable[[NewMessage], Awaitable[Mapping[MessageId, MessageId]]]
 
 def write(store: Store, batch: Sequence[NewMessage]) -> Mapping[MessageId, MessageId]:
     """What a group commit does: one look at the suppressions and one transaction for the whole batch. Blocking."""
-    recipients = {
-        normalize(delivery.recipient) for first in batch for message in (first, *first.replies) for delivery in message.deliveries
-    }
+    leaving = [message for first in batch for message in (first, *first.replies) if not message.source]
+    recipients = {normalize(delivery.recipient) for message in leaving for delivery in message.deliveries}
     suppressed = store.suppressed(sorted(recipients))
     return store.put([_without_suppressed(message, suppressed) for message in batch] if suppressed else batch)
 
 
 def _without_suppressed(message: NewMessage, suppressed: Mapping[str, Suppression]) -> NewMessage:
-    """A suppressed recipient is accepted and fails visibly, without a DSN: a sender must not be able to find out by trying."""
+    """A suppressed recipient is accepted and fails visibly, without a DSN: a sender must not be able to find out by trying. What came in
+    goes to programs of ours, whatever address it was written to."""
     deliveries, failures = [], []
     for delivery in message.deliveries:
-        if found := suppressed.get(normalize(delivery.recipient)):
+        if not message.source and (found := suppressed.get(normalize(delivery.recipient))):
             reply = Reply(550, f"this address gets no more mail from here: {found.reason}", "5.1.1")
             text = f"Failed at once: {reply}"
             failures.append(Event(at=message.accepted_at, name="failed", text=text, delivery_id=delivery.id, data=facts_of(reply)))

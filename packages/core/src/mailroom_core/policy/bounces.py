@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailroom_core.inbound import Action, ReportedRecipient
+from mailroom_core.model import Reply
 from mailroom_core.policy.bounce_tables import BY_CODE, BY_STATUS, PLAIN, VAGUE, VAGUE_STATUS
 from mailroom_core.policy.reasons import Blame, Reason
 
@@ -41,6 +42,11 @@ def judge(recipient: ReportedRecipient) -> Judgement:
     reason = _reason(said, statuses)
     permanent = recipient.action is Action.FAILED and _is_permanent(reason, statuses, said)
     return Judgement(reason, permanent, hard=permanent and reason.value.blame is Blame.ADDRESS)
+
+
+def reply_of(failed: ReportedRecipient, judgement: Judgement) -> Reply:
+    """As the server would have said it while the mail was handed to it."""
+    return Reply(550 if judgement.permanent else 450, failed.diagnostic or judgement.reason.value.what, failed.status)
 
 
 def _statuses(status: str, said: str) -> list[tuple[str, str]]:

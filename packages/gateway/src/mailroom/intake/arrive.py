@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mailroom.authenticity.evaluate import Evaluator, Peer, Results, header, undecided
 from mailroom.intake.judge import Back, Came
-from mailroom.intake.lookup import tables_of
+from mailroom.intake.lookup import NewestTables
 from mailroom.intake.onward import MX as BY
 from mailroom.intake.take import Fetched, Intake
 from mailroom.intake.trace import envelope_fields, received_field, without_results_of
@@ -94,7 +94,7 @@ class Arrive:
     threads: Executor
     notify: Callable[[], None]
     rules: Rules
-    _tables: tuple[int, Tables] = field(init=False, default=(-1, Tables((), ())))
+    _newest: NewestTables = field(init=False, default_factory=NewestTables)
 
     def check_recipient(self, client: IPv4Address | IPv6Address, address: str) -> None:
         """Raises Refused if mail for this address is not ours to take. Nothing is ever relayed."""
@@ -110,10 +110,7 @@ class Arrive:
 
     def tables(self) -> Tables:
         """Made once for every version of the objects."""
-        directory = self.directory()
-        if self._tables[0] != directory.version:
-            self._tables = (directory.version, tables_of(directory))
-        return self._tables[1]
+        return self._newest(self.directory())
 
     async def __call__(self, mail: Arriving) -> MessageId:
         results = await self._evaluated(mail)

@@ -5,29 +5,42 @@ Done before the report itself is stored, and harmless to do twice, so that a cra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mailroom.conversations import ConversationId, Entry, EntryKind
 from mailroom.intake.judge import Judged
-from mailroom.objects import Suppression
+from mailroom.objects import Directory, OdooTarget, Suppression
 from mailroom.ports import CameBack, Found, Message, Query, Store
 from mailroom_core.inbound import Action, Head, Report, ReportedRecipient
-from mailroom_core.model import DeliveryId, MessageId, Reply
+from mailroom_core.model import DeliveryId, MessageId, show_id
 from mailroom_core.policy import bounces
 from mailroom_core.policy.addresses import normalize
-from mailroom_core.policy.bounces import Bounce, Judgement, judge
+from mailroom_core.policy.bounces import Bounce, Judgement, judge, reply_of
 from mailroom_core.policy.decision import Decision, Verdict
 from mailroom_core.policy.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
+class Tells:
+    """A destination that is told which recipient a mail of its own did not reach."""
+
+    destination: str
+    recipient: str
+    once: str
+    """However many reports say it, it is told once."""
+
+
+@dataclass(frozen=True, slots=True)
 class Applied:
-    """What becomes of a mail after its report was applied, and what its conversation shows of it."""
+    """What becomes of a mail after its report was applied, what its conversation shows of it, and who is told."""
 
     decision: Decision
     entry: tuple[ConversationId, Entry] | None = None
+    about: str = ""
+    """The Message-ID of the mail that the report is about, if that is ours."""
+    tells: tuple[Tells, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +53,12 @@ class Bounces:
     """The delivery whose envelope sender an address of ours was (VERP)."""
     goes_on: Callable[[Message, bool, datetime], str] = lambda about, verp, now: ""
     """To whom a report about a mail of ours is passed on; empty: to nobody. `verp`: it came to an envelope sender that we made."""
+    told: Callable[[Message], str] = lambda about: ""
+    """The destination that knows this mail of ours, and wants to hear that it did not arrive; empty: none does."""
 
-    def _apply(self, judged: Judged, report: Report, now: datetime) -> tuple[Message, bool] | None:
-        """The mail of ours that a report is about, and whether it came to an address that names it; None: it is about somebody else's."""
+    def _apply(self, judged: Judged, report: Report, now: datetime) -> tuple[Message, bool, Sequence[ReportedRecipient]] | None:
+        """The mail of ours that a report is about, whether it came to an address that names it, and whom it did not reach; None: it is
+        about somebody else's."""
         failures = report.failures
         named = self._named(judged.sent_to)
         if named is not None:  # whatever address the report knows: this one was written to
@@ -53,7 +69,7 @@ class Bounces:
         self.store.came_back([_came_back(about.id, each, judge(each), now) for each in failures])
         for each in failures:
             self._suppress(each, now)
-        return about, named is not None
+        return about, named is not None, failures
 
     def _named(self, sent_to: Iterable[str]) -> Found | None:
         number = next((found for each in sent_to if (found := self.named(each)) is not None), None)
@@ -79,9 +95,16 @@ class Bounces:
             return Applied(replace(decision, verdict=Verdict.QUARANTINED, why=why))
         if found is None:
             return Applied(decision)
-        about, verp = found
+        about, verp, failures = found
         decision = replace(decision, returns_to=decision.returns_to or self.goes_on(about, verp, now))
-        return Applied(decision, self._entry(number, report, about, judged.head, now))
+        tells = () if decision.returns_to else tuple(self._tells(about, failures))
+        return Applied(decision, self._entry(number, report, about, judged.head, now), about.header_message_id, tells)
+
+    def _tells(self, about: Message, failures: Iterable[ReportedRecipient]) -> Iterable[Tells]:
+        destination = self.told(about)
+        for each in dict.fromkeys(normalize(each.address) for each in failures if each.action is Action.FAILED and destination):
+            if each:
+                yield Tells(destination, each, f"bounce {show_id(about.id)} {each}")
 
     def _entry(self, number: MessageId, report: Report, about: Message, head: Head, now: datetime) -> tuple[ConversationId, Entry] | None:
         """Where the mail stands in a conversation, its bounce does as well."""
@@ -117,6 +140,13 @@ class Bounces:
             self.store.apply([Suppression(address=address, reason=why, source="bounce")], [], by="bounce")
 
 
+def hears_of_bounces(directory: Directory, about: Message) -> str:
+    """The Odoo whose mail it was: it shows so at its record. Programs are told by webhooks, and an inbox has it in the conversation."""
+    application = directory.applications.get(about.application)
+    destination = directory.destinations.get(application.answers) if application else None
+    return destination.name if destination and isinstance(destination.target, OdooTarget) else ""
+
+
 def _came_back(number: MessageId, failed: ReportedRecipient, judgement: Judgement, now: datetime) -> CameBack:
     return CameBack(
         message_id=number,
@@ -124,7 +154,7 @@ def _came_back(number: MessageId, failed: ReportedRecipient, judgement: Judgemen
         at=now,
         name="complained" if failed.action is Action.COMPLAINED else "bounced",
         text=_told(failed, judgement),
-        reply=Reply(550 if judgement.permanent else 450, failed.diagnostic or judgement.reason.value.what, failed.status),
+        reply=reply_of(failed, judgement),
         reason=judgement.reason.name,
         permanent=judgement.permanent,
         hard=judgement.hard,

@@ -5,11 +5,11 @@ that is tried again, and by people who want to know. It changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mailroom.intake.lookup import Lookup, tables_of
+from mailroom.intake.lookup import Lookup, NewestTables
 from mailroom.objects import Directory, IncomingServer
 from mailroom_core.errors import ConfigError, MimeError
 from mailroom_core.inbound import Head, Report
@@ -19,7 +19,7 @@ from mailroom_core.mime.index import index
 from mailroom_core.mime.source import ReadAt
 from mailroom_core.model import Envelope
 from mailroom_core.policy.addresses import is_deliverable
-from mailroom_core.policy.aliases import Target
+from mailroom_core.policy.aliases import Tables, Target
 from mailroom_core.policy.decision import Arrival, Decision, Settings, Verdict
 from mailroom_core.policy.routing import route
 
@@ -65,6 +65,7 @@ class Judge:
     lookup: Lookup
     settings: Settings
     back: Back = lambda address, now: ""
+    tables: Callable[[Directory], Tables] = field(default_factory=NewestTables)
 
     def __call__(self, source: ReadAt, came: Came, now: datetime) -> Judged:
         try:
@@ -85,7 +86,7 @@ class Judge:
             returns_to=next((to for each in sent_to if (to := self.back(each, now))), ""),
         )
         directory = self.directory()
-        tables = tables_of(directory)
+        tables = self.tables(directory)
         facts = self.lookup(head, arrival, tables, directory, now)
         return Judged(head, report, route(head, arrival, tables, facts, self.settings, report), sent_to)
 

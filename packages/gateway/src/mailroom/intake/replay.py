@@ -65,10 +65,10 @@ class Replay:
         judged = self.judge(job.source, self._came(message), now)
         applied = self.bounces.applied(judged, message.id, now)
         decision = applied.decision
-        deliveries = list(deliveries_of(decision, judged.head, content_of(job.source, judged), now, self.ids))
+        deliveries = list(deliveries_of(applied, judged.head, content_of(job.source, judged), now, self.ids))
         if deliveries:
             text = f"Judged anew; {decision.verdict.value}, because {decision.why}"
-            event = Event(at=now, name="routed", text=text, data=decided(decision))
+            event = Event(at=now, name="routed", text=text, data=decided(applied))
             self.store.hand_on(message.id, deliveries, event)
         if applied.entry is not None:
             where, entry = applied.entry

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mailroom.accept import IN_ROW, Commit
 from mailroom.intake.answers import Answers
-from mailroom.intake.bounces import Bounces
+from mailroom.intake.bounces import Applied, Bounces
 from mailroom.intake.judge import Came, Judge, Judged
 from mailroom.intake.onward import RETURNS
 from mailroom.observe import events
@@ -120,7 +120,7 @@ class Intake:
         applied = self.bounces.applied(judged, number, now)
         head, decision = judged.head, applied.decision
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
-        deliveries = tuple(deliveries_of(decision, head, content, now, self.ids)) or (self._kept(decision, head, now),)
+        deliveries = tuple(deliveries_of(applied, head, content, now, self.ids)) or (self._kept(decision, head, now),)
         return (
             NewMessage(
                 id=number,
@@ -136,7 +136,7 @@ class Intake:
                 raw=raw,
                 blob=blob,
                 deliveries=deliveries,
-                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(decision, fetched.came)),),
+                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(applied, fetched.came)),),
                 idempotency_scope=fetched.key,
                 idempotency_key=fetched.remote_id,
                 digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
@@ -178,8 +178,13 @@ def content_of(source: ReadAt, judged: Judged) -> str:
         return ""
 
 
-def deliveries_of(decision: Decision, head: Head, content: str, now: datetime, ids: Callable[[], int]) -> Iterator[NewDelivery]:
-    """To each destination, and on to whom a bounce is about."""
+def deliveries_of(applied: Applied, head: Head, content: str, now: datetime, ids: Callable[[], int]) -> Iterator[NewDelivery]:
+    """To each destination, and on to whom a bounce is about; to a destination that hears of a bounce, one for each who was not reached."""
+    decision = applied.decision
+    for told in applied.tells:
+        lane = LaneName(f"{QUARANTINE}{told.destination}")
+        number = DeliveryId(ids())
+        yield NewDelivery(id=number, recipient=told.recipient, server=told.destination, lane=lane, due_at=now, once=told.once)
     for each in decision.routes:
         once = dedupe_key(head, content, each) if content else ""
         yield replace(_delivery(DeliveryId(ids()), each, head, now), once=once)
@@ -203,9 +208,10 @@ def _not_converted(trouble: str) -> Decision:
     return Decision(verdict=Verdict.QUARANTINED, why=why)
 
 
-def decided(decision: Decision) -> dict[str, str]:
-    """What is noted of a decision for those who hand the mail over: why it is theirs, and what it answers."""
-    answers = next((each.known.message_id for each in decision.routes if each.known), "")
+def decided(applied: Applied) -> dict[str, str]:
+    """What is noted of a decision for those who hand the mail over: why it is theirs, and what it answers or reports about."""
+    decision = applied.decision
+    answers = next((each.known.message_id for each in decision.routes if each.known), applied.about)
     return {"verdict": decision.verdict.name} | ({ANSWERS: answers} if answers else {})
 
 
@@ -215,9 +221,9 @@ def _told(fetched: Fetched, decision: Decision) -> str:
     return f"{how}; {decision.verdict.value}, because {decision.why}"
 
 
-def _noted(decision: Decision, came: Came) -> Mapping[str, str]:
+def _noted(applied: Applied, came: Came) -> Mapping[str, str]:
     """What was decided, and what the rules need to decide once more, besides the bytes."""
-    noted = decided(decision)
+    noted = decided(applied)
     if came.conversation:
         noted |= {"conversation_id": came.conversation}
     if came.envelope is not None:

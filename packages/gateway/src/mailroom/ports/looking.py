@@ -29,7 +29,7 @@ class Story:
 
 
 ANSWERS = "answers"
-"""Noted of a decision: the Message-ID of the mail of ours that it answers, whether its author has named it or not."""
+"""Noted of a decision: the Message-ID of the mail of ours that it answers, whether its author has named it or not, or reports about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

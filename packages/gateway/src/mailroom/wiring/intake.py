@@ -12,7 +12,7 @@ from pathlib import Path
 from mailroom.accept import Accept, Commit, write
 from mailroom.blobs.files import OpenFile
 from mailroom.intake.answers import Answers
-from mailroom.intake.bounces import Bounces
+from mailroom.intake.bounces import Bounces, hears_of_bounces
 from mailroom.intake.correspond import Correspondence
 from mailroom.intake.followers import Followers
 from mailroom.intake.judge import Back, Judge
@@ -73,7 +73,13 @@ def _answers(parts: Parts) -> Answers:
 def _bounces(parts: Parts, judge: Judge) -> Bounces:
     goes_on = GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)
     mac = mac_of(parts)
-    return Bounces(parts.store, bounces.Settings(), lambda address: delivery_of(judge.directory(), address, mac), goes_on)
+    return Bounces(
+        parts.store,
+        bounces.Settings(),
+        lambda address: delivery_of(judge.directory(), address, mac),
+        goes_on,
+        lambda about: hears_of_bounces(judge.directory(), about),
+    )
 
 
 def make_onward(parts: Parts, accept: Accept, spool: Path) -> Onward:
