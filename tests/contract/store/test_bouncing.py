@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from mailroom.ports import CameBack, Store
 from mailroom_core.model import MessageId, Reply, State
-from tests.contract.store.makers import FakeClock, Maker, sent_off
+from tests.contract.store.makers import FakeClock, Maker, claim_one, sent_off
 
 ANN = "ann@customer.example"
 BOB = "bob@customer.example"
@@ -58,6 +59,21 @@ def test_what_was_never_sent_and_who_never_got_it_stay_as_they_are(store: Store,
     waiting = make.message(ANN)
     store.put([waiting])
     assert store.came_back([about(waiting.id, clock), about(sent, clock, BOB), about(MessageId(1), clock)]) == []
+
+
+def test_a_bounce_proves_that_a_mail_was_sent_whose_answer_got_lost(store: Store, make: Maker, clock: FakeClock) -> None:
+    message = make.message(ANN, BOB)
+    store.put([message])
+    lane = claim_one(store)
+    (attempt,) = make.begun(store, lane, store.due(lane, limit=10))
+    store.settle([make.settled(attempt, State.UNSURE)])
+    assert len(store.came_back([about(message.id, clock)])) == 1
+    assert states(store, message.id) == {ANN: State.BOUNCED, BOB: State.UNSURE}
+    clock.go_on(minutes=1)
+    ((_, work),) = store.unresolved(lane, limit=10)
+    assert [each.recipient for each in work.deliveries] == [BOB], "it is looked for no longer, and never sent again"
+    store.settle([replace(make.settled(attempt, State.SENT), deliveries=tuple(make.settled(attempt, State.SENT).deliveries[1:]))])
+    assert states(store, message.id) == {ANN: State.BOUNCED, BOB: State.SENT}
 
 
 def test_the_bounces_of_an_address_are_remembered_for_half_a_year(store: Store, make: Maker, clock: FakeClock) -> None:

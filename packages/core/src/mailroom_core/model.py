@@ -109,6 +109,7 @@ TRANSITIONS: dict[State, dict[State, str]] = {
         State.UNSURE: "not found yet: look again later",
         State.HELD: "it can't be found out: a person decides",
         State.FAILED: "the provider refused it for good",
+        State.BOUNCED: "a bounce came back, so it was sent",
         State.IGNORED: "a person has dealt with it",
     },
     State.HELD: {

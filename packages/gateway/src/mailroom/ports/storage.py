@@ -165,7 +165,8 @@ class Store(Protocol):
         """
 
     def came_back(self, batch: Sequence[CameBack]) -> list[DeliveryId]:
-        """Mail that was sent has come back; those that are bounced now. What has come back before, or was never sent, stays as it is."""
+        """Mail that was sent has come back; those that are bounced now. What has come back before, or was never sent, stays as it is;
+        where nobody knew, its bounce says that it was sent."""
 
     def bounces_of(self, address: str, since: datetime) -> list[tuple[datetime, str, bool, bool]]:
         """When mail to a normalised address came back, why (`Reason`), whether for good, and whether the address is dead; oldest first."""
