@@ -14,6 +14,7 @@ from mailroom_core.mime.source import Streamed
 from mailroom_core.model import Deferred, Failed, Held, Reply
 
 mail_bytes = st.lists(st.sampled_from([b".", b"..", b"\r\n", b"a", b"\r\n.\r\n", b"\n.\n"])).map(b"".join)
+any_bytes = st.lists(st.lists(st.sampled_from([b".", b"\r", b"\n", b"\0", b"a", b"\r\n.\r\n"])).map(b"".join), max_size=6)
 pieces = st.lists(mail_bytes, max_size=6)
 
 
@@ -55,6 +56,16 @@ def test_no_reader_of_lines_finds_the_end_of_the_mail_before_its_end(parts: list
     wire = on_the_wire(body(parts))
     for end in (b"\r\n.\r\n", b"\n.\n", b"\n.\r\n"):
         assert end not in wire[:-1]
+
+
+@given(any_bytes)
+@pytest.mark.anyio
+async def test_nor_does_one_who_takes_a_cr_for_a_line_end_or_drops_nul_and_all_find_it_there(parts: list[bytes]) -> None:
+    for wire in (on_the_wire(body(parts)), b"".join([piece async for piece in pieces_on_the_wire(body(parts))])):
+        assert wire.endswith(b"\r\n.\r\n") or wire == b".\r\n"
+        for seen in (wire, wire.replace(b"\0", b"")):
+            lines = (b"\r\n" + seen).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            assert lines.find(b"\n.\n") == len(lines) - 3
 
 
 def answers(chunks: list[bytes]) -> tuple[list[Answer], bool]:
