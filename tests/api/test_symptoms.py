@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -181,6 +182,10 @@ def smtp(house: House) -> Iterator[dict[str, int]]:
 
 def test_mail_that_lands_in_spam(house: House) -> None:
     assert house.cause("spam", address="bad.test")["code"] == "spf-all-pass"
+    forged = base64.b64encode(mail("no proof").replace(b"anna@customer.example", b"anna@healthy.test")).decode()
+    assert house.cause("spam", mail=forged)["code"] == "mail-not-proven"
+    came = hand_over(house, mail("came in")).json()["id"]
+    assert "mail-no-dmarc" in {each["code"] for each in house.ask("spam", message=came)["findings"]}
 
 
 def test_a_connection_that_is_refused(house: House, smtp: dict[str, int]) -> None:

@@ -84,6 +84,25 @@ def test_what_was_refused_is_told_by_who_it_was_and_unchecked_where_nobody_remem
     assert (unknown.check.verdict, unknown.findings) == (Verdict.UNCHECKED, ())
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "code", "title"),
+    [
+        ("submission", "550 5.7.1 mary@other.example is none of your senders", "submission-refused", "Mail of erp was refused"),
+        ("session", "421 4.7.0 too many connections", "session-refused", "Connections from erp were turned away"),
+        ("tls", "no shared cipher", "tls-failed", "erp and Mailroom did not agree on TLS"),
+        ("sign-in", "535 5.7.8 user or password is wrong", "sign-in-failed", "A client could not sign in as erp"),
+    ],
+)
+def test_each_kind_of_refusal_is_a_cause_of_its_own(kind: str, text: str, code: str, title: str) -> None:
+    made = clinic(refusals=lambda: (Refusal(NOW, kind, "192.0.2.1", "erp", text),))
+    every = ("submission", "session", "tls", "sign-in")
+    (finding,) = found(check(ways.refused(*every), made))
+    assert (finding.code, finding.title.startswith(title)) == (code, True), finding.title
+    assert finding.evidence[0].said == f"{text} (from 192.0.2.1)"
+    assert finding.todo
+    assert found(check(ways.refused(*(each for each in every if each != kind)), made)) == []
+
+
 def test_the_running_gateway_remembers_its_newest_refusals_and_no_more() -> None:
     for number in range(recent.MOST + 5):
         events.login_failed("192.0.2.9", f"user{number}")
