@@ -127,6 +127,7 @@ class MicrosoftGraphIncoming(models.Model):
 
     def action_again(self):
         """Process them once more, now."""
+        self.check_access("read")
         for row in self.sudo():
             server = row.server_id
             account, mailbox = server._microsoft_graph_path()

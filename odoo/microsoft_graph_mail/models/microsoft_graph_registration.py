@@ -116,6 +116,7 @@ class MicrosoftGraphRegistration(models.Model):
             page.findings = {step: found for step, found in (page.findings or {}).items() if step not in gone}
 
     def action_forget_secrets(self):
+        self.check_access("write")
         for name in ("secret", "certificate"):
             self.env["microsoft.graph.app"]._set_sealed(name, "")
         self._forget("proof")
@@ -160,6 +161,7 @@ class MicrosoftGraphRegistration(models.Model):
 
     def action_admin_consent(self):
         """Where an administrator agrees for everybody, and comes back from."""
+        self.check_access("write")
         return {"type": "ir.actions.act_url", "url": self.env["microsoft.graph.signin"]._begin_consent(self), "target": "self"}
 
     # Coming back from Microsoft

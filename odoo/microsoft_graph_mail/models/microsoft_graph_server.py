@@ -76,7 +76,7 @@ class MicrosoftGraphServer(models.AbstractModel):
 
     def action_microsoft_graph_connect(self):
         """Sign in at Microsoft; for the app itself no browser is needed."""
-        self.ensure_one()
+        self.ensure_one().check_access("write")
         if not self.env["microsoft.graph.app"].sudo()._setting("client_id"):
             raise UserError(_("Enter the application's client id first: Settings, General Settings, Microsoft Graph."))
         if not (mailbox := self._microsoft_graph_address()):
@@ -96,7 +96,7 @@ class MicrosoftGraphServer(models.AbstractModel):
 
     def action_microsoft_graph_disconnect(self):
         """Forget the tokens, and with them every server of the same account."""
-        self.ensure_one()
+        self.ensure_one().check_access("write")
         self.sudo().microsoft_graph_account_id._disconnect()
         return {"type": "ir.actions.client", "tag": "soft_reload"}
 

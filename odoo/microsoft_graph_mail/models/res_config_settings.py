@@ -51,6 +51,7 @@ class ResConfigSettings(models.TransientModel):
 
     def set_values(self):
         """A secret is shown to nobody: left empty, it stays."""
+        self.check_access("write")
         app = self.env["microsoft.graph.app"]
         subscriptions = self.env["microsoft.graph.subscription"].sudo()
         if self.microsoft_graph_notifications and not is_safe(subscriptions._url()):
@@ -76,6 +77,7 @@ class ResConfigSettings(models.TransientModel):
 
     def action_microsoft_graph_registration(self):
         """The page that leads through the registration at Microsoft."""
+        self.check_access("write")
         page = self.env["microsoft.graph.registration"]._the_one()
         return {
             "type": "ir.actions.act_window",
@@ -87,12 +89,14 @@ class ResConfigSettings(models.TransientModel):
 
     def action_microsoft_graph_new_inbound_key(self):
         """Shown this once; a key of before is worth nothing any more."""
+        self.check_access("write")
         key = self.env["microsoft.graph.app"]._new_inbound_key()
         text = self.env._("Enter this key in the gateway now; it is not shown again: %s", key)
         return {"type": "ir.actions.client", "tag": "display_notification", "params": {"message": text, "type": "warning", "sticky": True}}
 
     def action_microsoft_graph_forget_secrets(self):
         """Back to a public client with PKCE."""
+        self.check_access("write")
         for name in ("secret", "certificate"):
             self.env["microsoft.graph.app"]._set_sealed(name, "")
         return {"type": "ir.actions.client", "tag": "soft_reload"}

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
+from odoo.service.model import call_kw
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
@@ -154,6 +155,33 @@ class TestConnecting(TenantCase):
         self.assertFalse({"access_token", "refresh_token"} & set(account.read()[0]))
         with self.assertRaises(AccessError):
             account.read(["refresh_token"])
+
+    @mute_logger("odoo.addons.base.models.ir_model")
+    def test_no_button_is_there_for_those_without_rights(self):
+        """Everybody who is signed in, customers too, may call every public method of every model, also for no record."""
+        self.connect(self.server, MAILBOX)
+        before = self.env["microsoft.graph.app"]._setting("secret")
+        page = self.env["microsoft.graph.registration"]._the_one()
+        buttons = [
+            ("res.config.settings", [], "set_values"),
+            ("res.config.settings", [], "action_microsoft_graph_registration"),
+            ("res.config.settings", [], "action_microsoft_graph_new_inbound_key"),
+            ("res.config.settings", [], "action_microsoft_graph_forget_secrets"),
+            ("microsoft.graph.registration", [], "action_forget_secrets"),
+            ("microsoft.graph.registration", page.ids, "action_forget_secrets"),
+            ("microsoft.graph.registration", page.ids, "action_admin_consent"),
+            ("microsoft.graph.incoming", [], "action_again"),
+            ("ir.mail_server", self.server.ids, "action_microsoft_graph_connect"),
+            ("ir.mail_server", self.server.ids, "action_microsoft_graph_disconnect"),
+        ]
+        for groups in ("base.group_portal", "base.group_user"):
+            user = new_test_user(self.env, groups.replace("base.group", "bob"), groups=groups)
+            for model, ids, button in buttons:
+                with self.subTest(groups=groups, model=model, button=button), self.assertRaises(AccessError):
+                    call_kw(self.env[model].with_user(user), button, [ids], {})
+        app = self.env["microsoft.graph.app"]
+        self.assertEqual((app._setting("secret"), app._setting("inbound_key")), (before, ""))
+        self.assertEqual(self.server.microsoft_graph_account_id.state, "connected")
 
     @mute_logger("odoo.addons.base.models.ir_model")
     def test_nobody_but_the_system_group_sees_anything(self):
