@@ -62,7 +62,8 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": f"{ROOT / 'packages/core/src'}:{self.site}", "PYTHONUNBUFFERED": "1"}
+        path = f"{self.python.parent}:{os.environ.get('PATH', '')}"  # an Odoo that starts itself anew looks for `python` there
+        return {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT / 'packages/core/src'}:{self.site}", "PYTHONUNBUFFERED": "1"}
 
     def sql(self, statement: str, *values: object, database: str = "postgres") -> list[tuple[Any, ...]]:
         with psycopg.connect(host=self.database_host, user=self.database_user, dbname=database, autocommit=True) as connection:
@@ -182,9 +183,13 @@ class Odoo:
         self.eventually(fetched, what)
 
     def due(self) -> None:
-        """As if the time had come: what waits in the queue is due, and the queue runs."""
+        """As if the time had come: what waits in the queue is due, and the queue runs, if it does not already."""
         self.sql("UPDATE mail_mail SET scheduled_date = NULL WHERE state = 'outgoing'")
-        self.call("ir.cron", "method_direct_trigger", [self.ref("mail.ir_cron_mail_scheduler_action")])
+        try:
+            self.call("ir.cron", "method_direct_trigger", [self.ref("mail.ir_cron_mail_scheduler_action")])
+        except Refused as problem:
+            if "already executing" not in problem.args[0]:
+                raise
 
     def ref(self, name: str) -> int:
         module, _, short = name.partition(".")

@@ -151,6 +151,59 @@ def test_200_mails_with_throttling_in_between_all_arrive_once(odoo: Odoo, emulat
     assert odoo.sql("SELECT count(*) FROM microsoft_graph_try WHERE state = 'gone' AND starts_with(recipients, 'many')") > [(0,)]
 
 
+def run_code(odoo: Odoo, subject: str, code: str) -> None:
+    """As an add-on's code does: make a mail, send it with `send()`, and go on in the same transaction."""
+    mail = {"subject": subject, "body_html": "<p>Hello</p>", "email_from": MAILBOX, "email_to": "code@customer.example"}
+    values = {"name": subject, "model_id": odoo.ref("mail.model_mail_mail"), "state": "code"}
+    lines = f"mail = env['mail.mail'].create({mail!r})\nmail.send()\n{code}"
+    action = odoo.call("ir.actions.server", "create", {**values, "code": lines})
+    odoo.call("ir.actions.server", "run", [action])
+
+
+def test_a_mail_of_a_transaction_that_fails_never_leaves(odoo: Odoo, emulator: Emulator) -> None:
+    with pytest.raises(Refused, match="not after all"):
+        run_code(odoo, "Rolled back", "raise UserError('not after all')")
+    run_code(odoo, "Committed", "")
+    assert arrived(emulator, "Committed") == ["code@customer.example"]
+    assert arrived(emulator, "Rolled back") == []
+
+
+def test_a_mail_that_is_deleted_right_after_it_was_sent_leaves_all_the_same(odoo: Odoo, emulator: Emulator) -> None:
+    run_code(odoo, "Sent and deleted", "mail.unlink()")
+    assert arrived(emulator, "Sent and deleted") == ["code@customer.example"]
+    assert not odoo.read("mail.mail", [["subject", "=", "Sent and deleted"]], "id")
+
+
+def test_a_mailing_is_tried_by_its_wizard_leaves_and_hears_of_its_bounces(odoo: Odoo, emulator: Emulator, reports: int) -> None:
+    people = odoo.call("mailing.list", "create", {"name": "Everybody"})
+    addresses = ["reader@customer.example", "unknown.reader@customer.example"]
+    odoo.call("mailing.contact", "create", [{"email": address, "list_ids": [[4, people]]} for address in addresses])
+    mailing = odoo.call("mailing.mailing", "create", {
+        "subject": "Spring", "body_html": "<p>It is spring.</p>", "email_from": MAILBOX, "contact_list_ids": [[4, people]],
+        "mailing_model_id": odoo.ref("mass_mailing.model_mailing_list"),
+    })  # fmt: skip
+    wizard = odoo.call("mailing.mailing.test", "create", {"email_to": "me@colleagues.example", "mass_mailing_id": mailing})
+    odoo.call("mailing.mailing.test", "send_mail_test", [wizard])
+    assert arrived(emulator, "[TEST] Spring") == ["me@colleagues.example"]
+    said = odoo.sql("SELECT body FROM mail_message WHERE model = 'mailing.mailing' AND res_id = %s", mailing)
+    assert any("Test mailing successfully sent to me@colleagues.example" in (row[0] or "") for row in said)
+
+    odoo.call("mailing.mailing", "action_launch", [mailing])
+
+    def traces() -> dict[str, str]:
+        found = odoo.read("mailing.trace", [["mass_mailing_id", "=", mailing]], "email", "trace_status")
+        return {trace["email"]: trace["trace_status"] for trace in found}
+
+    def sent() -> bool:
+        odoo.due()
+        return set(traces().values()) == {"sent"}
+
+    odoo.eventually(sent, "the mailing has left", 150)
+    assert arrived(emulator, "Spring") == ["reader@customer.example"]
+    odoo.fetch(reports, lambda: "bounce" in traces().values(), "the bounce is counted")
+    assert traces() == {"reader@customer.example": "sent", "unknown.reader@customer.example": "bounce"}
+
+
 def test_a_bad_recipient_stops_nobody_else(odoo: Odoo, emulator: Emulator) -> None:
     emulator.fault(
         match={"operation": "createDraft"}, skip=1,

@@ -25,6 +25,7 @@ class Cursor(Protocol):
     def execute(self, query: str, params: Sequence[int], /) -> Any: ...
     def fetchone(self) -> Any: ...
     def commit(self) -> Any: ...
+    def rollback(self) -> Any: ...
 
 
 @contextmanager
@@ -35,6 +36,7 @@ def turn(cr: Cursor, mailbox: str, patience: float = PATIENCE) -> Iterator[bool]
         yield slot is not None
     finally:
         if slot is not None:
+            cr.rollback()  # after an error it would execute nothing, and the lock outlives the cursor: Odoo keeps the connection
             cr.execute("SELECT pg_advisory_unlock(%s, %s)", [_OURS, slot])
             cr.commit()
 

@@ -21,6 +21,7 @@ from mailroom_core.policy import retry
 from .failures import CONNECTION, OF_AN_ADDRESS, failure_type, reason
 from .ir_attachment import MEMORY, StandIns
 from .microsoft_graph_try import Journal
+from .own_transaction import own_transaction
 from .session import GraphSession
 
 _logger = logging.getLogger(__name__)
@@ -29,8 +30,14 @@ LIFETIME = timedelta(days=5)
 """How long a mail is tried that Graph puts off."""
 AGAIN = timedelta(seconds=5)
 """When the queue is called for a mail that others have changed meanwhile."""
+BUDGET = 60.0
+"""Seconds in which mails leave one after the other. At twice as many Odoo kills a worker, unless it is told otherwise."""
+OF_A_JOB = 10.0
+"""Seconds that Odoo gives each of its jobs, by `cron_end_time`; the queue takes `BUDGET`, as stock's would take what it needs."""
 PATIENCE = timedelta(seconds=10)
 """How long the queue itself waits for a mailbox; nobody sits before it."""
+_LEAVING = "microsoft_graph_mail.leaving"
+"""Under this name a transaction keeps the mails that leave after its commit."""
 _NO_TURN = Deferred(Reply(0, "Others are sending from this mailbox; it goes on by itself"), retry_after=timedelta(seconds=5))
 _FULL_DAY = Deferred(Reply(0, "The mailbox has used up its recipients of a day; it goes on by itself"), retry_after=timedelta(hours=1))
 
@@ -52,7 +59,7 @@ class MailMail(models.Model):
             )
         if not self._filter_mail_mail_servers(smtp_session.server):
             raise UserError(_("Unauthorized server for some of the sending mails."))
-        if auto_commit or modules.module.current_test:
+        if auto_commit or modules.module.current_test or self._microsoft_graph_is_test():
             self._microsoft_graph_send(smtp_session, alias_domain_id, commit=auto_commit, done=post_send_callback)
         else:
             self._microsoft_graph_after_commit(smtp_session, alias_domain_id)
@@ -62,6 +69,7 @@ class MailMail(models.Model):
         """Whatever the transaction ends in, what leaves is what it has committed. If this process dies first, the queue sends it."""
         ids, server_id, smtp_from = self.ids, session.server.id, session.smtp_from
         dbname, context = self.env.cr.dbname, dict(self.env.context)
+        self.env.cr.postcommit.data.setdefault(_LEAVING, set()).update(ids)
 
         @self.env.cr.postcommit.add
         def send():
@@ -72,6 +80,16 @@ class MailMail(models.Model):
                     env["mail.mail"].browse(ids).exists()._microsoft_graph_send(again, alias_domain_id, commit=True)
             except Exception:
                 _logger.exception("Microsoft Graph: mails %s stay in the queue, which sends them later", ids)
+
+    def unlink(self):
+        """Who sends a mail and deletes it at once, in one transaction, has it sent all the same: it goes when it has left."""
+        leaving = self.filtered(lambda mail: mail.id in self.env.cr.postcommit.data.get(_LEAVING, ()))
+        leaving.write({"auto_delete": True})
+        return super(MailMail, self - leaving).unlink()
+
+    def _microsoft_graph_is_test(self):
+        """Somebody tries a mailing: its wizard tells at once what became of it, and deletes it."""
+        return bool(self.env.context.get("mailing_test_mail"))
 
     @api.model
     def _microsoft_graph_again(self, account):
@@ -84,7 +102,8 @@ class MailMail(models.Model):
             self.env.ref("mail.ir_cron_mail_scheduler_action").sudo()._trigger()
 
     def _microsoft_graph_send(self, session, alias_domain_id, *, commit, done=None):
-        """Each mail in a transaction of its own, as far as `commit` allows."""
+        """Each mail in a transaction of its own, as far as `commit` allows. What there is no time for stays in the queue."""
+        end = self.env.context.get("cron_end_time", time.monotonic() + OF_A_JOB) - OF_A_JOB + BUDGET
         for number, mail in enumerate(self):
             if until := session.server._microsoft_graph_waits_until():
                 if not self.env.context.get("cron_id") or until - datetime.utcnow() > PATIENCE:
@@ -106,11 +125,19 @@ class MailMail(models.Model):
                 if done:
                     done([mail.id])
                 self.env.cr.commit()
+                if time.monotonic() >= end and number + 1 < len(self):
+                    self._microsoft_graph_call_queue(datetime.utcnow())
+                    self.env.cr.commit()
+                    break
         if done:
             done(self.ids)
 
     def _microsoft_graph_wait(self, until):
         """Put back what has not been tried: its mailbox must wait."""
+        if self._microsoft_graph_is_test():
+            why = _("The mailbox has to wait: try it again later")
+            self.write({"state": "exception", "failure_type": "unknown", "failure_reason": why})
+            return
         at = until.replace(microsecond=0) + timedelta(seconds=1)
         self.try_lock_for_update().filtered(lambda mail: mail.state == "outgoing").write({"scheduled_date": at})
         self._microsoft_graph_call_queue(at)
@@ -119,7 +146,7 @@ class MailMail(models.Model):
         if not self.try_lock_for_update() or self.state != "outgoing":
             return
         mailbox = session.server._microsoft_graph_address()
-        with self.env.registry.cursor() as cr, turn(cr, mailbox) as has_turn:
+        with own_transaction(self.env) as cr, turn(cr, mailbox) as has_turn:
             journal = Journal(cr, mail=self, account=session.account, mailbox=mailbox, can_look=session.can_look)
             if not has_turn:
                 self._microsoft_graph_conclude([({}, _NO_TURN)], journal)
@@ -189,13 +216,15 @@ class MailMail(models.Model):
                 subtype_alternative="plain",
                 **{name: email[name] for name in names},
             )
-            session.outcome = None
+            session.outcome = session.problem = None
             server.send_email(message, mail_server_id=session.server.id, smtp_session=session)
         except (psycopg2.Error, MemoryError):
             raise
         except AssertionError as problem:
             return _refused_by_odoo(server, problem, email)
         except Exception as problem:
+            if isinstance(session.problem, (psycopg2.Error, MemoryError)):
+                raise session.problem from None
             _logger.exception("Microsoft Graph: mail %s can't be sent", self.id)
             return Failed(Reply(0, tools.exception_to_unicode(problem)))
         return session.outcome or Failed(Reply(0, _("Another add-on has kept the mail from being sent.")))
@@ -208,7 +237,7 @@ class MailMail(models.Model):
         failed = [outcome for _email, outcome in copies if isinstance(outcome, (Failed, Held))]
         partners = [email["partner_id"] for email in sent if email["partner_id"]]
         addresses = [address for email in sent if not email["partner_id"] for address in email["email_to"] or []]
-        if waiting and datetime.utcnow() - self.create_date < LIFETIME:
+        if waiting and datetime.utcnow() - self.create_date < LIFETIME and not self._microsoft_graph_is_test():
             self._microsoft_graph_put_back(waiting, partners, addresses, journal.tries())
             return
         failed += waiting

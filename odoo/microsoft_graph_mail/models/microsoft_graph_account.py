@@ -87,7 +87,8 @@ class MicrosoftGraphAccount(models.Model):
         self.ensure_one()
         with own_transaction(self.env) as cr:
             cr.execute(
-                "SELECT access_token, refresh_token, expires_at, app_only FROM microsoft_graph_account WHERE id = %s FOR UPDATE", [self.id]
+                "SELECT access_token, refresh_token, expires_at, app_only FROM microsoft_graph_account WHERE id = %s FOR NO KEY UPDATE",
+                [self.id],
             )
             row = cr.fetchone()
             if row is None:

@@ -3,6 +3,7 @@
 import logging
 from contextlib import suppress
 
+import psycopg2
 from odoo import _, api, fields, models, tools
 from odoo.addons.microsoft_graph_mail.driver.arrival import LeftBehind, kept_apart, on_disk, whole
 from odoo.exceptions import UserError
@@ -16,6 +17,8 @@ from mailroom_core.mime.index import read_head as read_head_fields
 from mailroom_core.mime.restore import restored
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import Arrived, Remote
+
+from .own_transaction import own_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -66,6 +69,10 @@ class MicrosoftGraphIncoming(models.Model):
                 known.unlink()
                 here.sudo().create({**_names(server, message), "state": "done"})
                 cr.commit()
+            except psycopg2.errors.TransactionRollback:
+                # Somebody else has changed the record meanwhile: it says nothing about the message, which the next run takes again.
+                _logger.info("Microsoft Graph: a message of incoming server %s is processed by the next run", server.id)
+                return False
             except Exception as problem:
                 _logger.warning("Microsoft Graph: a message of incoming server %s can't be processed", server.id, exc_info=True)
                 cr.rollback()
@@ -122,7 +129,7 @@ class MicrosoftGraphIncoming(models.Model):
 
     @api.model
     def _acknowledged(self, server, message):
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             self.with_env(self.env(cr=cr))._known(server, message).unlink()
 
     def action_again(self):

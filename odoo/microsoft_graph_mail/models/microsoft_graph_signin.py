@@ -8,6 +8,8 @@ from odoo import api, fields, models
 
 from mailroom_core.oauth.microsoft import admin_consent_url, authorize_url
 
+from .own_transaction import own_transaction
+
 LIFE = timedelta(minutes=10)
 
 
@@ -61,7 +63,7 @@ class MicrosoftGraphSignin(models.Model):
     @api.model
     def _take(self, state):
         """What belongs to a state that came back, as a dictionary; None if nothing does. It can be taken once: that is committed."""
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute(
                 "DELETE FROM microsoft_graph_signin WHERE state_hash = %s"
                 " RETURNING verifier, user_id, account_id, model, res_id, redirect_uri, until",

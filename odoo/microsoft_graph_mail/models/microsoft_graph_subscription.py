@@ -15,6 +15,7 @@ from mailroom_core.errors import VaultError
 from mailroom_core.providers.graph import notifying, subscribing
 
 from .app import is_safe
+from .own_transaction import own_transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class MicrosoftGraphSubscription(models.Model):
         found = notifying.read(body, self._state_of)
         if found.ignored:
             _logger.info("Microsoft Graph: %s notifications prove nothing, and were ignored", found.ignored)
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             known = [notice for notice in found.proven if self._known(cr, notice)]
             if known:
                 self.with_env(self.env(cr=cr))._look()
@@ -122,17 +123,17 @@ class MicrosoftGraphSubscription(models.Model):
         until = found.until.replace(tzinfo=None)
         self._note(server, about=about, remote_id=found.id, until=until, problem=None, due_at=until - subscribing.RENEW)
         if found.id != had:  # mail may have come between the last look and now
-            with self.env.registry.cursor() as cr:
+            with own_transaction(self.env) as cr:
                 self.with_env(self.env(cr=cr))._look()
 
     def _row(self, server):
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute("SELECT remote_id, about, due_at FROM microsoft_graph_subscription WHERE server_id = %s", [server.id])
             return cr.dictfetchone()
 
     def _note(self, server, **values):
         names, changed = ", ".join(values), ", ".join(f"{name} = excluded.{name}" for name in values)
-        with self.env.registry.cursor() as cr:
+        with own_transaction(self.env) as cr:
             cr.execute(
                 f"INSERT INTO microsoft_graph_subscription (server_id, {names}) VALUES (%s{', %s' * len(values)})"
                 f" ON CONFLICT (server_id) DO UPDATE SET {changed}",
@@ -158,7 +159,7 @@ class MicrosoftGraphSubscription(models.Model):
         """Be told no more, and know nothing of it."""
         self._end()
         if self:
-            with self.env.registry.cursor() as cr:
+            with own_transaction(self.env) as cr:
                 cr.execute("DELETE FROM microsoft_graph_subscription WHERE id = ANY(%s)", [self.ids])
                 cr.commit()
             self.invalidate_model()

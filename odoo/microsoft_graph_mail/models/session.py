@@ -23,7 +23,7 @@ class NotSent(Exception):
 
 class GraphSession:
     """One outgoing server. While the mail queue sends a mail, `journal` is set: then nothing is raised, `outcome` says what became of
-    it, and what was tried before counts. Without, a mail is sent at once, as by SMTP."""
+    it, and what was tried before counts; if something breaks, `problem` is what. Without, a mail is sent at once, as by SMTP."""
 
     def __init__(self, server, smtp_from):
         self.server = server.sudo()
@@ -33,6 +33,7 @@ class GraphSession:
         self.tier = Tier(self.account.tier or Tier.SEND.value)
         self.journal: Journal | None = None
         self.outcome: Outcome | None = None
+        self.problem: Exception | None = None
         self.files = {}
         self._http = self.account._http()
 
@@ -46,7 +47,11 @@ class GraphSession:
         if self.journal is None:
             self._send_alone(raw, smtp_from, smtp_to_list)
         else:
-            self.outcome = self._send(raw, smtp_from, smtp_to_list, self.journal.entry(message["Message-Id"], smtp_to_list))
+            try:
+                self.outcome = self._send(raw, smtp_from, smtp_to_list, self.journal.entry(message["Message-Id"], smtp_to_list))
+            except Exception as problem:
+                self.problem = problem  # Odoo makes every one an error of the mail
+                raise
 
     def quit(self):
         """Nothing to close: connections are kept for the next mail."""

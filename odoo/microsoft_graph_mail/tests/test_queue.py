@@ -1,8 +1,12 @@
 """The mail queue, one rule at a time."""
 
+import time
 from datetime import timedelta
+from unittest.mock import patch
 
+import psycopg2
 from odoo import fields
+from odoo.addons.microsoft_graph_mail.models.microsoft_graph_try import Journal
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -50,6 +54,12 @@ class TestQueue(TenantCase):
         self.assertEqual(self.arrived("One each"), ["a@customer.example", "b@customer.example"])
         self.assertEqual((mail.state, self.states(mail)), ("sent", ["sent", "sent"]))
 
+    def test_a_forged_to_and_a_block_list_are_those_of_odoo(self):
+        """`X-Forge-To` says what stands in To, and who is in the block list gets nothing, as by SMTP."""
+        mail = self.mail("Forged", "a@customer.example", "b@customer.example", headers="{'X-Forge-To': 'All <all@elsewhere.example>'}")
+        self.send(mail.with_context(send_smtp_skip_to=["b@customer.example"]))
+        self.assertEqual(self.arrived("Forged"), ["a@customer.example"])
+
     def test_what_was_sent_before_a_rollback_is_not_sent_again(self):
         mail = self.mail("Rolled back", "a@customer.example")
         self.send(mail)
@@ -57,6 +67,16 @@ class TestQueue(TenantCase):
         self.send(mail)
         self.assertEqual(self.arrived("Rolled back"), ["a@customer.example"])
         self.assertEqual(mail.state, "sent")
+
+    def test_trouble_with_the_database_is_no_fault_of_the_mail(self):
+        mail = self.mail("Trouble", "a@customer.example")
+        trouble = psycopg2.errors.SerializationFailure("could not serialize access due to concurrent update")
+        with self.sending(), self.registry.cursor() as cr, patch.object(Journal, "entry", side_effect=trouble):
+            mail.with_env(self.env(cr=cr)).send(auto_commit=True)
+        self.env.invalidate_all()
+        self.assertEqual((mail.state, mail.failure_reason, self.arrived("Trouble")), ("outgoing", False, []))
+        self.send(mail)
+        self.assertEqual((mail.state, self.arrived("Trouble")), ("sent", ["a@customer.example"]))
 
     def test_a_lost_answer_puts_the_mail_back_and_the_next_run_finds_it(self):
         mail = self.mail("Lost answer", "a@customer.example")
@@ -235,3 +255,19 @@ class TestQueue(TenantCase):
         self.send(mail)
         self.assertEqual((mail.state, self.arrived("Tomorrow")), ("outgoing", []))
         self.assertIn("recipients of a day", mail.failure_reason)
+
+    def test_what_there_is_no_time_for_stays_in_the_queue_which_is_called_at_once(self):
+        mails = self.mail("In time", "a@customer.example") + self.mail("Too late", "b@customer.example")
+        done = []
+        with self.sending(), self.registry.cursor() as cr:
+            long_ago = self.env(cr=cr, context={"cron_end_time": time.monotonic() - 3600})
+            mails.with_env(long_ago).send(auto_commit=True, post_send_callback=done.extend)
+        self.env.invalidate_all()
+        self.assertEqual(mails.mapped("state"), ["sent", "outgoing"])
+        self.assertEqual((self.arrived("In time"), self.arrived("Too late")), (["a@customer.example"], []))
+        self.assertFalse(mails[1].scheduled_date)
+        self.assertEqual(set(done), set(mails.ids), "the job is over for Odoo, and begins anew")
+        cron = self.env.ref("mail.ir_cron_mail_scheduler_action")
+        self.assertTrue(self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id), ("call_at", "<=", fields.Datetime.now())]))
+        self.send(mails[1])
+        self.assertEqual(self.arrived("Too late"), ["b@customer.example"])

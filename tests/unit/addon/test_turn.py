@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import pytest
 from driver.turn import slots, turn
 
 
@@ -23,8 +24,11 @@ class Connection:
         self._held = database.held
         self._answer = False
         self._dead = False
+        self._broken_off = False
 
     def execute(self, query: str, params: Sequence[int], /) -> None:
+        if self._broken_off:
+            raise RuntimeError("current transaction is aborted, commands ignored until end of transaction block")
         key = tuple(params)
         assert all(-(2**31) <= number < 2**31 for number in key), "PostgreSQL's numbers have 32 bits"
         if "pg_try_advisory_lock" in query:
@@ -36,6 +40,13 @@ class Connection:
         return (self._answer,)
 
     def commit(self) -> None: ...
+
+    def rollback(self) -> None:
+        self._broken_off = False
+
+    def fail(self) -> None:
+        self._broken_off = True
+        raise ValueError("could not serialize access due to concurrent update")
 
     def killed(self) -> None:
         self._dead = True
@@ -68,6 +79,15 @@ def test_a_turn_is_given_back_after_trouble_and_by_a_worker_that_is_killed() -> 
         killed.killed()
         with ExitStack() as three:
             assert [three.enter_context(turn(Connection(database), "a@contoso.example", 0)) for _ in range(3)] == [True] * 3
+
+
+def test_a_turn_is_given_back_where_a_statement_of_its_connection_has_failed() -> None:
+    """The connection goes back to Odoo's pool, locks and all: three of these, and nobody would ever have a turn again."""
+    database = Database()
+    connection = Connection(database)
+    with pytest.raises(ValueError, match="serialize"), turn(connection, "a@contoso.example", 0):
+        connection.fail()
+    assert database.held == {}
 
 
 def test_every_mailbox_has_numbers_of_its_own() -> None:
