@@ -16,7 +16,8 @@ from tests.odoo.machine import CLIENT, SECRET, Odoo, Refused
 from tests.odoo.people import MAILBOX
 
 PATIENCE = 60_000
-"""Milliseconds; the first page makes Odoo build its assets."""
+ASSETS = 240_000
+"""Milliseconds; the first page makes Odoo build its assets, which takes minutes on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def sign_in(page: Page, odoo: Odoo, name: str) -> None:
     page.fill("input[name=login]", name)
     page.fill("input[name=password]", name)
     page.click("button[type=submit]")
-    page.wait_for_url(re.compile("/odoo"))
+    page.wait_for_url(re.compile("/odoo"), timeout=ASSETS)
 
 
 def sign_in_at_microsoft(page: Page, odoo: Odoo, emulator: Emulator, person: str) -> None:

@@ -14,6 +14,7 @@ from odoo import SUPERUSER_ID, _, api, models, modules, tools
 from odoo.addons.microsoft_graph_mail.driver.turn import turn
 from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
+from psycopg2.extensions import TransactionRollbackError
 
 from mailroom_core.model import Deferred, Failed, Held, Reply, Sent, Unknown
 from mailroom_core.policy import retry
@@ -112,7 +113,7 @@ class MailMail(models.Model):
                 time.sleep(max((until - datetime.utcnow()).total_seconds(), 0))
             try:
                 mail._microsoft_graph_send_one(session, alias_domain_id)
-            except psycopg2.errors.TransactionRollback:
+            except TransactionRollbackError:
                 # Somebody else has changed the mail or its notifications meanwhile. The tries know what was sent.
                 if not commit:
                     raise

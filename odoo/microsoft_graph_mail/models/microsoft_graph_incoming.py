@@ -3,10 +3,10 @@
 import logging
 from contextlib import suppress
 
-import psycopg2
 from odoo import _, api, fields, models, tools
 from odoo.addons.microsoft_graph_mail.driver.arrival import LeftBehind, kept_apart, on_disk, whole
 from odoo.exceptions import UserError
+from psycopg2.extensions import TransactionRollbackError
 
 from mailroom_core.errors import MimeError, VaultError
 from mailroom_core.mime.bounce import read_report
@@ -69,7 +69,7 @@ class MicrosoftGraphIncoming(models.Model):
                 known.unlink()
                 here.sudo().create({**_names(server, message), "state": "done"})
                 cr.commit()
-            except psycopg2.errors.TransactionRollback:
+            except TransactionRollbackError:
                 # Somebody else has changed the record meanwhile: it says nothing about the message, which the next run takes again.
                 _logger.info("Microsoft Graph: a message of incoming server %s is processed by the next run", server.id)
                 return False
