@@ -49,7 +49,7 @@ from mailroom.support import bundle as bundles
 from mailroom.support.bundle import Bundle, Case, Wanted, make
 from mailroom.support.desk import Busy as TooMany
 from mailroom.support.desk import SupportDesk
-from mailroom.support.mail import MOST, masked
+from mailroom.support.mail import MOST, learn, masked
 from mailroom.support.masking import Masks
 from mailroom.wiring.parts import Parts, open_parts, utc_now
 from mailroom.wiring.support import looked, make_bundle
@@ -240,6 +240,36 @@ def test_a_large_mail_is_cut_with_a_note_and_a_forgotten_one_is_told(parts: Part
     gone = replace(stored(parts, b"x"), blob="gone.eml", raw=None)
     parts.store.put([replace(gone, id=Maker(utc_now, 3).message().id, deliveries=())])
     assert len(bundle.zip()) < 200_000
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Content-Description: Canary offer.pdf",
+        "Content-Location: Canary.html",
+        "Content-Disposition: Canary",
+        "Content-Disposition: attachment.Canary; filename=Canary.pdf",
+        "List-Id: Customers of Canary <list.canary.example>",
+    ],
+)
+def test_no_field_of_a_part_says_what_a_file_or_a_list_is_called(field: str) -> None:
+    made = masked(InMemory(f"From: a@b.example\r\n{field}\r\nContent-Type: application/pdf\r\n\r\nx".encode()), Masks(), content=False)
+    assert b"anary" not in made
+    assert field.partition(":")[0].encode() in made
+
+
+def test_servers_on_the_way_of_a_mail_are_masked_though_nobody_there_is_named() -> None:
+    raw = (
+        b"Received: from srv1.canary-intern.example (helo=pc7.canary-intern.example) by mx.canary-gate.example\r\n"
+        b"\twith ESMTPS; x\r\nReceived: from mail-ed1.google.com by mx.canary-gate.example; y\r\nFrom: a@b.example\r\n\r\nx"
+    )
+    masks = Masks()
+    learn(InMemory(raw), masks)
+    made = masked(InMemory(raw), masks, content=False).decode()
+    assert "canary" not in made
+    assert "mail-ed1.google.com" in made
+    one, two = re.findall(r"by (\S+)", made)
+    assert one == two.rstrip(";")
 
 
 def test_of_a_mail_that_is_nested_without_end_the_head_is_shown() -> None:

@@ -21,10 +21,12 @@ FIELD = 4000
 _PEOPLE = {"from", "to", "cc", "bcc", "reply-to", "sender", "return-path", "delivered-to", "errors-to", "resent-from", "resent-to"}
 _SHOWN = re.compile(
     r"(?i)(from|to|cc|bcc|reply-to|sender|return-path|delivered-to|errors-to|resent-.*|date|message-id|in-reply-to|references|received"
-    r"|received-spf|authentication-results|arc-.*|dkim-signature|mime-version|content-.*|auto-submitted|precedence|list-(id|unsubscribe.*)"
+    r"|received-spf|authentication-results|arc-.*|dkim-signature|mime-version|content-(id|language|disposition)|auto-submitted|precedence"
     r"|x-mailroom-.*|x-auto-.*|x-ms-exchange-.*|x-odoo-.*|x-failed-recipients|importance|return-receipt-to|disposition-notification-to)"
 )
 """Fields whose values a helper needs; of others only the name is shown."""
+_DISPOSITIONS = {"inline", "attachment", "form-data"}
+_HOP = re.compile(r"\b(?:from|by|helo)[\s=]+\(?([\w-]{1,63}(?:\.[\w-]{1,63}){1,10})", re.IGNORECASE)
 
 
 def masked(source: ReadAt, masks: Masks, *, content: bool) -> bytes:
@@ -37,11 +39,13 @@ def masked(source: ReadAt, masks: Masks, *, content: bool) -> bytes:
 
 
 def learn(source: ReadAt, masks: Masks) -> None:
-    """The domains of those whom it names."""
+    """The domains of those whom it names, and the servers that it has passed."""
     read = parsed(source.read_at(0, MOST))
     for part in read.walk():
-        for _, value in part.items():
+        for name, value in part.items():
             masks.learn(str(value)[:FIELD])
+            if name.lower() in ("received", "received-spf", "authentication-results"):
+                masks.learn_hosts(_HOP.findall(str(value)[:FIELD]))
 
 
 def parsed(raw: bytes) -> Message:
@@ -79,7 +83,8 @@ def _field(name: str, value: str, masks: Masks, content: bool) -> str:
         addresses = [address for _, address in getaddresses([value]) if address]
         return ", ".join(_ascii(masks.text(each)) for each in addresses) if addresses else f"({len(value)} characters, no address)"
     if lower == "content-disposition":
-        return value.partition(";")[0].strip()[:40] + _ending(value)
+        kind = value.partition(";")[0].strip().lower()
+        return (kind if kind in _DISPOSITIONS else "(unusual)") + _ending(value)
     if not _SHOWN.fullmatch(name):
         return f"({len(value)} characters, left out)"
     return _ascii(masks.text(value))

@@ -87,6 +87,11 @@ class Masks:
             case _:
                 pass
 
+    def learn_hosts(self, hosts: Iterable[str]) -> None:
+        """The same for names of servers."""
+        for each in hosts:
+            self._learn_domain(each)
+
     def tree(self, value: Any) -> Any:
         """The same of JSON, keys and values."""
         match value:
