@@ -298,6 +298,18 @@ async def test_what_comes_in_is_handed_over_though_nothing_may_be_sent_to_the_ad
     assert office.states() == {"one": State.QUEUED}
 
 
+async def test_what_waits_in_quarantine_is_told_as_held(office: Office) -> None:
+    office.source.mails = {"a": mail("lost", to="nobody@elsewhere.example"), "b": mail("placed")}
+    await office.look()
+    told = {}
+    for each in office.found():
+        story = office.store.story(each.message.id)
+        assert story is not None
+        told[each.message.subject] = [event.delivery_id for event in story.events if event.name == "held"]
+    (lost,) = office.found("lost")
+    assert told == {"lost": [lost.delivery.id], "placed": []}
+
+
 async def test_a_large_mail_becomes_a_file(office: Office) -> None:
     raw = mail("large") + b"x" * 300_000
     office.source.mails = {"large": raw}

@@ -234,6 +234,19 @@ class RoutingSettings(_Section):
     """Senders without that limit: addresses, domains, or `*` for everybody."""
 
 
+class SuppressionSettings(_Section):
+    """When an address gets nothing more from here. 0 switches a rule off."""
+
+    hard: int = Field(default=1, ge=0)
+    """Bounces that say for good that the address is dead."""
+    soft: int = Field(default=5, ge=0)
+    """Bounces of any kind that blame the address or its mailbox."""
+    window: Span = timedelta(weeks=13)
+    """Older bounces don't count."""
+    span: Span = timedelta(weeks=1)
+    """The soft ones must be further apart than this, first to last."""
+
+
 class Settings(_Section):
     """All of it."""
 
@@ -248,6 +261,7 @@ class Settings(_Section):
     smtp: SmtpSettings = SmtpSettings()
     mx: MxSettings = MxSettings()
     routing: RoutingSettings = RoutingSettings()
+    suppression: SuppressionSettings = SuppressionSettings()
     tls: TlsSettings = TlsSettings()
     web: WebSettings = WebSettings()
     signin: SigninSettings = SigninSettings()

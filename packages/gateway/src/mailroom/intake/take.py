@@ -9,7 +9,7 @@ same mailbox is stored once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -120,6 +120,7 @@ class Intake:
         applied = self.bounces.applied(judged, number, now)
         head, decision = judged.head, applied.decision
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
+        routed = Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(applied, fetched.came))
         deliveries = tuple(deliveries_of(applied, head, content, now, self.ids)) or (self._kept(decision, head, now),)
         return (
             NewMessage(
@@ -136,7 +137,7 @@ class Intake:
                 raw=raw,
                 blob=blob,
                 deliveries=deliveries,
-                events=(Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(applied, fetched.came)),),
+                events=(routed, *_held(deliveries, now)),
                 idempotency_scope=fetched.key,
                 idempotency_key=fetched.remote_id,
                 digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
@@ -166,6 +167,13 @@ class Intake:
             due_at=now,
             reply=Reply(0, decision.why),
         )
+
+
+def _held(deliveries: Sequence[NewDelivery], now: datetime) -> Iterator[Event]:
+    """For webhooks: a person has to look at it."""
+    for each in deliveries:
+        if each.state is State.HELD and each.reply:
+            yield Event(at=now, name="held", text=f"Waits in quarantine: {each.reply.text}", delivery_id=each.id)
 
 
 def content_of(source: ReadAt, judged: Judged) -> str:

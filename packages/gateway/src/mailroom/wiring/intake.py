@@ -72,10 +72,10 @@ def _answers(parts: Parts) -> Answers:
 
 def _bounces(parts: Parts, judge: Judge) -> Bounces:
     goes_on = GoesOn(parts.directory, judge.lookup, judge.back, judge.settings.loop_count)
-    mac = mac_of(parts)
+    mac, when = mac_of(parts), parts.settings.suppression
     return Bounces(
         parts.store,
-        bounces.Settings(),
+        bounces.Settings(hard=when.hard, soft=when.soft, window=when.window, span=when.span),
         lambda address: delivery_of(judge.directory(), address, mac),
         goes_on,
         lambda about: hears_of_bounces(judge.directory(), about),
