@@ -154,6 +154,22 @@ def test_where_nobody_can_answer_the_page_says_what_to_do(pages: Pages, desk: st
     assert "Send and close" not in text
 
 
+@pytest.mark.parametrize("where", ["From: Anna <anna@customer.example>", "Cc: The Boss <boss@customer.example>"])
+def test_an_address_that_no_mail_can_name_keeps_nobody_out_of_its_conversation(pages: Pages, desk: str, where: str) -> None:
+    """Its domain has no form in ASCII: one label of it would be too long."""
+    strange = f"x@{'ü' * 40}aaaaaaaaaaaaaaaaaaaa.example"
+    raw = RAW.replace(where, f"{where.partition(' ')[0]} {strange}")
+    mail = pages.make.message(SALES, raw=raw.encode(), sender=ANNA, subject="Broken")
+    pages.store.put([mail])
+    author = strange if where.startswith("From") else ANNA
+    entry = Entry(
+        kind=EntryKind.MAIL_IN, at=pages.clock(), author=author, text="?", message_id=mail.id, header_message_id="<2@customer.example>"
+    )
+    number, _ = pages.store.conversations.add("desk", entry, subject="Strange", customer=author)
+    text = pages.get(f"/conversations/{show_id(number)}")
+    assert ("is no address that an answer could go to" in text) is where.startswith("From")
+
+
 def test_the_mail_itself_is_shown_in_its_place_of_the_thread(pages: Pages, desk: str) -> None:
     (path,) = re.findall(r'hx-get="(/messages/[^"]+/mail\?place=mail-[^"]+)"', pages.get(desk))
     place = path.partition("place=")[2]

@@ -20,6 +20,7 @@ from mailroom.spool import SpoolFile
 from mailroom_core.errors import ConfigError, MimeError, StoreError
 from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import read_head_of
+from mailroom_core.mime.recipients import can_be_written
 from mailroom_core.mime.source import InMemory
 from mailroom_core.model import MessageId
 from mailroom_core.policy.addresses import domain_of, is_deliverable, normalize
@@ -104,7 +105,7 @@ class Correspondence:
         directory, last = self.directory(), self._last(*whole)
         head = self._head(last) if last else Head()
         known = {normalize(each) for each in (*plan.recipients, *self._following(plan.destination))}
-        found = {normalize(address): (name, address) for name, address in (*head.to, *head.cc) if is_deliverable(address)}
+        found = {normalize(address): (name, address) for name, address in (*head.to, *head.cc) if _may_get(address)}
         return tuple(each for key, each in found.items() if key not in known and not _is_ours(directory, key))
 
     def _plan(self, number: ConversationId, letter: Letter) -> Plan:
@@ -115,9 +116,9 @@ class Correspondence:
         sender = self._sender(conversation, entries, letter.sender)
         last = self._last(conversation, entries)
         head = self._head(last) if last else Head()
-        to = tuple(each for each in head.reply_to or head.from_ if is_deliverable(each[1]))
+        to = tuple(each for each in head.reply_to or head.from_ if _may_get(each[1]))
         to = to or (("", last.author if last else conversation.customer),)
-        if not is_deliverable(to[0][1]):
+        if not _may_get(to[0][1]):
             raise ConfigError(f"to: {to[0][1]!r} is no address that an answer could go to")
         named = head.references or tuple(each.header_message_id for each in entries if each.header_message_id)
         last_id = last.header_message_id if last else ""
@@ -183,6 +184,11 @@ class _InMemory(InMemory):
     """Bytes of a row, as a blob is opened."""
 
     def close(self) -> None: ...
+
+
+def _may_get(address: str) -> bool:
+    """Whether a mail can be sent there and name it: heads of strangers have many that can't."""
+    return is_deliverable(address) and can_be_written(address)
 
 
 def _is_ours(directory: Directory, address: str) -> bool:
