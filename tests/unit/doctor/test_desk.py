@@ -97,6 +97,15 @@ def test_a_domain_that_is_no_longer_ours_is_forgotten(store: SqlStore, clock: Fa
     assert store.diagnoses.looks() == {}
 
 
+def test_a_domain_that_is_none_in_the_dns_keeps_no_other_from_being_looked_at(store: SqlStore, clock: FakeClock) -> None:
+    store.apply([AliasDomain(name="a..b"), AliasDomain(name="installation")], [], by="test")
+    desk = doctor_of(store, clock, GOOD)
+    rounds(desk)
+    assert set(store.diagnoses.looks()) >= {"example.com"}
+    asyncio.run(desk.health.whole())
+    assert "installation" not in desk.kept(), "that look is the installation's own"
+
+
 def test_no_more_than_some_looks_are_under_way_at_once(store: SqlStore, clock: FakeClock) -> None:
     desk = doctor_of(store, clock, GOOD)
     for _ in range(AT_ONCE):

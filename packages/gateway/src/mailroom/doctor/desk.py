@@ -20,7 +20,7 @@ from mailroom.doctor.shapes import report_body
 from mailroom.doctor.symptoms.asking import Answer
 from mailroom.observe import events
 from mailroom.ports import Clock, Diagnoses, KeptLook
-from mailroom_core.errors import MailroomError
+from mailroom_core.errors import ConfigError, MailroomError
 from mailroom_core.mime.source import ReadAt
 
 AT_ONCE = 8
@@ -107,7 +107,9 @@ class DoctorDesk:
     def kept(self) -> dict[str, tuple[KeptLook, dict[str, Any]]]:
         """Blocking. The last look at each of our domains, with its report as JSON has it."""
         ours = self.ours()
-        return {name: (look, json.loads(look.body)) for name, look in self.diagnoses.looks().items() if name in ours}
+        return {
+            name: (look, json.loads(look.body)) for name, look in self.diagnoses.looks().items() if name in ours and name != INSTALLATION
+        }
 
     async def rounds(self, every: timedelta) -> None:
         """Look at our domains whose last look is so long ago, and tell what has changed."""
@@ -117,7 +119,10 @@ class DoctorDesk:
         for domain in ours:
             known = before.get(domain)
             if known is None or self.clock() - known.at >= every:
-                await self._round(domain, known)
+                try:
+                    await self._round(domain, known)
+                except ConfigError as problem:  # no name of the DNS: nothing to look at there, and the others wait for it
+                    events.doctor_unread(domain, str(problem))
 
     async def _round(self, domain: str, known: KeptLook | None) -> None:
         report = await self.look_at(domain, ())

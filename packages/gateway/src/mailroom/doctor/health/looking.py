@@ -95,9 +95,18 @@ class Examination:
         except (MailroomError, OSError) as problem:
             found = not_looked(self.subject, str(problem))
         except Exception as problem:  # noqa: BLE001  # one broken look hides no other
-            events.request_broke(f"the look at {self.subject}: {problem!r}")
+            events.request_broke(f"the look at {self.subject}: {problem!r}, {_where(problem)}")
             found = not_looked(self.subject, "the look itself broke, which is a mistake of ours; the log of the gateway says more")
         return replace(found, took=timedelta(seconds=time.monotonic() - began))
+
+
+def _where(problem: BaseException) -> str:
+    """File and line."""
+    at, found = problem.__traceback__, "?"
+    while at is not None:
+        found = f"{at.tb_frame.f_code.co_filename.rpartition('mailroom/')[2]}:{at.tb_lineno}"
+        at = at.tb_next
+    return found
 
 
 @dataclass(frozen=True, slots=True)

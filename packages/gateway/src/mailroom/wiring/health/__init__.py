@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from mailroom.doctor.health.desk import HealthDesk
 from mailroom.doctor.health.looking import HOUSE, Examination, Examined, Health, Subject
@@ -29,7 +30,12 @@ KINDS: Mapping[str, tuple[Callable[[Parts], Mapping[str, object]], Make]] = {
 
 def all_examinations(parts: Parts) -> list[Examination]:
     """Of everything that there is."""
-    return [make(parts, name) for objects, make in KINDS.values() for name in sorted(objects(parts))]
+    subjects = [Subject(kind, name) for kind, (objects, _) in KINDS.items() for name in sorted(objects(parts))]
+    found = []
+    for each in subjects:
+        with suppress(ConfigError):  # it has just been removed
+            found.append(examination(parts, each))
+    return found
 
 
 def examination(parts: Parts, subject: Subject) -> Examination:
@@ -37,9 +43,13 @@ def examination(parts: Parts, subject: Subject) -> Examination:
     objects, make = KINDS.get(subject.kind, (None, None))
     if objects is None or make is None:
         raise ConfigError(f"the health of {subject.kind!r} is not looked at; there are: {', '.join(KINDS)}")
+    missing = f"there is no {subject}; `mailroom export` shows what there is"
     if subject.name not in objects(parts):
-        raise ConfigError(f"there is no {subject}; `mailroom export` shows what there is")
-    return make(parts, subject.name)
+        raise ConfigError(missing)
+    try:
+        return make(parts, subject.name)
+    except KeyError:  # removed in between
+        raise ConfigError(missing) from None
 
 
 async def health(parts: Parts, tell: Callable[[Examined], None] = lambda each: None) -> Health:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
+from typing import TypeVar
 
 from mailroom.doctor.health.looking import Examination, Examined, Subject
 from mailroom.doctor.health.programs import (
@@ -22,16 +24,24 @@ from mailroom_core.errors import ConfigError, Refused
 from mailroom_core.policy.addresses import domain_of
 
 ANYBODY = "anybody"
+T = TypeVar("T")
 
 
 def application(parts: Parts, name: str) -> Examination:
     async def examine() -> Examined:
         directory = parts.directory()
-        found = directory.applications[name]
+        found = _still(directory.applications, "application", name)
         tokens = tuple(sorted(each.name for each in directory.tokens.values() if each.application == name and Scope.SEND in each.scopes))
         return judge_application(ApplicationFacts(application=found, carried=_carried(directory, found), tokens=tokens))
 
     return Examination(Subject("application", name), examine)
+
+
+def _still(objects: Mapping[str, T], kind: str, name: str) -> T:
+    """Raises ConfigError: a look takes seconds, and objects go meanwhile."""
+    if name not in objects:
+        raise ConfigError(f"the {kind} {name} was removed while others were looked at")
+    return objects[name]
 
 
 def _carried(directory: Directory, application: Application) -> tuple[Carried, ...]:
@@ -60,7 +70,7 @@ def alias_domain(parts: Parts, name: str) -> Examination:
 
 def _domain(parts: Parts, name: str) -> Examined:
     directory = parts.directory()
-    domain = directory.alias_domains[name]
+    domain = _still(directory.alias_domains, "alias domain", name)
     address = notification_address(domain)
     looks = parts.store.diagnoses.looks()
     return judge_domain(
@@ -101,7 +111,7 @@ def _looked(body: str) -> str:
 
 def webhook(parts: Parts, name: str) -> Examination:
     async def examine() -> Examined:
-        found = parts.directory().webhooks[name]
+        found = _still(parts.directory().webhooks, "webhook", name)
         health = (await asyncio.to_thread(parts.notices.health)).get(name)
         if health is None:
             return judge_webhook(WebhookFacts(webhook=found))
