@@ -172,6 +172,14 @@ def test_a_refresh_token_dies_after_90_days_and_by_revocation(tenant: Tenant) ->
     assert aadsts(refresh(tenant, other)) == 700082
 
 
+def test_a_consent_that_was_withdrawn_kills_the_refresh_token(tenant: Tenant) -> None:
+    token = tenant.grant()["refresh_token"]
+    tenant.control("POST", "/accounts/mary@contoso.example/revoke", {"code": 65001})
+    answer = refresh(tenant, token)
+    assert (aadsts(answer), answer.json()["suberror"]) == (65001, "consent_required")
+    assert "has not consented" in answer.json()["error_description"]
+
+
 def test_garbage_is_not_a_refresh_token(tenant: Tenant) -> None:
     assert aadsts(refresh(tenant, "garbage")) == 9002313
     assert aadsts(tenant.token(client_id=PUBLIC)) == 900144

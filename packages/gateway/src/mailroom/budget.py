@@ -70,6 +70,12 @@ def rule_of(directory: Directory, account: Account) -> Rule | None:
     return Rule(name, min(limits), frozenset({*(each.lower() for each in directory.alias_domains), *mailboxes}))
 
 
+def keeper_of(directory: Directory, account: Account) -> str:
+    """Of the accounts that share a limit, the one that sets it; empty: none does."""
+    sharing = [each for each in directory.accounts.values() if name_of(each) == name_of(account) and each.external_recipients_per_day > 0]
+    return min(((each.external_recipients_per_day, each.name) for each in sharing), default=(0, ""))[1]
+
+
 def rules_of(directory: Directory) -> list[Rule]:
     """Every limit that there is, by its name."""
     rules = (rule_of(directory, account) for account in directory.accounts.values())

@@ -178,6 +178,13 @@ def test_what_is_used_of_the_tenants_limit_is_counted(house: Installation) -> No
     assert codes(found) == ["limit-near"]
 
 
+def test_a_limit_that_accounts_share_is_told_of_the_one_that_sets_it(house: Installation) -> None:
+    house.app(external_recipients_per_day=10)
+    house.app("other", MARY)
+    house.parts.store.budgets.take(f"tenant:{house.parts.directory().accounts['app'].tenant}", 9, 10, timedelta(days=1))
+    assert [codes(house.look("account", name)) for name in ("app", "other")] == [["limit-near"], []]
+
+
 def test_busy_is_deferred_with_a_code_and_silence_without() -> None:
     busy, silent = Deferred(Reply(503, "busy")), Deferred(Reply(0, "no answer"))
     assert judged_codes(rights=Rights(Tier.SEND, shared=False, trouble=busy)) == []

@@ -81,7 +81,7 @@ def _refresh(store: TokenStore, app: App, form: Form, issuer_base: str, *, used_
         raise EntraError(700005)
     issued = token.issued.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if token.killed_by is not None:
-        raise EntraError(token.killed_by, issued=issued)
+        raise EntraError(token.killed_by, issued=issued, client=app.client_id, name=app.name)
     if token.expires <= store.clock.now():
         raise EntraError(700084 if app.spa else 700082, issued=issued)
     wanted = scopes.parse(form.get("scope", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from mailroom.budget import rule_of
+from mailroom.budget import keeper_of, rule_of
 from mailroom.doctor.health.accounts import AccountFacts, judge
 from mailroom.doctor.health.looking import Examination, Examined, Subject, Usage
 from mailroom.objects import Account, Directory, GrantType, GraphRoute, Provider, SinkRoute
@@ -102,6 +102,6 @@ def _fetches(directory: Directory, account: str) -> tuple[str, ...]:
 
 def _usage(parts: Parts, account: Account) -> tuple[Usage, ...]:
     rule = rule_of(parts.directory(), account)
-    if rule is None:
-        return ()
+    if rule is None or keeper_of(parts.directory(), account) != account.name:
+        return ()  # said once, where it is set
     return (Usage(f"external recipients of {rule.name} in 24 hours", parts.store.budgets.taken(rule.name), rule.limit),)
