@@ -362,6 +362,20 @@ async def test_an_answer_that_can_not_be_written_keeps_no_mail_away(office: Offi
     assert office.source.mails == {}
 
 
+async def test_a_mail_whose_answer_can_not_be_written_waits_for_a_person(office: Office) -> None:
+    """Neither its sender nor anybody here would hear of it else."""
+    office.store.apply([AliasDomain(name="contoso.example")], [], by="test")
+    office.source.mails = {"one": mail("one", to=CATCHALL)}
+    await office.look()
+    (kept,) = office.found("one")
+    assert (kept.delivery.state, answers(office)) == (State.HELD, [])
+    assert kept.delivery.reply is not None
+    assert "its sender has got no answer" in kept.delivery.reply.text
+    office.store.apply([OUT], [], by="test")
+    assert isinstance(await judged_anew(office, "one"), Sent)
+    assert [each.delivery.recipient for each in answers(office)] == ["one@customer.example"]
+
+
 def replay(office: Office) -> Replay:
     intake = office.fetch.intake
     return Replay(

@@ -121,7 +121,9 @@ class Intake:
         head, decision = judged.head, applied.decision
         raw, blob = (None, "") if fetched.trouble else self._bytes(fetched.file, size, number)
         routed = Event(at=now, name="routed", text=_told(fetched, decision), data=_noted(applied, fetched.came))
-        deliveries = tuple(deliveries_of(applied, head, content, now, self.ids)) or (self._kept(decision, head, now),)
+        replies = self.answers(decision, about=number)
+        unsaid = bool(decision.answers) and not replies
+        deliveries = tuple(deliveries_of(applied, head, content, now, self.ids)) or (self._kept(decision, head, now, unsaid=unsaid),)
         return (
             NewMessage(
                 id=number,
@@ -143,7 +145,7 @@ class Intake:
                 digest=NOT_CONVERTED if fetched.trouble else fetched.digest,
                 source=fetched.came.by,
                 entry=applied.entry,
-                replies=self.answers(decision, about=number),
+                replies=replies,
             ),
             decision,
         )
@@ -155,9 +157,9 @@ class Intake:
         self.blobs.keep(name, file)
         return None, name
 
-    def _kept(self, decision: Decision, head: Head, now: datetime) -> NewDelivery:
-        """For a person: what waits in quarantine, or what is done with."""
-        waits = decision.verdict in (Verdict.QUARANTINED, Verdict.LOOP)
+    def _kept(self, decision: Decision, head: Head, now: datetime, *, unsaid: bool) -> NewDelivery:
+        """For a person: what waits in quarantine, or what is done with. `unsaid`: an answer is due, and can't be written."""
+        waits = unsaid or decision.verdict in (Verdict.QUARANTINED, Verdict.LOOP)
         return NewDelivery(
             id=DeliveryId(self.ids()),
             recipient=_first_to(head),
@@ -165,7 +167,7 @@ class Intake:
             lane=QUARANTINE,
             state=State.HELD if waits else State.IGNORED,
             due_at=now,
-            reply=Reply(0, decision.why),
+            reply=Reply(0, f"{decision.why}; its sender has got no answer, because none can be written" if unsaid else decision.why),
         )
 
 
