@@ -44,9 +44,11 @@ destination = "odoo"
 
 [incoming.mary]
 graph = {{ account = "office" }}
+every_minutes = 60
 
 [incoming.tom]
 graph = {{ account = "app" }}
+every_minutes = 60
 """
 
 
@@ -63,7 +65,7 @@ class Deaths:
 
 @dataclass
 class House:
-    """Two mailboxes of which the provider tells, and three destinations."""
+    """Two mailboxes that are looked at when the provider tells of mail, and once an hour; and three destinations."""
 
     world: World
     odoo: FakeOdoo
