@@ -49,3 +49,14 @@ def test_one_address_alone(tmp_path: Path, report: str) -> None:
     run(tmp_path, "add", report, "--address", "erp@contoso.example")
     (only,) = json.loads(run(tmp_path, "list", "--json").stdout)
     assert (only["address"], only["state"], only["application"]) == ("erp@contoso.example", "waits", "erp")
+
+
+def test_of_a_listener_on_any_free_port_no_port_is_made_up(tmp_path: Path, report: str) -> None:
+    config = tmp_path / "mailroom.toml"
+    config.write_text('[[listener]]\nhost = "127.0.0.1"\nport = 0\n')
+    run(tmp_path, "add", report)
+    words = ["--config", str(config), "--data", str(tmp_path / "data"), "cutover", "password", "scanner@contoso.example"]
+    made = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert "Port: any free one, which only the running gateway knows" in made.output
+    assert "Port: 0" not in made.output
+    assert f"Password: {made.stdout.splitlines()[0]}" in made.output

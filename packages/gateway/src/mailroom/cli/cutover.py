@@ -131,9 +131,13 @@ def password_(context: Context, address: str) -> None:
 
     with context.parts() as parts:
         application, password = cutover_desk(parts).new_password(address, by=by())
-        made = recipes(entrance_of(parts.settings), application.name, password, application.senders, application.networks)
+        entrance = entrance_of(parts.settings)
+        made = recipes(entrance, application.name, password, application.senders, application.networks) if entrance.port else ()
     click.echo(password)
     click.echo("The password is shown this once; only its hash is kept. What to enter:", err=True)
+    if not made:
+        told = "any free one, which only the running gateway knows (port = 0); give the listener a port in mailroom.toml, and start it anew"
+        click.echo(f"\n    Server: {entrance.host}\n    Port: {told}\n    User: {application.name}\n    Password: {password}", err=True)
     for each in made:
         click.echo(f"\n{each.title}: {each.where}\n", err=True)
         click.echo("\n".join(f"    {line}" for line in each.text.splitlines()), err=True)
