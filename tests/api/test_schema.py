@@ -49,7 +49,7 @@ def test_no_request_is_a_500(operation: Any, mode: schemathesis.GenerationMode, 
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
         case = data.draw(operation.as_strategy(generation_mode=mode))
-        answer = case.call(base_url=own.gateway.web, headers=headers)
+        answer = case.call(base_url=own.gateway.web, headers=headers, timeout=60)
         assert answer.status_code < 500, answer.text
         if answer.status_code >= 400:
             assert answer.headers["content-type"][0].startswith("application/problem+json")

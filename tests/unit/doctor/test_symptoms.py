@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Verdict
-from mailroom.doctor.symptoms import mails, queued, ways
+from mailroom.doctor.symptoms import coming, mails, queued, reports, ways
 from mailroom.doctor.symptoms.asking import Asked, Clinic, Question, ask
 from mailroom.doctor.symptoms.questions import QUESTIONS, question
 from mailroom.objects import Application, Directory
@@ -21,6 +23,7 @@ from mailroom.ports import Attempt, LaneStatus, Resolution
 from mailroom_core.errors import ConfigError, MailroomError
 from mailroom_core.model import AttemptId, MessageId
 from tests.unit.doctor.clinic import LANE, NOW, SINK, check, clinic, found, lane
+from tests.unit.doctor.health.house import exists
 
 
 def test_a_way_out_that_is_held_says_why_in_the_words_of_the_tables() -> None:
@@ -165,3 +168,11 @@ def test_all_ten_can_be_asked_of_a_house_with_nothing_in_it() -> None:
         question("why")
     with pytest.raises(ConfigError, match="no mail"):
         asyncio.run(ask(clinic(), QUESTIONS[0], message="06xqfhxnc2400"))
+
+
+def test_every_command_that_a_check_offers_exists() -> None:
+    sources = "".join(Path(each.__file__).read_text() for each in (coming, mails, queued, reports, ways))
+    offered = set(re.findall(r'"(mailroom [a-z][^"]*)"', sources))
+    assert len(offered) > 12
+    for each in offered:
+        exists(re.sub(r"\{[^}]*\}", "x", each))

@@ -109,11 +109,11 @@ def only(found: Examined) -> Finding:
     for repair in finding.repairs:
         assert repair.command or repair.page, repair
         if repair.command:
-            _exists(repair.command)
+            exists(repair.command)
     return finding
 
 
-def _exists(command: str) -> None:
+def exists(command: str) -> None:
     program, *words = shlex.split(command)
     assert program == "mailroom"
     here: click.Command = main

@@ -149,7 +149,7 @@ def _in_line(clinic: Clinic, lane: LaneStatus) -> Finding:
             "When it wants a pause, all mail of that way out waits with it, and goes on by itself.",
             todo or "Wait; it is tried again by itself",
             (Evidence(f"the answer to mail {number}, which waits there, too", str(put_off.delivery.reply), put_off.delivery.server),),
-            repairs=(Repair("see what waits", f"mailroom queue list --lane {lane.name}", "/messages?state=queued"),),
+            repairs=(Repair("see what waits", "mailroom queue list --state queued", "/messages?state=queued"),),
         )
     server = next((clinic.directory().servers.get(each.delivery.server) for each in found), None)
     pace = f"at most {server.per_minute} mails a minute leave there" if server and server.per_minute else "they leave one after the other"
