@@ -31,10 +31,9 @@ FRAME = {
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MOST_IMAGES = 4 * 1024 * 1024
 """Bytes of inline images that a frame shows."""
-_STYLE = re.compile(r"<style\b[^>]*>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL)
-_REMOTE = re.compile(
-    r"""(?:\bsrc|\bbackground|\bposter)\s*=\s*["']?\s*(?:https?:)?//|url\(\s*["']?\s*(?:https?:)?//|@import""", re.IGNORECASE
-)
+_STYLE, _STYLE_END = re.compile(r"<style\b[^<>]*>", re.IGNORECASE), re.compile(r"</style\s*>", re.IGNORECASE)
+# Strangers write what these read: no pattern may try a run of characters in more than one way.
+_REMOTE = re.compile(r"""(?:\bsrc|\bbackground|\bposter)\s*=[\s"']*(?:https?:)?//|url\([\s"']*(?:https?:)?//|@import""", re.IGNORECASE)
 _LOADS = re.compile(r"""@import[^;]*;?|url\([^)]*\)?""", re.IGNORECASE)
 _TAGS = nh3.ALLOWED_TAGS | {"center", "font", "big", "u", "address", "section", "article", "header", "footer", "main", "nav", "aside"}
 _LAYOUT = frozenset(
@@ -112,7 +111,7 @@ def frame(source: ReadAt, root: Part) -> str:
     """The HTML of a mail as a document for a sandboxed frame. Raises MimeError."""
     words = texts(source, root)
     pictures = _Pictures(source, root, words.attachments)
-    styles = _LOADS.sub("none", "\n".join(_STYLE.findall(words.html)).replace("<", ""))
+    styles = _LOADS.sub("none", "\n".join(_styles(words.html)).replace("<", ""))
     body = nh3.clean(
         words.html,
         tags=_TAGS,
@@ -127,6 +126,16 @@ def frame(source: ReadAt, root: Part) -> str:
         "img{max-width:100%}a{color:#1f5fbf;text-decoration:underline}"
     )
     return f'<!doctype html><html><head><meta charset="utf-8"><style>{own}</style><style>{styles}</style></head><body>{body}</body></html>'
+
+
+def _styles(html: str) -> Iterator[str]:
+    """What stands between `<style>` and `</style>`; behind the last of those nobody looks."""
+    end: re.Match[str] | None = None
+    while begin := _STYLE.search(html, end.end() if end else 0):
+        end = _STYLE_END.search(html, begin.end())
+        if end is None:
+            return
+        yield html[begin.end() : end.start()]
 
 
 def _attributes() -> dict[str, set[str]]:
