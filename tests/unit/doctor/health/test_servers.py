@@ -115,9 +115,10 @@ def test_each_senders_own_mailbox_is_asked_where_senders_are_named(house: Instal
     assert [each.what for each in found.look.unchecked] == ["sending"]
 
 
-def test_what_the_account_is_to_blame_for_is_said_once(house: Installation) -> None:
+@pytest.mark.parametrize("mailbox", [SALES, ""])
+def test_what_the_account_is_to_blame_for_is_said_once(house: Installation, mailbox: str) -> None:
     house.has(Account(name="office", client_id="x", mailbox=MARY))
-    house.has(OutgoingServer(name="sales", route=GraphRoute(account="office", mailbox=SALES)))
+    house.has(OutgoingServer(name="sales", route=GraphRoute(account="office", mailbox=mailbox)))
     found = house.look("server", "sales")
     assert (codes(found), found.look.unchecked[0].why) == ([], "its account office can't sign in")
 

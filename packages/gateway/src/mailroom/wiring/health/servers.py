@@ -18,7 +18,7 @@ from mailroom.transports.smtp_opening import NoConnection, Opening
 from mailroom.transports.smtp_table import Stage
 from mailroom.transports.smtp_verdict import judge as verdict
 from mailroom.vault.expiry import Expiry, of_server
-from mailroom.vault.provider import cloud_of
+from mailroom.vault.provider import cloud_of, first_resource
 from mailroom.vault.vault import nothing
 from mailroom.way_out import lane_of, notification_address
 from mailroom.wiring.connecting import mailbox_of_server
@@ -126,10 +126,11 @@ async def _by_graph(parts: Parts, server: OutgoingServer, route: GraphRoute) -> 
     if account is None:
         return {"of_account": f"there is no account {route.account!r}"}
     wanted = mailboxes_of(parts.directory(), server, route, account)
-    if not wanted:
-        told = "each sender's own mailbox is used, and no sender is named; ask about one with: mailroom doctor send-as ADDRESS"
-        return {"host": host_of(account), "unnamed": told if route.mailbox == "sender" else ""}
     try:
+        if not wanted:
+            await parts.vault.token(account.name, resource=first_resource(account))
+            told = "each sender's own mailbox is used, and no sender is named; ask about one with: mailroom doctor send-as ADDRESS"
+            return {"host": host_of(account), "unnamed": told if route.mailbox == "sender" else ""}
         asked = await rights_in(parts, account, wanted)
     except VaultError:
         return {"host": host_of(account), "of_account": f"its account {account.name} can't sign in"}
