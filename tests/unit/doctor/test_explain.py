@@ -14,8 +14,13 @@ from mailroom.cli import main
 from mailroom.doctor import connections
 from mailroom.doctor.explain import MOST, UNKNOWN, explain, explain_reply
 from mailroom.transports.smtp_table import TABLE, Row
+from mailroom.transports.smtp_table.exchange_reports import REPORTS
+from mailroom_core.inbound import Action, ReportedRecipient
 from mailroom_core.model import Reply
 from mailroom_core.oauth import google_problems, problems
+from mailroom_core.policy.bounce_tables import BY_STATUS
+from mailroom_core.policy.bounces import judge
+from mailroom_core.policy.reasons import Reason
 from mailroom_core.providers.graph import errors
 
 
@@ -171,3 +176,19 @@ def _example(pattern: str) -> str:
     text = re.sub(r"\[(.)[^\]]*\]", r"\1", text).replace(r"\d", "1").replace(r"\b", "").replace(".*", " ")
     text = re.sub(r"\.\{0,\d+\}", " ", text)
     return re.sub(r"(.)\?", r"\1", text).replace("\\", "")
+
+
+def test_each_code_that_bounces_are_judged_by_is_explained() -> None:
+    assert [each for each in BY_STATUS if not explain(f"550 5.{each} no")] == []
+
+
+def test_each_code_of_exchange_that_is_explained_has_a_reason_when_it_bounces() -> None:
+    by_code = [each for each in REPORTS if not each.text]
+    codes = {code.replace("\\", "") for row in by_code for code in row.enhanced.split("|")}
+    exact = {f"5{each[4:]}" if each.startswith("[45]") else each for each in codes}
+    exact = {each for each in exact if re.fullmatch(r"[45]\.\d+\.\d+", each)}
+    assert len(exact) > 25
+    judged = {each: judge(ReportedRecipient("", Action.FAILED, each, "")).reason for each in exact}
+    assert {each for each, reason in judged.items() if reason is Reason.UNKNOWN} == set()
+    general = {each for each, reason in judged.items() if reason is Reason.POLICY}
+    assert general <= {"5.7.506", "5.7.510", "5.7.703", "5.7.321", "5.7.322", "5.7.323", "5.7.324", "5.7.325"}

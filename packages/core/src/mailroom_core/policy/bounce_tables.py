@@ -120,6 +120,7 @@ PLAIN: Rules = (
 """Where a server says this, its code does not matter."""
 
 BY_STATUS: dict[str, Reason] = {
+    "0.350": Reason.CONTENT,  # Exchange: refused in words of the other server's own, often a nested file
     "1.1": Reason.NO_SUCH_MAILBOX,
     "1.2": Reason.NO_SUCH_DOMAIN,
     "1.3": Reason.BAD_ADDRESS,
@@ -128,11 +129,14 @@ BY_STATUS: dict[str, Reason] = {
     "1.7": Reason.SENDER_REFUSED,
     "1.8": Reason.SENDER_REFUSED,
     "1.10": Reason.NO_SUCH_MAILBOX,  # RFC 7505 4.2; Exchange: no such recipient
+    "1.20": Reason.CONTENT,  # Exchange: several addresses in From
     "1.90": Reason.OUR_LIMIT,  # Exchange: the mailbox's daily limit
     "2.1": Reason.MAILBOX_DISABLED,
     "2.2": Reason.MAILBOX_FULL,
     "2.3": Reason.TOO_LARGE,
     "2.4": Reason.MEMBERS_ONLY,
+    "2.121": Reason.TOO_MANY_MAILS,  # Exchange: to one recipient in an hour
+    "2.122": Reason.TOO_MANY_MAILS,  # Exchange: the recipient gets too much in an hour
     "3.1": Reason.SERVER_TROUBLE,
     "3.2": Reason.SERVER_TROUBLE,
     "3.4": Reason.TOO_LARGE,
@@ -145,6 +149,7 @@ BY_STATUS: dict[str, Reason] = {
     "4.6": Reason.LOOP,
     "4.7": Reason.EXPIRED,
     "4.14": Reason.LOOP,  # Exchange: hop count exceeded
+    "4.300": Reason.EXPIRED,  # Exchange
     "4.310": Reason.NO_SUCH_DOMAIN,  # Exchange: the domain does not exist in DNS
     "4.312": Reason.UNREACHABLE,  # Exchange: DNS query failed
     "4.316": Reason.UNREACHABLE,  # Exchange: connection refused
@@ -156,12 +161,15 @@ BY_STATUS: dict[str, Reason] = {
     "6.3": Reason.CONTENT,
     "6.7": Reason.UNICODE_ADDRESS,  # RFC 6531 3.5
     "6.9": Reason.UNICODE_ADDRESS,
+    "6.11": Reason.CONTENT,  # Exchange: bare line feeds
     "7.2": Reason.MEMBERS_ONLY,
     "7.4": Reason.ENCRYPTION_WANTED,
     "7.5": Reason.ENCRYPTION_WANTED,
     "7.8": Reason.SIGN_IN_WANTED,  # RFC 4954 6
     "7.10": Reason.ENCRYPTION_WANTED,
     "7.11": Reason.ENCRYPTION_WANTED,
+    "7.12": Reason.MEMBERS_ONLY,  # Exchange: its own organisation alone
+    "7.13": Reason.MEMBERS_ONLY,  # Exchange: a public folder
     "7.20": Reason.NOT_AUTHENTICATED,  # RFC 7372 3.1
     "7.21": Reason.NOT_AUTHENTICATED,
     "7.22": Reason.NOT_AUTHENTICATED,
@@ -178,6 +186,7 @@ BY_STATUS: dict[str, Reason] = {
     "7.129": Reason.MEMBERS_ONLY,
     "7.133": Reason.MEMBERS_ONLY,  # Exchange: sender not authenticated for group
     "7.134": Reason.MEMBERS_ONLY,
+    "7.135": Reason.MEMBERS_ONLY,
     "7.136": Reason.MEMBERS_ONLY,
     "7.193": Reason.MEMBERS_ONLY,
     "7.232": Reason.OUR_LIMIT,
@@ -186,9 +195,14 @@ BY_STATUS: dict[str, Reason] = {
     "7.501": Reason.SENDER_BLOCKED,  # Exchange: spam was sent from this address
     "7.502": Reason.SENDER_BLOCKED,
     "7.503": Reason.SENDER_BLOCKED,
+    "7.504": Reason.RECIPIENT_REFUSES,  # Exchange: not valid there; no word that the mailbox is gone
+    "7.505": Reason.RECIPIENT_REFUSES,
+    "7.507": Reason.RECIPIENT_REFUSES,  # Exchange: the recipient has blocked the sender
     "7.508": Reason.TOO_MANY_MAILS,
     "7.509": Reason.NOT_AUTHENTICATED,  # Exchange: DMARC
     "7.511": Reason.SENDER_BLOCKED,
+    "7.512": Reason.SENDER_REFUSED,  # Exchange: no valid From
+    "7.513": Reason.SENDER_BLOCKED,
     "7.515": Reason.NOT_AUTHENTICATED,
     "7.606": Reason.SENDER_BLOCKED,
     "7.705": Reason.OUR_LIMIT,
