@@ -38,6 +38,40 @@ def test_a_mail_that_is_made_to_keep_its_reader_busy_does_not(html: str) -> None
     assert time.monotonic() - began < PATIENCE
 
 
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>" + "".join(f"<font color={number}>" for number in range(3000)) + "</p>" + "<p>words</p>" * 3000,
+        "<div>" * 100_000 + "words",
+        "<x>" * 100_000 + "words",
+        ("</b><i class=a>" * 2000 + "<p>words</p>" * 2000),
+    ],
+    ids=["letters", "blocks", "unknown", "other ends"],
+)
+def test_a_mail_that_would_grow_without_end_is_shown_as_its_words(html: str) -> None:
+    """The first one would take gigabytes."""
+    source = mail(html + "<script>1</script> & more")
+    made = frame(source, index(source))
+    assert "<pre>" in made
+    assert "words" in made
+    assert "&amp; more" in made
+    assert len(made) < 2 * len(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<table><tr><td>" * 30 + "<p>words<br>" * 20_000 + "</table>" * 30,
+        "<p><font color=red><b>words</b></font><p>" * 20_000,
+        "<P><Font color=red><b>words</B></FONT></p>" * 20_000 + "</x></div>" * 5000,
+        "words <img src=x> <br/>" * 40_000,
+    ],
+)
+def test_what_large_newsletters_do_is_shown(html: str) -> None:
+    source = mail(html)
+    assert "<pre>" not in frame(source, index(source))
+
+
 def test_styles_are_kept_and_load_nothing() -> None:
     source = mail('<STYLE type="a">p{color:red}</style ><p>x</p><style>@import "//a";b{background:url(//b)}</style>')
     made = frame(source, index(source))

@@ -12,11 +12,13 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from html import escape
 from urllib.parse import quote
 
 import nh3
 from fastapi import HTTPException
 
+from mailroom.console.html_cost import is_costly
 from mailroom_core.inbound import Attachment
 from mailroom_core.mime.index import Part, decoded, decoded_pieces, decoded_size
 from mailroom_core.mime.source import ReadAt
@@ -108,8 +110,10 @@ def disposition(name: str) -> str:
 
 
 def frame(source: ReadAt, root: Part) -> str:
-    """The HTML of a mail as a document for a sandboxed frame. Raises MimeError."""
+    """The HTML of a mail as a document for a sandboxed frame; its words alone, where it would take too long. Raises MimeError."""
     words = texts(source, root)
+    if is_costly(words.html):
+        return f'<!doctype html><html><head><meta charset="utf-8"></head><body><pre>{escape(words.text)}</pre></body></html>'
     pictures = _Pictures(source, root, words.attachments)
     styles = _LOADS.sub("none", "\n".join(_styles(words.html)).replace("<", ""))
     body = nh3.clean(
