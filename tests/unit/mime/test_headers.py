@@ -182,7 +182,7 @@ def test_a_name_comes_back_from_the_field_that_carries_it(name: str) -> None:
     [(read, address)] = fields.addresses("To")
     assert address == "mary@example.com"
     visible = name.encode("utf-8", "replace").decode("utf-8")
-    assert read.split() == "".join(c if c >= " " and c != "\x7f" else " " for c in visible).split()
+    assert read.split() == "".join(" " if c < " " or "\x7f" <= c <= "\x9f" else c for c in visible).split()
 
 
 @pytest.mark.parametrize(
@@ -246,3 +246,12 @@ def test_addresses_are_compared_without_the_case_of_ascii() -> None:
     assert address_key("Ü@example.com") != address_key("ü@example.com")
     assert address_key("Üa@EXAMPLE.com") == address_key("Üa@example.com")
     assert address_key("mary") != address_key("mary@example.com")
+
+
+@pytest.mark.parametrize("subject", ["hi \x9b31m", "hi \x1b[31m", "=?utf-8?q?hi_=C2=9B31m?=", "hi =?utf-8?b?wpsxMw==?= m"])
+def test_what_others_write_commands_no_terminal(subject: str) -> None:
+    """One character, U+009B, is as good as ESC and a bracket."""
+    found = Fields(f"Subject: {subject}\r\n\r\n".encode()).get("Subject")
+    assert found is not None
+    assert found.startswith("hi ")
+    assert found.isprintable()

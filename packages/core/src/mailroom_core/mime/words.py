@@ -9,7 +9,7 @@ from mailroom_core.mime import charsets
 
 # RFC 2231 5 adds the language after an asterisk. Spaces inside are forbidden and common.
 _WORD = re.compile(r"=\?([\w.:+-]+)(?:\*[\w-]*)?\?([bBqQ])\?([^?]*)\?=", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")  # terminals also take those above 0x7f for commands
 _UNSAFE = re.compile(r"[^\x20-\x7e]|=\?")
 _OCTETS = 45  # =?utf-8?b? + 60 + ?= is 72, and a word has at most 75 (RFC 2047 2)
 
