@@ -79,12 +79,15 @@ async def deliver(desk: Desk, lane: Lane, transport: Transport, work: Work) -> S
     attempt = _new(desk, lane, work, transport.way)
     if not await desk.ledger.begin(attempt):
         return None
-    return await _under_deadline(desk, opened(attempt), work, transport.attempt, look=False)
+    limit = desk.limit_for(work.message)
+    left = min(limit, attempt.deadline - MARGIN - desk.clock())  # the commit may have taken its time
+    return await _under_deadline(desk, opened(attempt), work, transport.attempt, left, look=False)
 
 
 async def look(desk: Desk, lane: Lane, transport: Transport, attempt: Attempt, work: Work) -> Settled | None:
     """Ask the provider what became of an attempt that got no answer, also one of an earlier owner: it is the lane's to settle now."""
-    return await _under_deadline(desk, replace(attempt, epoch=lane.epoch), work, transport.resolve, look=True)
+    limit = desk.limit_for(work.message)
+    return await _under_deadline(desk, replace(attempt, epoch=lane.epoch), work, transport.resolve, limit, look=True)
 
 
 async def _under_deadline(
@@ -92,11 +95,11 @@ async def _under_deadline(
     attempt: Attempt,
     work: Work,
     act: Callable[[Job, Callable[[Mapping[str, str]], Awaitable[None]]], Awaitable[Mapping[DeliveryId, Outcome]]],
+    limit: timedelta,
     *,
     look: bool,
 ) -> Settled | None:
     facts = dict(attempt.facts)
-    limit = desk.limit_for(work.message).total_seconds()
     heed: tuple[Outcome, ...] = ()
 
     async def remember(more: Mapping[str, str]) -> None:
@@ -106,10 +109,11 @@ async def _under_deadline(
     try:
         with _bytes_of(desk.blobs, work.message, needed=not look) as source:
             job = Job(attempt, work.message, {d.id: d.recipient for d in work.deliveries}, source)
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(max(limit.total_seconds(), 0)):
                 outcomes = await act(job, remember)
     except TimeoutError:
-        outcomes = _all(work.deliveries, Unknown(f"no end after {limit:.0f} s", looked=False))
+        whole = desk.limit_for(work.message).total_seconds()
+        outcomes = _all(work.deliveries, Unknown(f"no end after {whole:.0f} s", looked=False))
     except VaultError as problem:
         heed = (vault_outcome(problem),)
         # What was begun is not undone by a missing token: only an attempt that has noted nothing yet has sent nothing.
