@@ -28,6 +28,9 @@ graph = { account = "office" }
 [destination."erp"]
 odoo = { url = "%s", database = "shop", user = "admin" }
 """
+SETTLED = """() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn))).then(() => Promise.allSettled(
+    document.getAnimations().filter(each => each.effect.getComputedTiming().iterations !== Infinity).map(each => each.finished)))"""
+"""Colours that change are on their way for a moment; this waits until they have arrived."""
 LONG = 60_000.0
 """Milliseconds for a look at everything, on a machine that is busy."""
 BANNER = b"""Received: from out.fabrikam.example by mx.contoso.example with ESMTPS id 1; Fri, 20 Nov 2026 10:00:02 +0000
@@ -181,6 +184,7 @@ def _fits(page: Page) -> None:
     usual = page.viewport_size
     for colours in ("dark", "light"):
         page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
+        page.evaluate(SETTLED)
         assert violations(page) == [], (page.url, colours)
     page.set_viewport_size(PHONE)
     assert sideways(page) <= 0, page.url
