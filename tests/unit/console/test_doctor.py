@@ -119,9 +119,9 @@ def test_a_question_is_asked_and_answered_on_one_page(site: Site) -> None:
     cause = post(browser, "/doctor/ask", question="not-sent", message="", address="")
     assert "No outgoing server takes mail" in cause.text
     assert 'href="/servers"' in cause.text
-    form = {"csrf": token(browser.get("/doctor/ask")), "question": "spam", "message": "", "address": ""}
+    fields = {"csrf": token(browser.get("/doctor/ask")), "question": "spam", "message": "", "address": ""}
     letter = b"From: mary@contoso.example\r\nSubject: x\r\nDate: Sat, 21 Nov 2026 12:00:00 +0000\r\n\r\nHello\r\n"
-    apart = browser.post("/doctor/ask", data=form, files={"file": ("spam.eml", letter)})
+    apart = browser.post("/doctor/ask", data=fields, files={"file": ("spam.eml", letter)})
     assert (apart.status_code, 'About <span class="anywhere">the mail that was given</span>' in apart.text) == (200, True)
     assert "the mail as it arrived" in apart.text
     wrong = post(browser, "/doctor/ask", question="not-sent", message="nonsense", address="")
