@@ -374,3 +374,20 @@ def test_a_large_body_is_encoded_in_lines_of_76() -> None:
     lines = raw.partition(b"\r\n\r\n")[2].split(b"\r\n")
     assert {len(line) for line in lines[:-2]} == {76}
     assert contents(raw) == [body]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Subject: one\rBcc: stranger@elsewhere.example\r\n",
+        b"Content-Type: text/plain;\n format=x;\r x=\rBcc: stranger@elsewhere.example\r\n",
+    ],
+)
+def test_a_cr_alone_begins_no_further_field(line: bytes) -> None:
+    """Whoever takes it for the end of a line would find a recipient behind it that nobody has asked for."""
+    raw = b"From: mary@example.com\r\nTo: bob@shop.example\r\n" + line + b"\r\nw\xc3\xb6rds\r\n"
+    made = b"".join(for_envelope(InMemory(raw), Envelope("mary@example.com", ("bob@shop.example",))).chunks())
+    head = made.partition(b"\r\n\r\n")[0]
+    rest = head.replace(b"\r\n", b"")
+    assert not {b"\r"[0], b"\n"[0]} & set(rest)
+    assert not any(each.lower().startswith(b"bcc:") for each in head.splitlines())

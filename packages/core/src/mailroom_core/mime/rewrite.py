@@ -25,6 +25,7 @@ _ADDRESS_FIELDS = frozenset(
 )
 # A quoted string, which is skipped; or the parameter up to its value, and the value.
 _CHARSET = re.compile(rb'("(?:[^"\\]|\\.)*")|(;\s*charset\s*=\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;"]*)', re.IGNORECASE | re.DOTALL)
+_LONE_CR = re.compile(rb"\r(?!\n)")
 
 _Edits = dict[str, bytes]
 """Lower-case names and the whole new field: nothing takes the field away, a new name goes to the end of the head."""
@@ -192,7 +193,7 @@ def _true_charset(part: Part) -> str:
 
 def _with_charset(part: Part, fields: Fields, charset: str) -> bytes:
     new = f'"{charset}"'.encode("ascii")
-    value = (fields.raw("Content-Type") or b"").strip()
+    value = _LONE_CR.sub(b" ", with_crlf((fields.raw("Content-Type") or b"").strip()))
     if not value.lower().startswith(part.content_type.encode("ascii")):
         value = part.content_type.encode("ascii")
     value = _CHARSET.sub(lambda match: match[1] or match[2] + new, value)
@@ -219,7 +220,8 @@ def _as_it_is(each: Field) -> bytes:
 
 
 def _with_line_end(each: Field) -> bytes:
-    return with_crlf(_as_it_is(each))
+    """A CR alone becomes a blank: some take it for the end of a line, and would find further fields behind it."""
+    return _LONE_CR.sub(b" ", with_crlf(_as_it_is(each)))
 
 
 def _for_exchange(each: Field) -> bytes:
