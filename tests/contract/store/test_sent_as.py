@@ -35,6 +35,19 @@ def test_a_mail_is_found_by_its_message_id_before_and_after_it_is_in_the_search_
     assert sent(store, []) == {}
 
 
+def test_of_copies_under_one_message_id_the_one_to_whom_a_report_names_is_found(store: Store, make: Maker) -> None:
+    copies = [make.message(to, header_message_id=OURS) for to in ("anna@example.org", "Bob@Example.org", "kim@example.org")]
+
+    def meant(to: str) -> int:
+        return store.sent_as([OURS], {to})[OURS].id
+
+    for part in ([], [make.message(*(f"c{number}@load.example" for number in range(PART)), header_message_id=OTHER)]):
+        store.put([*part, *([] if part else copies)])
+        assert bool(part) == store.index()
+        assert [meant(each.deliveries[0].recipient.lower()) for each in copies] == [each.id for each in copies]
+        assert meant("forwarded@elsewhere.example") in {each.id for each in copies}
+
+
 def test_copies_that_came_back_in_do_not_hide_it(store: Store, make: Maker) -> None:
     ours = make.message(header_message_id=OURS)
     store.put([ours])

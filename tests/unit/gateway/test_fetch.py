@@ -424,11 +424,11 @@ async def test_nobody_is_answered_about_an_old_mail(office: Office) -> None:
     assert answers(office) == []
 
 
-def sent_mail(office: Office, message_id: str, *, conversation: str = "", application: str = "odoo", node: int = 7) -> NewMessage:
-    """A mail of ours that has left to tom@partner.example."""
-    made = Maker(lambda: NOW, node=node).message(
-        "tom@partner.example", subject="Ours", header_message_id=message_id, application=application
-    )
+def sent_mail(
+    office: Office, message_id: str, *, to: str = "tom@partner.example", conversation: str = "", application: str = "odoo", node: int = 7
+) -> NewMessage:
+    """A mail of ours that has left."""
+    made = Maker(lambda: NOW, node=node).message(to, subject="Ours", header_message_id=message_id, application=application)
     office.store.put([made])
     lane = next(each for each in office.store.claim("other", want=5, ttl=DAY) if each.name == made.deliveries[0].lane)
     maker = Maker(lambda: NOW, node=node + 100)
@@ -449,6 +449,17 @@ async def test_a_bounce_in_quarantine_is_applied_when_its_mail_is_known_and_once
     assert story is not None
     assert [each.state for each in story.deliveries] == [State.BOUNCED]
     assert [each.name for each in story.events].count("bounced") == 1
+
+
+async def test_a_bounce_finds_the_copy_that_went_to_its_recipient_among_those_with_the_same_message_id(office: Office) -> None:
+    copies = [
+        sent_mail(office, "<1@shop.example>", to=to, node=node)
+        for node, to in enumerate(("anna@partner.example", "Tom@partner.example", "kim@partner.example"), start=7)
+    ]
+    office.source.mails = {"back": bounce("bounce@contoso.example", subject="back")}
+    await office.look()
+    stories = [office.store.story(each.id) for each in copies]
+    assert [each.deliveries[0].state for each in stories if each] == [State.SENT, State.BOUNCED, State.SENT]
 
 
 # ---- one mail, once -------------------------------------------------------------------------------------------------

@@ -121,13 +121,13 @@ class Bounces:
         )
 
     def _about(self, report: Report) -> Message | None:
-        """By our marker, else by any of the Message-IDs, the surest first."""
+        """By our marker, else by any of the Message-IDs, the surest first; of copies under one, that to whom the report names."""
         original = report.original
         number = self.store.attempted(original.marker) if original.marker else None
         marked = self.store.read(number) if number is not None else None
         if marked is not None:
             return marked
-        found = self.store.sent_as(original.ids)
+        found = self.store.sent_as(original.ids, {normalize(each.address) for each in report.failures if each.address})
         return next((found[name] for name in original.ids if name in found), None)
 
     def _suppress(self, failed: ReportedRecipient, now: datetime) -> None:

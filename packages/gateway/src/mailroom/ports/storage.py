@@ -155,8 +155,12 @@ class Store(Protocol):
     def fates(self, edges: Sequence[datetime]) -> list[dict[State, int]]:
         """What has become of the mail that was accepted between each two neighbours of `edges`, oldest first."""
 
-    def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
-        """Mail of ours by its Message-IDs, with their brackets: that of its author, and that which its provider gave it."""
+    def sent_as(self, header_message_ids: Sequence[str], to: Collection[str] = ()) -> dict[str, Message]:
+        """Mail of ours by its Message-IDs, with their brackets: that of its author, and that which its provider gave it.
+
+        Programs that write to each recipient apart give the copies one Message-ID: the copy to one of the (normalised) addresses `to` is
+        taken if there is one, else any of them.
+        """
 
     def in_conversation(self, conversation: str) -> tuple[Message, frozenset[str]] | None:
         """The newest mail that the provider has put into this conversation of its own, and to whom (normalised) mail in it went.

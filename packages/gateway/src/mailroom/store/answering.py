@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from mailroom.conversations import ConversationId
 from mailroom.ids import first_id
@@ -15,11 +16,11 @@ from mailroom.store.searching import indexed_under
 from mailroom.store.values import MESSAGE, message_of
 from mailroom_core.policy.addresses import normalize
 
-BY_PROVIDER = f"""SELECT DISTINCT d.internet_message_id, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
+BY_PROVIDER = f"""SELECT DISTINCT d.internet_message_id, d.recipient, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.internet_message_id {{names}} AND d.internet_message_id <> '' AND m.source = ''"""  # noqa: S608  # columns
-FRESH = f"""SELECT m.header_message_id, {MESSAGE} FROM unindexed u JOIN deliveries d ON d.id = u.delivery_id
+FRESH = f"""SELECT m.header_message_id, d.recipient, {MESSAGE} FROM unindexed u JOIN deliveries d ON d.id = u.delivery_id
     JOIN messages m ON m.id = d.message_id WHERE m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
-OURS = f"""SELECT m.header_message_id, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
+OURS = f"""SELECT m.header_message_id, d.recipient, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.id {{ids}} AND m.header_message_id {{names}} AND m.source = ''"""  # noqa: S608  # columns
 IN_CONVERSATION = f"""SELECT d.recipient, {MESSAGE} FROM deliveries d JOIN messages m ON m.id = d.message_id
     WHERE d.conversation_id = ? AND d.conversation_id <> '' AND m.source = '' AND m.application <> 'mailroom'
@@ -34,18 +35,27 @@ LATELY = """SELECT m.id, d.id, d.server, (SELECT min(e.conversation_id) FROM ent
 ANSWERS = "SELECT d.recipient FROM messages m JOIN deliveries d ON d.message_id = m.id WHERE m.application = 'mailroom' AND m.id >= ?"
 
 
-def sent_as(tx: Tx, names: Sequence[str]) -> dict[str, Message]:
-    """See `Store.sent_as`. Copies of one mail share a Message-ID; any of them will do.
+def sent_as(tx: Tx, names: Sequence[str], to: Collection[str]) -> dict[str, Message]:
+    """See `Store.sent_as`.
 
     What is in no part of the search index yet is asked first: it may get into one meanwhile, but never out.
     """
-    found = {name: message_of(row) for name, *row in tx.by(BY_PROVIDER, list(names))}
-    found |= {name: message_of(row) for name, *row in tx.by(FRESH, list(names))}
-    left = [name for name in names if name not in found]
+    found: dict[str, Message] = {}
+    left = list(dict.fromkeys(names))
+
+    def take(rows: Iterable[Sequence[Any]]) -> None:
+        for name, recipient, *row in rows:
+            meant = not to or normalize(recipient) in to
+            if name in left and (meant or name not in found):
+                found[name] = message_of(row)
+                if meant:
+                    left.remove(name)
+
+    take(tx.by(BY_PROVIDER, left))
+    take(tx.by(FRESH, left))
     candidates = indexed_under(tx, left, ENDLESS) if left else iter(())
     while left and (few := list(islice(candidates, FEW))):
-        found |= {name: message_of(row) for name, *row in tx.by(OURS, few, tx.several(left))}
-        left = [name for name in left if name not in found]
+        take(tx.by(OURS, few, tx.several(left)))
     return found
 
 

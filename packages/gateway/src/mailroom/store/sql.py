@@ -172,9 +172,9 @@ class SqlStore:
         with self._read() as tx:
             return glancing.fates(tx, edges)
 
-    def sent_as(self, header_message_ids: Sequence[str]) -> dict[str, Message]:
+    def sent_as(self, header_message_ids: Sequence[str], to: Collection[str] = ()) -> dict[str, Message]:
         with self._read() as tx:
-            return answering.sent_as(tx, header_message_ids)
+            return answering.sent_as(tx, header_message_ids, to)
 
     def in_conversation(self, conversation: str) -> tuple[Message, frozenset[str]] | None:
         with self._read() as tx:
