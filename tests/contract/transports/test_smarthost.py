@@ -188,6 +188,20 @@ async def test_another_from_leaves_the_rest_and_names_the_author_in_reply_to(off
     assert arrived.get_content() == "Grüße\r\n"
 
 
+@pytest.mark.parametrize("offered", [("SIZE", "8BITMIME"), ("SIZE",)])
+@pytest.mark.parametrize("rest", [b"Hi\r\n", b"\xc3\xbc\r\n", b"a line\r\n" * 100_000])
+@pytest.mark.parametrize("rewrite_from", ["", "notifications@example.com"])
+async def test_no_recipient_learns_of_a_bcc(offered: tuple[str, ...], rest: bytes, rewrite_from: str) -> None:
+    bcc = b"Bcc: Eve <eve@example.com>,\r\n mallory@example.com\r\nResent-Bcc: trent@example.com\r\n"
+    raw, hiding = b"From: mary@example.com\r\nTo: joe@example.net\r\n\r\n" + rest, b"From: mary@example.com\r\n" + bcc
+    async with SmtpServer(Script(offered=offered)) as server:
+        await send(server, raw=raw, rewrite_from=rewrite_from)
+        await send(server, raw=raw.replace(b"From: mary@example.com\r\n", hiding), rewrite_from=rewrite_from)
+    without, with_bcc = server.mails
+    assert with_bcc.content == without.content
+    assert with_bcc.mail_from == without.mail_from
+
+
 async def test_each_delivery_with_a_return_address_of_its_own_is_a_mail_of_its_own_and_each_yes_is_remembered() -> None:
     noted: dict[str, str] = {}
 

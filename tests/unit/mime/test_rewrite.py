@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailroom_core.errors import MimeError
 from mailroom_core.mime.headers import Fields, address_key
 from mailroom_core.mime.index import decoded_pieces, index
-from mailroom_core.mime.rewrite import for_envelope, replace_from, to_7bit
+from mailroom_core.mime.rewrite import for_envelope, for_smtp, hides_somebody, to_7bit
 from mailroom_core.mime.source import InMemory, Streamed
 from mailroom_core.model import Envelope
 from tests.unit.mime.builder import entities, mail, multipart, part
@@ -163,19 +163,43 @@ def test_without_a_usable_old_from_there_is_no_reply_to(raw: bytes) -> None:
 @pytest.mark.parametrize("rewrite_from", ["Mary", "a@b.c, d@e.f"])
 def test_a_new_from_is_one_address(rewrite_from: str) -> None:
     with pytest.raises(MimeError, match="must be one address"):
-        replace_from(InMemory(b"\r\n"), rewrite_from)
+        for_smtp(InMemory(b"\r\n"), rewrite_from)
 
 
 def test_only_the_from_changes() -> None:
     raw = b"X-A: \xfc\r\nFrom: mary@example.com\r\nX-B: b\r\n c\r\n\r\nbody \xfc"
-    assert read(replace_from(InMemory(raw), '"Mary" <n@example.net>')) == (
+    assert read(for_smtp(InMemory(raw), '"Mary" <n@example.net>')) == (
         b'X-A: \xfc\r\nFrom: "Mary" <n@example.net>\r\nX-B: b\r\n c\r\nReply-To: mary@example.com\r\n\r\nbody \xfc'
     )
 
 
+HIDING = (
+    b"To: a@example.org\r\nbCC: eve@example.org,\r\n mallory@example.org\r\nX: 1\nresent-bcc : trent@example.org\r\nBcc:\r\n"
+    b"X: \xfc\r\n\r\nBcc: body@example.org\r\n"
+)
+SHOWING = b"To: a@example.org\r\nX: 1\nX: \xfc\r\n\r\nBcc: body@example.org\r\n"
+
+
+def test_no_smtp_server_learns_of_a_bcc_and_everything_else_stays() -> None:
+    assert read(for_smtp(InMemory(HIDING))) == SHOWING
+    assert read(for_smtp(InMemory(SHOWING))) == SHOWING
+    assert b"eve" not in read(for_smtp(InMemory(HIDING), "n@example.net"))
+    assert hides_somebody(InMemory(HIDING))
+    assert not hides_somebody(InMemory(SHOWING))
+
+
+def test_a_bcc_goes_out_of_a_mail_that_is_made_7_bit_too() -> None:
+    assert read(to_7bit(InMemory(HIDING))) == SHOWING
+    assert read(to_7bit(InMemory(b"X: 1\n\nbody"))) == b"X: 1\n\nbody"
+
+
+def test_graph_learns_of_nobody_by_a_resent_bcc() -> None:
+    assert "Resent-Bcc" not in to_graph("To: bob@example.org\r\nResent-Bcc: eve@example.org\r\n", "bob@example.org")
+
+
 def test_a_head_without_end_is_refused() -> None:
     with pytest.raises(MimeError, match="larger than"):
-        replace_from(InMemory(b"X: y\r\n" * 200_000 + b"\r\n"), "n@example.net")
+        for_smtp(InMemory(b"X: y\r\n" * 200_000 + b"\r\n"), "n@example.net")
 
 
 # Bodies for Exchange
@@ -315,7 +339,7 @@ def test_any_bytes_can_be_rewritten_or_are_refused(raw: bytes) -> None:
     ways: list[Callable[[], Streamed]] = [
         lambda: for_envelope(source, BOB),
         lambda: to_7bit(source),
-        lambda: replace_from(source, "a@b.c"),
+        lambda: for_smtp(source, "a@b.c"),
     ]
     for make in ways:
         with suppress(MimeError):

@@ -25,6 +25,8 @@ _ADDRESS_FIELDS = frozenset(
 )
 # A quoted string, which is skipped; or the parameter up to its value, and the value.
 _CHARSET = re.compile(rb'("(?:[^"\\]|\\.)*")|(;\s*charset\s*=\s*)(?:"(?:[^"\\]|\\.)*"|[^\s;"]*)', re.IGNORECASE | re.DOTALL)
+_HIDDEN = ("bcc", "resent-bcc")
+"""Fields that no recipient may read (RFC 5322 3.6.3, 3.6.6)."""
 _LONE_CR = re.compile(rb"\r(?!\n)")
 
 _Edits = dict[str, bytes]
@@ -42,24 +44,32 @@ def for_envelope(source: ReadAt, envelope: Envelope, *, rewrite_from: str = "", 
     fields = read_head(source, root)
     shown = recipients(fields, envelope)
     edits = {name.lower(): address_field(name, boxes) for name, boxes in (("To", shown.to), ("Cc", shown.cc), ("Bcc", shown.bcc))}
+    edits["resent-bcc"] = b""
     added = [text_field(name, value) for name, value in add]
     return streamed(source, _mail(source, root, _FOR_GRAPH, edits | _author_edits(fields, rewrite_from), added))
 
 
 def to_7bit(source: ReadAt, *, rewrite_from: str = "") -> Streamed:
-    """The mail for a server without 8BITMIME: 8-bit and binary content (so lines that are too long) becomes base64, everything else
-    stays byte for byte.
+    """The mail for a server without 8BITMIME: as `for_smtp` gives it, and 8-bit and binary content (so lines that are too long) becomes
+    base64.
 
     That holds for 8-bit bytes in header fields and outside of the parts too; nobody may send those, and everybody takes them.
     Raises MimeError where only a signed part could be converted: that would break the signature.
     """
     root = index(source)
-    return streamed(source, _mail(source, root, _SEVEN_BIT, _author_edits(read_head(source, root), rewrite_from)))
+    return streamed(source, _mail(source, root, _SEVEN_BIT, _smtp_edits(read_head(source, root), rewrite_from)))
 
 
-def replace_from(source: ReadAt, rewrite_from: str) -> Streamed:
-    """The mail with another From, see `recipients.author`; everything else stays byte for byte. Reads nothing but the head."""
-    return replace_fields(source, lambda fields: _author_edits(fields, rewrite_from))
+def for_smtp(source: ReadAt, rewrite_from: str = "") -> Streamed:
+    """The mail without Bcc and Resent-Bcc, because every recipient gets the same bytes; with another From if there is one, see
+    `recipients.author`. Everything else stays byte for byte. Reads nothing but the head."""
+    return replace_fields(source, lambda fields: _smtp_edits(fields, rewrite_from))
+
+
+def hides_somebody(source: ReadAt) -> bool:
+    """Whether the mail has a Bcc or a Resent-Bcc. Reads nothing but the head."""
+    fields = Fields(source.read_at(0, MAX_HEAD))
+    return any(each in fields for each in _HIDDEN)
 
 
 def replace_fields(source: ReadAt, edits: Callable[[Fields], Mapping[str, bytes]]) -> Streamed:
@@ -73,6 +83,10 @@ def replace_fields(source: ReadAt, edits: Callable[[Fields], Mapping[str, bytes]
     if fields.body_start == len(raw) < source.size:
         raise MimeError(f"the head of the mail is larger than {MAX_HEAD} bytes")
     return streamed(source, [Text(_head(fields, edits(fields), _as_it_is)), Copy(fields.body_start, source.size)])
+
+
+def _smtp_edits(fields: Fields, rewrite_from: str) -> _Edits:
+    return dict.fromkeys((each for each in _HIDDEN if each in fields), b"") | _author_edits(fields, rewrite_from)
 
 
 def _author_edits(fields: Fields, rewrite_from: str) -> _Edits:

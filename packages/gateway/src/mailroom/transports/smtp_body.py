@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from mailroom_core.errors import MimeError, StoreError
 from mailroom_core.mime.lines import LineLengths
-from mailroom_core.mime.rewrite import replace_from, to_7bit
+from mailroom_core.mime.rewrite import for_smtp, hides_somebody, to_7bit
 from mailroom_core.mime.source import ReadAt, Streamed
 
 CHUNK = 256 * 1024
@@ -38,8 +38,8 @@ class Body:
 
 
 async def prepare(source: ReadAt, *, rewrite_from: str, eight_bit: bool) -> Body:
-    """The stored bytes; with another From, if there is one; as 7-bit, if they are not and the server has no 8BITMIME, or if there is
-    a line that is too long for any server. A signed part with such a line stays as it is.
+    """The stored bytes, without Bcc and Resent-Bcc; with another From, if there is one; as 7-bit, if they are not and the server has no
+    8BITMIME, or if there is a line that is too long for any server. A signed part with such a line stays as it is.
 
     Raises Unreadable, and MimeError for a mail that can't be changed without breaking it.
     """
@@ -62,8 +62,8 @@ def _prepare(source: ReadAt, rewrite_from: str, eight_bit_wire: bool) -> Body:
             except MimeError:
                 if must_be_7bit:
                     raise
-        if rewrite_from:
-            return Body(replace_from(source, rewrite_from), eight_bit)
+        if rewrite_from or hides_somebody(source):
+            return Body(for_smtp(source, rewrite_from), eight_bit)
     except (OSError, StoreError) as problem:
         raise _unreadable(problem) from problem
     return Body(stored, eight_bit)
