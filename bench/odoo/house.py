@@ -84,10 +84,16 @@ class House:
         self.odoo.call("mail.mail", "create", [mail] * count)
 
     def run_queue(self) -> None:
-        """Odoo's own job, until nothing is waiting. Raises Missing if something was not sent."""
-        self.odoo.call("ir.cron", "method_direct_trigger", [self.odoo.ref("mail.ir_cron_mail_scheduler_action")])
+        """Odoo's own job, until nothing is waiting: one run of the add-on ends after a minute. Raises Missing if something was not sent."""
+        waiting, before = self._waiting(), 0
+        while waiting and waiting != before:
+            self.odoo.call("ir.cron", "method_direct_trigger", [self.odoo.ref("mail.ir_cron_mail_scheduler_action")])
+            waiting, before = self._waiting(), waiting
         if left := self.odoo.sql("SELECT state, failure_reason FROM mail_mail WHERE state != 'sent' LIMIT 1"):
             raise Missing(f"Odoo's queue has not sent everything: {left[0]}; see {self.place.log('odoo')}")
+
+    def _waiting(self) -> int:
+        return int(self.odoo.sql("SELECT count(*) FROM mail_mail WHERE state = 'outgoing'")[0][0])
 
 
 @contextmanager

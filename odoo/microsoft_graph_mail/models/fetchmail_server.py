@@ -11,6 +11,7 @@ from pathlib import Path
 from odoo import _, api, fields, models
 from odoo.addons.microsoft_graph_mail.driver.turn import turn
 from odoo.exceptions import UserError
+from psycopg2.extensions import TransactionRollbackError
 
 from mailroom_core.errors import VaultError
 from mailroom_core.model import After, Deferred, NotConvertible, NotThere
@@ -134,7 +135,7 @@ class FetchmailServer(models.Model):
         ours = self.filtered(lambda server: server._microsoft_graph_is_ours())
         problem = super(FetchmailServer, self - ours)._fetch_mail(batch_limit) if self - ours else None
         for server in ours.with_context(fetchmail_cron_running=True):
-            if not server.try_lock_for_update(allow_referencing=True).filtered_domain([("state", "=", "done")]):
+            if not server._microsoft_graph_locked().filtered_domain([("state", "=", "done")]):
                 _logger.info("Microsoft Graph: incoming server %s is being fetched from elsewhere", server.id)
                 continue
             trouble = server._microsoft_graph_fetch(batch_limit)
@@ -144,6 +145,14 @@ class FetchmailServer(models.Model):
             if not self.env["ir.cron"]._commit_progress(1):
                 break
         return problem
+
+    def _microsoft_graph_locked(self):
+        """Itself, if nobody else is at it, or was until this moment."""
+        try:
+            return self.try_lock_for_update(allow_referencing=True)
+        except TransactionRollbackError:
+            self.env.cr.rollback()
+            return self.browse()
 
     def _microsoft_graph_note(self, trouble):
         values = {"date": fields.Datetime.now(), "error_date": False, "error_message": False}

@@ -105,7 +105,7 @@ class MailMail(models.Model):
     def _microsoft_graph_send(self, session, alias_domain_id, *, commit, done=None):
         """Each mail in a transaction of its own, as far as `commit` allows. What there is no time for stays in the queue."""
         end = self.env.context.get("cron_end_time", time.monotonic() + OF_A_JOB) - OF_A_JOB + BUDGET
-        for number, mail in enumerate(self):
+        for number, mail in enumerate(map(self.browse, self.ids)):  # each alone: after a commit Odoo would read all of them anew
             if until := session.server._microsoft_graph_waits_until():
                 if not self.env.context.get("cron_id") or until - datetime.utcnow() > PATIENCE:
                     self[number:]._microsoft_graph_wait(until)

@@ -46,6 +46,11 @@ class TestFetching(TenantCase):
         self.assertTrue(self.process())
         self.assertEqual(self.known(), [("done", 0)])
 
+    def test_a_server_that_was_fetched_from_elsewhere_until_this_moment_fails_no_job(self):
+        trouble = psycopg2.errors.SerializationFailure("could not serialize access due to concurrent update")
+        with self.registry.cursor() as cr, patch.object(type(self.incoming), "try_lock_for_update", side_effect=trouble):
+            self.assertIsNone(self.incoming.with_env(self.env(cr=cr))._fetch_mail())
+
     @mute_logger("odoo.addons.microsoft_graph_mail.models.microsoft_graph_incoming")
     def test_a_message_that_fails_is_tried_three_times_and_set_aside(self):
         with self.hand_over(ValueError("there is something odd about it")):
