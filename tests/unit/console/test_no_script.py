@@ -44,7 +44,7 @@ from mailroom_core.model import MessageId, Reply, State
 from tests.contract.store.makers import Maker, claim_one
 from tests.unit.console.site import Site
 
-CANARY = "'\"></a></title></textarea><script data-canary>alert(1)</script><img data-canary src=x onerror=alert(1)>{{7*191}}"
+CANARY = "'\"></a></title></textarea><script data-canary>alert(1)</script><img data-canary src=x onerror=alert(1)>{{7919*1931}}"
 NOT_FREE = {"networks", "certificates", "kind", "scopes", "events", "cloud", "tenant", "login_url", "graph_url"}
 """Of these the program takes no free text."""
 MOST = 400
@@ -146,7 +146,7 @@ def walk(browser: TestClient) -> dict[str, str]:
         policy = answer.headers["content-security-policy"]
         page = Page()
         page.feed(answer.text)
-        if page.wrong or (policy != POLICY and "sandbox" not in policy) or "1337" in answer.text:
+        if page.wrong or (policy != POLICY and "sandbox" not in policy) or "15291589" in answer.text:
             wrong[path] = f"{policy} {page.wrong}"
         for link in page.links:
             to = urlsplit(urldefrag(urljoin(f"{start}{path}", link))[0])
