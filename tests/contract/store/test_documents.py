@@ -92,6 +92,16 @@ def test_a_person_may_correct_a_suppression(store: Store) -> None:
     assert store.suppressions() == [Suppression(address="a@x.org", reason="asked us", source="person")]
 
 
+def test_a_secret_is_replaced_only_where_it_is_still_the_one_that_was_read(store: Store) -> None:
+    store.put_secret("account:a", b"\x00\xfe")
+    assert not store.replace_secret("account:a", b"\x00\xff", b"x")
+    assert store.secret("account:a") == b"\x00\xfe"
+    assert store.replace_secret("account:a", b"\x00\xfe", b"x")
+    assert store.secret("account:a") == b"x"
+    assert not store.replace_secret("account:b", b"", b"x")
+    assert store.secrets() == ["account:a"]
+
+
 def test_secrets_are_kept_as_they_were_sealed(store: Store, reopen: Callable[[], Store]) -> None:
     assert store.secret("account:a") is None
     store.put_secret("account:a", b"\x00\xfe")

@@ -17,7 +17,7 @@ from mailroom.objects import Account
 from mailroom.settings import Settings
 from mailroom.store.open import open_store
 from mailroom.vault import credentials
-from mailroom.vault.keys import VARIABLE, KeyRing, add_key, load_keys
+from mailroom.vault.keys import VARIABLE, KeyRing, Keys, add_key, load_keys
 from mailroom.vault.vault import ONE_ANSWER, SealedVault
 from mailroom.wiring.parts import open_parts
 from mailroom_core.errors import VaultError
@@ -343,6 +343,25 @@ def test_rotation_seals_anew_and_a_running_process_follows(house: House, tmp_pat
     assert opened is not None
     assert opened["refresh_token"] == "refresh-0"
     assert len(load_keys(tmp_path / "vault.key", {}).ring) == 2
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_changes_while_secrets_are_sealed_anew_is_neither_lost_nor_back_again(house: House, tmp_path: Path, ended: bool) -> None:
+    running = house.vault("running")
+    add_key(tmp_path / "vault.key")
+    changes = [Grant("access-1", timedelta(seconds=3599), "refresh-1")]
+
+    def keys() -> Keys:
+        while changes:
+            running.keep("office", changes.pop())
+            if ended:
+                running.seal("account:office", None)
+        return house.ring()
+
+    store = open_store(house.path, clock=lambda: house.now)
+    assert SealedVault(keys, store, lambda name: house.account, house.login, lambda: house.now, "rotating").reseal() == 0
+    opened = house.one.open("account:office")
+    assert (opened or {}).get("refresh_token") == (None if ended else "refresh-1")
 
 
 def test_the_key_file_is_made_for_its_owner_only_and_refused_if_others_can_read_it(tmp_path: Path) -> None:

@@ -234,6 +234,9 @@ class Store(Protocol):
     def put_secret(self, name: str, sealed: bytes | None) -> None:
         """None deletes it."""
 
+    def replace_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        """Only where it is still the old one; whether it was."""
+
     def lease(self, name: str, owner: str, ttl: timedelta) -> bool:
         """A lock between processes and machines, for example `token:<account>`."""
 

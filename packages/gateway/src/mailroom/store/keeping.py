@@ -17,6 +17,7 @@ SUPPRESSIONS = "SELECT address, reason, source FROM suppressions ORDER BY addres
 SEALED = "SELECT sealed FROM secrets WHERE name = ?"
 SEALED_NAMES = "SELECT name FROM secrets ORDER BY name"
 PUT_SEALED = "INSERT INTO secrets (name, sealed) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed"
+REPLACE_SEALED = "UPDATE secrets SET sealed = ? WHERE name = ? AND sealed = ?"
 DROP_SEALED = "DELETE FROM secrets WHERE name = ?"
 LEASE = """INSERT INTO leases (name, owner, until) VALUES (?, ?, ?) ON CONFLICT (name)
     DO UPDATE SET owner = excluded.owner, until = excluded.until WHERE leases.owner = excluded.owner OR leases.until <= ?"""
@@ -53,6 +54,10 @@ def put_secret(tx: Tx, name: str, sealed: bytes | None) -> None:
         tx.run(DROP_SEALED, name)
     else:
         tx.run(PUT_SEALED, name, sealed)
+
+
+def replace_secret(tx: Tx, name: str, old: bytes, new: bytes) -> bool:
+    return tx.run(REPLACE_SEALED, new, name, old) > 0
 
 
 def lease(tx: Tx, name: str, owner: str, ttl: timedelta) -> bool:

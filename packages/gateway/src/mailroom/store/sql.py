@@ -331,6 +331,10 @@ class SqlStore:
         with self._write() as tx:
             keeping.put_secret(tx, name, sealed)
 
+    def replace_secret(self, name: str, old: bytes, new: bytes) -> bool:
+        with self._write() as tx:
+            return keeping.replace_secret(tx, name, old, new)
+
     def lease(self, name: str, owner: str, ttl: timedelta) -> bool:
         with self._write() as tx:
             return keeping.lease(tx, name, owner, ttl)

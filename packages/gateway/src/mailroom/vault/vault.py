@@ -73,13 +73,14 @@ class SealedVault:
 
     def reseal(self) -> int:
         """Seal everything with the newest key (before and after `add_key`); how many were sealed anew."""
-        count = 0
-        for name in self._store.secrets():
-            sealed = self._store.secret(name)
-            if sealed is not None and not self._keys().sealed_by_newest(sealed):
-                self._store.put_secret(name, self._keys().seal(name, self._keys().open(name, sealed)))
-                count += 1
-        return count
+        return sum(map(self._reseal, self._store.secrets()))
+
+    def _reseal(self, name: str) -> bool:
+        """What somebody has kept since it was read, such as a refreshed grant, is read again and never written over."""
+        while (sealed := self._store.secret(name)) is not None and not self._keys().sealed_by_newest(sealed):
+            if self._store.replace_secret(name, sealed, self._keys().seal(name, self._keys().open(name, sealed))):
+                return True
+        return False
 
     async def token(self, account: str, *, resource: Resource = Resource.GRAPH, refused: str = "") -> str:
         if token := self._cached(account, resource, refused):
