@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,6 +93,21 @@ def test_a_restored_queue_is_held(house: House) -> None:
     assert (house.new.data / "blobs" / "00" / "1.eml").read_bytes() == b"large"
     assert (house.new.data / DATABASE).stat().st_mode & 0o777 == 0o600
     assert not (house.new.data / "restoring").exists()
+
+
+def test_all_that_was_restored_is_on_the_disk_before_the_database_takes_its_name(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = house.backup(with_key=True)
+    synced: list[str] = []
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        sync(handle)
+        if not (house.new.data / DATABASE).exists():
+            synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{handle}"), house.new.data))
+
+    monkeypatch.setattr(os, "fsync", note)
+    house.restore(source)
+    assert {"blobs/00/1.eml", "blobs/00", "blobs", ".", "vault.key", "tls.crt", "tls.key", f"restoring/{DATABASE}"} <= set(synced)
 
 
 def test_nobody_is_signed_in_to_what_was_restored(house: House) -> None:

@@ -85,11 +85,17 @@ def restore(settings: Settings, source: Path, open_store: Callable[[Path], Store
     unready = settings.data / "restoring"
     shutil.rmtree(unready, ignore_errors=True)
     total, done = source.stat().st_size, 0
+    folders = {settings.data}
     with tarfile.open(source, "r|") as tar:
         for member in tar:
             if member.name == DATABASE:
                 _check_key(settings)
-            tar.extract(member, unready if member.name == DATABASE else settings.data, filter="data")
+            folder = unready if member.name == DATABASE else settings.data
+            tar.extract(member, folder, filter="data")
+            if member.isfile():
+                path = folder / member.name.lstrip("/")  # as the filter does
+                _sync(path)
+                folders.update(each for each in path.parents if each.is_relative_to(folder))
             done += member.size
             progress(done, total)
     if not (unready / DATABASE).exists():
@@ -97,6 +103,8 @@ def restore(settings: Settings, source: Path, open_store: Callable[[Path], Store
     waiting = _hold(open_store(unready / DATABASE))
     (unready / DATABASE).chmod(0o600)
     _sync(unready / DATABASE)
+    for folder in folders:
+        _sync(folder)
     (unready / DATABASE).rename(settings.data / DATABASE)
     _sync(settings.data)
     shutil.rmtree(unready)
