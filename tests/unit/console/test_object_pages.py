@@ -359,3 +359,17 @@ def test_a_viewer_sees_servers_and_suppressions_and_changes_none(pages: Pages) -
     pages.role = Role.OPERATOR
     post(pages, "/servers/save/sink", 403, name="x", **SERVER)
     assert pages.store.suppressions()
+
+
+def test_a_size_that_is_no_whole_mebibyte_stays_what_it_is(pages: Pages) -> None:
+    put(pages, OutgoingServer(name="relay", route=SmarthostRoute(host="relay.example"), max_size=35_000_000))
+    shown = re.search(r'name="max_size"[^>]* value="([^"]*)"', pages.get("/servers/of/relay"))
+    assert shown
+    post(pages, "/servers/save/smarthost?old=relay", **RELAY, **{**SERVER, "max_size": shown[1]})
+    assert pages.store.directory().servers["relay"].max_size == 35_000_000
+
+
+@pytest.mark.parametrize("size", ["inf", "-inf", "nan", "1e999"])
+def test_a_size_that_is_none_is_told_beside_its_field(pages: Pages, size: str) -> None:
+    text = post(pages, "/servers/save/smarthost", status=422, name="relay", **RELAY, **{**SERVER, "max_size": size})
+    assert "is no number" in beside(text, "max_size")

@@ -76,3 +76,18 @@ def test_an_account_signs_in_instead_of_a_password(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     route, secret = kept(tmp_path, "gmail")
     assert (route.account, route.user, route.port, secret) == ("jane", "", 465, None)
+
+
+def test_what_no_object_file_may_hold_is_not_added_by_a_command_either(tmp_path: Path) -> None:
+    """Else what `export` writes is nothing that `apply` takes."""
+    refused = run(tmp_path, "add-smarthost", "relay", "--host", "smtp.example.com:587")
+    assert (refused.exit_code, "and its port beside it" in refused.output) == (1, True)
+    assert "ports are 1 to 65535" in run(tmp_path, "add-smarthost", "relay", "--host", "smtp.example.com", "--port", "99999").output
+    for name, said in (("followers", "Mailroom writes itself"), ("forward:sales", "Mailroom writes itself"), (" ", "needs a name")):
+        refused = CliRunner().invoke(main, ["--data", str(tmp_path), "app", "add", name, "--sender", "example.com"])
+        assert (refused.exit_code, said in refused.output) == (1, True), refused.output
+    refused = CliRunner().invoke(main, ["--data", str(tmp_path), "app", "add", "erp", "--sender", "not an address"])
+    assert (refused.exit_code, "no address, no domain" in refused.output) == (1, True)
+    refused = CliRunner().invoke(main, ["--data", str(tmp_path), "app", "add", "erp", "--sender", "*", "--alias-domain", "example.org"])
+    assert (refused.exit_code, "example.org" in refused.output) == (1, True)
+    assert CliRunner().invoke(main, ["--data", str(tmp_path), "export"]).stdout == ""

@@ -75,8 +75,6 @@ def read(kind: str, name: str, table: dict[str, Any], old: Object | None = None)
     """
     if isinstance(old, Account) and isinstance(table, dict):
         table = {"read_write": old.read_write, **table}
-    if not name.strip():
-        raise ConfigError("needs a name")
     field_name, words = CHOICES.get(kind, ("", {}))
     values = {key: value for key, value in table.items() if key not in words}
     if words:
@@ -91,6 +89,8 @@ def read(kind: str, name: str, table: dict[str, Any], old: Object | None = None)
 
 def check(item: Object) -> None:
     """Raises ConfigError for what has the right type and can't be meant."""
+    if not getattr(item, "name", "its address").strip():
+        raise ConfigError("needs a name")
     if mistakes := list(_mistakes(item)):
         raise ConfigError("; ".join(mistakes))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mailroom.cli.context import Context, by, json_option, show
+from mailroom.cli.objects import check_new
 
 if TYPE_CHECKING:
     from mailroom.objects import Application, OutgoingServer
@@ -61,6 +62,7 @@ def add_app(
             alias_domain=alias_domain,
             kind="bulk" if bulk else "transactional",
         )
+        check_new(made, *parts.directory().alias_domains.values())
         if no_password:
             parts.store.apply([made], [], by=by())
             click.echo(_who_may(made))
@@ -221,11 +223,8 @@ def add_sink(context: Context, name: str, directory: str, priority: int, from_fi
 
 
 def add_server(context: Context, made: OutgoingServer, *, password: str = "") -> None:
-    from mailroom.tables import dangling
-
     with context.parts() as parts:
-        if mistakes := dangling([made, *parts.directory().accounts.values()]):
-            raise click.ClickException(mistakes[0])
+        check_new(made, *parts.directory().accounts.values())
         if password:
             parts.vault.seal(f"server:{made.name}", {"password": password})
         parts.store.apply([made], [], by=by())

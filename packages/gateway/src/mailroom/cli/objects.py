@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from mailroom.wiring.parts import Parts
 
 
+def check_new(made: Object, *named: Object) -> None:
+    """What has no table yet, as in an object file; `named` are those that it may name. Raises ClickException."""
+    from mailroom import tables
+    from mailroom_core.errors import ConfigError
+
+    try:
+        tables.check(made)
+    except ConfigError as problem:
+        raise click.ClickException(str(problem)) from None
+    if mistakes := tables.dangling([*named, made]):
+        raise click.ClickException(mistakes[-1])
+
+
 def add_object(parts: Parts, kind: str, name: str, table: dict[str, object]) -> Object:
     """Checked as in an object file. Raises ClickException."""
     from pydantic import ValidationError
