@@ -62,6 +62,8 @@ def test_one_answers_as_an_address_of_ours_and_once_for_each_key(api: Api) -> No
     with Mailroom(api.gateway.web, api.tokens["talk"]) as mailroom:
         ids = {mailroom.do(answer_call(number, "Yes", sender=SALES, idempotency_key=key)) for _ in range(2)}
     assert len(ids) == 1
+    other = api["talk"].post(f"/conversations/{number}/answers", json={"text": "No", "from": SALES}, headers={"Idempotency-Key": key})
+    assert ids.pop() in problem(other, 409)
     assert len(entries(api, subject, 2)) == 2
     problem(api["talk"].post("/conversations/0000000000000/answers", json={"text": "x"}), 404)
 

@@ -101,6 +101,26 @@ def test_the_same_form_sent_twice_is_one_answer(pages: Pages, desk: str) -> None
     assert key not in pages.get(desk), "the next answer is another one"
 
 
+def test_the_same_form_with_another_answer_sends_it_when_it_is_sent_again(pages: Pages, desk: str) -> None:
+    post(pages, f"{desk}/answer", text="Yes", key="k")
+    for what in ({"text": "No"}, {"text": "Yes", "cc": BOSS}):
+        text = post(pages, f"{desk}/answer", 422, key="k", **what)
+        assert "has sent another answer" in text
+        assert f">{what['text']}</textarea>" in text
+    assert len(sent(pages)) == 1
+    (key,) = re.findall(r'name="key" value="([0-9a-f]{32})"', text)
+    post(pages, f"{desk}/answer", text="No", key=key)
+    assert [each.text for each in kept(pages)[1]][1:] == ["Yes", "No"]
+
+
+def test_a_file_is_part_of_what_was_sent_with_a_key(pages: Pages, desk: str) -> None:
+    for content, status in ((b"1", 303), (b"1", 303), (b"12", 422)):
+        files = [("files", ("a.txt", content, "text/plain"))]
+        answer: Any = pages.client.post(f"{desk}/answer", data={"text": "See there", "key": "k"}, files=files)
+        assert answer.status_code == status, answer.text
+    assert len(sent(pages)) == 1
+
+
 def test_send_and_close_ends_the_conversation(pages: Pages, desk: str) -> None:
     post(pages, f"{desk}/answer", text="Done", key="k", close="yes")
     assert kept(pages)[0].stage is Stage.CLOSED

@@ -18,6 +18,7 @@ from mailroom.api.problems import Problem
 from mailroom.api.sending import Key, key_of
 from mailroom.api.shapes import Accepted
 from mailroom.conversations import ConversationId, EntryKind, Stage
+from mailroom.intake.correspond import OtherAnswer
 from mailroom.intake.letter import Letter
 from mailroom.objects import Token
 from mailroom_core.model import seek_id, show_id
@@ -145,7 +146,10 @@ async def answer(token: MayWriteConversations, office: TheOffice, id: str, answe
     found, _ = await asyncio.to_thread(seen, office, token, id)
     key = f"{found.id} {key_of(idempotency_key)}" if idempotency_key else ""
     letter = Letter(text=answer.text, html=answer.html, sender=answer.sender, cc=answer.cc, key=key)
-    number = await office.correspondence.answer(found.id, letter)
+    try:
+        number = await office.correspondence.answer(found.id, letter)
+    except OtherAnswer as problem:
+        raise Problem(409, str(problem)) from None
     return Accepted(id=show_id(number))
 
 

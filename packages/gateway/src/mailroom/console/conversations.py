@@ -19,7 +19,7 @@ from mailroom.console.pages import fragment, page
 from mailroom.console.visitor import Visitor, at_least
 from mailroom.console.words import Word, word_of
 from mailroom.conversations import Conversation, ConversationId, Entry, EntryKind, Stage
-from mailroom.intake.correspond import Draft
+from mailroom.intake.correspond import Draft, OtherAnswer
 from mailroom.intake.letter import MOST_FILES, File, Letter
 from mailroom.objects import InboxTarget, Role
 from mailroom.ports import Query as Selection
@@ -158,6 +158,9 @@ async def answer(request: Request, house: TheHouse, door: TheDoor, who: Operator
         letter = Letter(text=given["text"], sender=given["sender"], cc=given["cc"], files=_files(form), key=key)
         try:
             number = await house.way_in.correspondence.answer(found.id, letter)
+        except OtherAnswer:
+            given["key"] = secrets.token_hex(16)
+            wrong = {"text": "This form has sent another answer, which stands above; send it again if this one shall leave as well"}
         except ConfigError as problem:
             wrong = mistakes(problem, ANSWER)
         except Refused as problem:

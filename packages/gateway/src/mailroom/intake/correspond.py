@@ -22,12 +22,19 @@ from mailroom_core.inbound import Head
 from mailroom_core.mime.incoming import read_head_of
 from mailroom_core.mime.recipients import can_be_written
 from mailroom_core.mime.source import InMemory
-from mailroom_core.model import MessageId
+from mailroom_core.model import MessageId, show_id
 from mailroom_core.policy.addresses import domain_of, is_deliverable, normalize
 
 CONVERSATIONS = "conversations"
 """The application of answers."""
 MOST_REFERENCES = 20
+
+
+class OtherAnswer(ConfigError):
+    """The key of an answer belongs to another one."""
+
+    def __init__(self, number: MessageId) -> None:
+        super().__init__(f"This Idempotency-Key belongs to another answer, {show_id(number)}; use a new key for a new answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +61,29 @@ class Correspondence:
     followers: Followers
 
     async def answer(self, number: ConversationId, letter: Letter) -> MessageId:
-        """Raises ConfigError for what can't be, Refused, StoreError."""
+        """Raises ConfigError for what can't be, OtherAnswer, Refused, StoreError."""
         plan = await asyncio.to_thread(self._plan, number, letter)
+        accepted = await self._first_use(letter)
+        if accepted is None:
+            accepted = await self._accepted(number, letter, plan)
+            await self._first_use(letter)  # somebody may have used the key at the same moment, for something else
+        await self._copied(accepted, plan)
+        return accepted
+
+    async def _first_use(self, letter: Letter) -> MessageId | None:
+        """The answer that came with this key before. Raises OtherAnswer."""
+        found = await asyncio.to_thread(self.store.first_use, CONVERSATIONS, letter.key) if letter.key else None
+        if found is None:
+            return None
+        number, digest = found
+        if digest != letter.digest:
+            raise OtherAnswer(number)
+        return number
+
+    async def _accepted(self, number: ConversationId, letter: Letter, plan: Plan) -> MessageId:
         with SpoolFile(self.followers.spool) as spool:
             raw, size = await _gathered(written(plan, letter), spool)
-            accepted = await self.accept(
+            return await self.accept(
                 Submission(
                     application=Application(name=CONVERSATIONS, senders=(plan.sender,), alias_domain=domain_of(plan.sender)),
                     sender=plan.sender,
@@ -71,11 +96,9 @@ class Correspondence:
                     tls="",
                     authenticated=CONVERSATIONS,
                     protocol="HTTP",
-                    wishes=Wishes(idempotency_key=letter.key, conversation=number, words=letter.text),
+                    wishes=Wishes(idempotency_key=letter.key, digest=letter.digest, conversation=number, words=letter.text),
                 )
             )
-        await self._copied(accepted, plan)
-        return accepted
 
     async def _copied(self, accepted: MessageId, plan: Plan) -> None:
         """To those who follow. What goes wrong here is told in the log: the answer is accepted, and must not be sent again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -48,6 +49,12 @@ class Letter:
     files: tuple[File, ...] = ()
     key: str = ""
     """The same key again sends nothing."""
+
+    @property
+    def digest(self) -> str:
+        """Two letters under one key are the same if it is; of its files, names, types and sizes count. Empty without a key."""
+        what = (self.text, self.html, self.sender, self.cc, [(each.name, each.content_type, each.size) for each in self.files])
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest() if self.key else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
