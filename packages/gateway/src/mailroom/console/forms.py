@@ -63,7 +63,7 @@ def given_of(fields: Iterable[Field], table: Mapping[str, Any]) -> Given:
             case "values":
                 shown[each.name] = "\n".join(defaults.lines(value or {}))
             case "mebibytes":
-                shown[each.name] = f"{(value or 0) / MiB:g}"
+                shown[each.name] = repr((value or 0) / MiB).removesuffix(".0")  # not rounded: what is shown is saved again
             case _:
                 shown[each.name] = str(value)
     return shown
@@ -79,7 +79,7 @@ def table_of(fields: Sequence[Field], given: Given) -> tuple[dict[str, Any], dic
             table[each.name] = _read(each, value)
         except ConfigError as problem:
             wrong[each.name] = str(problem).removeprefix(f"{each.name}: ")
-        except ValueError:
+        except (ValueError, OverflowError):
             wrong[each.name] = f"{value!r} is no number; write digits alone, for example 30"
         if each.required and not value:
             wrong[each.name] = "This is needed"
