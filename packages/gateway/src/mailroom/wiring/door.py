@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -77,9 +78,7 @@ class FrontDoor:
         return None
 
     def check_sender(self, application: Application, sender: str | None) -> None:
-        today = self._directory().applications.get(application.name)
-        if today is None or not today.active:  # a session may outlive its right
-            raise Refused(554, "5.7.1", f"{application.name} may not send any more; ask the administrator")
+        today = self._today(application)
         if sender:
             way_out.check_sender(today, sender)
 
@@ -87,4 +86,12 @@ class FrontDoor:
         return min(application.max_size, self._max_size)
 
     async def accept(self, submission: Submission) -> str:
-        return f"queued as {show_id(await self._accept(submission))}"
+        today = self._today(submission.application)
+        return f"queued as {show_id(await self._accept(replace(submission, application=today)))}"
+
+    def _today(self, application: Application) -> Application:
+        """A session may outlive the rights that it began with. Raises Refused."""
+        today = self._directory().applications.get(application.name)
+        if today is None or not today.active:
+            raise Refused(554, "5.7.1", f"{application.name} may not send any more; ask the administrator")
+        return today
