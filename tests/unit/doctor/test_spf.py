@@ -221,6 +221,35 @@ def test_an_address_is_judged_as_a_receiver_would(record: str, address: str, sai
     assert spf.result(read(record, more), address) == said
 
 
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ("v=spf1 ip4:192.0.2.9 include:gone.test -all", ("pass", "permerror")),
+        ("v=spf1 include:gone.test ip4:192.0.2.9 -all", ("permerror", "permerror")),
+        ("v=spf1 include:spf.protection.outlook.com include:broken.test -all", ("pass", "permerror")),
+        ("v=spf1 -ip4:192.0.2.9 include:two.test +all", ("fail", "permerror")),
+        ("v=spf1 ip4:192.0.2.9 include:round.test -all", ("pass", "permerror")),
+        ("v=spf1 ip4:192.0.2.9 mx:many.test -all", ("pass", "permerror")),
+        ("v=spf1 ip4:192.0.2.9 redirect=gone.test", ("pass", "permerror")),
+        ("v=spf1 ip4:192.0.2.9 include:silent.test -all", ("pass", "unknown")),
+        ("v=spf1 include:nested.test -all", ("pass", "permerror")),
+        ("v=spf1 ip4:192.0.2.9 nonsense -all", ("permerror", "permerror")),
+    ],
+)
+def test_what_is_broken_behind_a_match_harms_those_who_get_so_far(record: str, said: tuple[str, str]) -> None:
+    """But nonsense in the record itself harms everybody (RFC 7208 4.6, 4.6.2)."""
+    more: Records = {
+        "TXT broken.test": "v=spf1 nonsense -all",
+        "TXT two.test": ["v=spf1 -all", "v=spf1 ~all"],
+        "TXT round.test": "v=spf1 include:round.test -all",
+        "TXT nested.test": "v=spf1 ip4:192.0.2.9 include:gone.test -all",
+        "TXT silent.test": silent("silent.test", "TXT"),
+        "MX many.test": [f"10 m{number}.test." for number in range(11)],
+    }
+    found = read(record, more)
+    assert (spf.result(found, "192.0.2.9"), spf.result(found, "198.51.100.1")) == said
+
+
 def test_what_stands_after_all_is_not_evaluated() -> None:
     found = read("v=spf1 ip4:192.0.2.1 -all include:gone.test redirect=gone.test")
     assert (found.lookups, list(found.all_problems())) == (0, [])

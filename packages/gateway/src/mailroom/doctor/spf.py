@@ -64,6 +64,8 @@ class Term:
     """It was looked up, and nothing is there."""
     macro: bool = False
     """It depends on the mail."""
+    trouble: Wrong | None = None
+    """Why whoever gets so far is not told what it matches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ async def _read(domain: str, ask: Ask, path: tuple[str, ...], budget: _Budget) -
     made = Spf(domain, answer, records[0], tuple(terms), tuple(replace(each, where=domain) for each in problems))
     found = await asyncio.gather(*(_look(term, domain, ask, (*path, domain), budget) for term in terms))
     more = tuple(problem for _, problem in found if problem is not None)
-    return replace(made, terms=tuple(term for term, _ in found), problems=made.problems + more)
+    looked = tuple(replace(term, trouble=problem.kind) if problem else term for term, problem in found)
+    return replace(made, terms=looked, problems=made.problems + more)
 
 
 def parse(record: str) -> tuple[list[Term], list[Problem]]:
@@ -248,13 +251,14 @@ def _widened(text: str, address: str) -> str:
 
 
 def result(spf: Spf, address: str) -> str:
-    """`pass`, `fail`, `softfail`, `neutral`, `none`, `permerror`, or `unknown` where macros or an unread record decide."""
+    """`pass`, `fail`, `softfail`, `neutral`, `none`, `permerror`, or `unknown` where macros or an unread record decide.
+
+    What is broken behind the term that matches counts for nothing (RFC 7208 4.6.2). Of look-ups, the whole record's count, also those
+    that this address would not need.
+    """
     if spf.answer.known and not spf.record:
         return "none"
-    problems = list(spf.all_problems())
-    if any(each.kind is Wrong.UNREAD for each in problems):
-        return "unknown"
-    if problems or spf.lookups > MOST_LOOKUPS or spf.voids > MOST_VOID:
+    if spf.lookups > MOST_LOOKUPS or spf.voids > MOST_VOID:
         return "permerror"
     return _result(spf, ip_address(address))
 
@@ -289,8 +293,18 @@ def _passing(spf: Spf) -> list[str]:
 _WORDS = {"+": "pass", "-": "fail", "~": "softfail", "?": "neutral"}
 
 
+_OF_THE_RECORD = frozenset({Wrong.SYNTAX, Wrong.SEVERAL, Wrong.NO_RECORD})
+"""What ends the evaluation where a record is read, before its first term (RFC 7208 4.5, 4.6)."""
+
+
 def _result(spf: Spf, address: IPv4Address | IPv6Address) -> str:
+    if not spf.answer.known:
+        return "unknown"
+    if any(each.kind in _OF_THE_RECORD for each in spf.problems):
+        return "permerror"
     for term in spf.terms:
+        if term.trouble is not None:
+            return "unknown" if term.trouble is Wrong.UNREAD else "permerror"
         if term.macro or term.kind in ("ptr", "exists"):
             return "unknown"
         if term.kind == "redirect":
@@ -299,7 +313,7 @@ def _result(spf: Spf, address: IPv4Address | IPv6Address) -> str:
             inside = _result(term.behind, address) if term.behind else "permerror"
             if inside == "pass":
                 return _WORDS[term.qualifier]
-            if inside == "unknown":
+            if inside in ("unknown", "permerror"):
                 return inside
         elif term.kind == "all" or any(_is_in(address, each) for each in term.networks):
             return _WORDS[term.qualifier]
