@@ -12,9 +12,14 @@ import pytest
 from mailroom.audit import Wanted
 from mailroom.objects import (
     Account,
+    Alias,
     AliasDomain,
     Application,
+    Destination,
     GraphRoute,
+    ImapInbox,
+    InboxTarget,
+    IncomingServer,
     OnUnsure,
     OutgoingServer,
     Role,
@@ -373,3 +378,77 @@ def test_a_size_that_is_no_whole_mebibyte_stays_what_it_is(pages: Pages) -> None
 def test_a_size_that_is_none_is_told_beside_its_field(pages: Pages, size: str) -> None:
     text = post(pages, "/servers/save/smarthost", status=422, name="relay", **RELAY, **{**SERVER, "max_size": size})
     assert "is no number" in beside(text, "max_size")
+
+
+def test_who_saves_what_somebody_else_has_changed_meanwhile_is_told_before(pages: Pages) -> None:
+    """The last one would win, and nobody would know that the other one's change is gone."""
+    put(pages, OutgoingServer(name="relay", route=SmarthostRoute(host="relay.example"), per_minute=10))
+    seen = re.search(r'name="seen" value="([^"]+)"', pages.get("/servers/of/relay"))
+    assert seen
+    put(pages, OutgoingServer(name="relay", route=SmarthostRoute(host="relay.example"), per_minute=10, active=False))
+    form = {**RELAY, **SERVER, "user": "", "max_size": "0"}
+    text = post(pages, "/servers/save/smarthost?old=relay", status=422, **form, seen=seen[1])
+    assert "Somebody has changed it since you opened this page" in text
+    assert "In use: no" in text
+    assert 'value="30"' in text, "what was entered stays"
+    assert not pages.store.directory().servers["relay"].active
+    again = re.search(r'name="seen" value="([^"]+)"', text)
+    assert again
+    post(pages, "/servers/save/smarthost?old=relay", **form, seen=again[1])
+    assert pages.store.directory().servers["relay"].per_minute == 30
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "page", "save", "form"),
+    [
+        (
+            Application(name="erp", senders=("example.com",)),
+            Application(name="erp", senders=("example.com",), active=False),
+            "/applications/of/erp",
+            "/applications/save?old=erp",
+            APPLICATION,
+        ),
+        (
+            AliasDomain(name="example.com"),
+            AliasDomain(name="example.com", catchall="all"),
+            "/domains/of/example.com",
+            "/domains/save?old=example.com",
+            {"company": "", "default_from": "news", "bounce": "bounce", "catchall": "catchall"},
+        ),
+        (
+            Destination(name="desk", target=InboxTarget()),
+            Destination(name="desk", target=InboxTarget(followers=("paul@example.com",))),
+            "/destinations/of/desk",
+            "/destinations/save/inbox?old=desk",
+            {"followers": "", "active": "on"},
+        ),
+        (
+            Alias(name="sales@example.com", destination="desk"),
+            Alias(name="sales@example.com", destination="desk", authenticated=True),
+            "/aliases/of/sales@example.com",
+            "/aliases/save?old=sales@example.com",
+            {"destination": "desk", "writers": "everyone", "active": "on"},
+        ),
+        (
+            IncomingServer(name="box", source=ImapInbox(host="imap.example.com", user="us")),
+            IncomingServer(name="box", source=ImapInbox(host="imap.example.com", user="us"), authserv_id="mx.example.com"),
+            "/incoming/of/box",
+            "/incoming/save?old=box",
+            {"host": "imap.example.com", "port": "993", "security": "tls", "user": "us", "folder": "INBOX", "after": "read",
+             "every_minutes": "5", "active": "on"},
+        ),
+    ],
+)  # fmt: skip
+def test_no_form_writes_over_what_it_has_not_shown(
+    pages: Pages, first: Any, other: Any, page: str, save: str, form: dict[str, Any]
+) -> None:
+    put(pages, Destination(name="desk", target=InboxTarget()))
+    put(pages, first)
+    seen = re.search(r'name="seen" value="([^"]+)"', pages.get(page))
+    assert seen
+    put(pages, other)
+    text = post(pages, save, status=422, **form, seen=seen[1])
+    assert "Somebody has changed it since you opened this page" in text
+    again = re.search(r'name="seen" value="([^"]+)"', text)
+    assert again
+    post(pages, save, **form, seen=again[1])

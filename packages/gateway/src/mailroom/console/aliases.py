@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
@@ -56,6 +56,10 @@ def _known(house: House, name: str) -> Alias:
     return found
 
 
+def _table(known: Alias, fields: tuple[Field, ...]) -> dict[str, Any]:
+    return {each.name: tables.plain(getattr(known, each.name)) for each in fields}
+
+
 def _list(request: Request, house: House, *, status: int = 200, error: str = "") -> Response:
     """Blocking."""
     house.look()
@@ -97,7 +101,7 @@ def new(request: Request, house: TheHouse) -> Response:
 def edit(request: Request, house: TheHouse, name: str) -> Response:
     known = _known(house, name)
     fields = _fields(house.directory())
-    return _form(request, house, name, given_of(fields, {each.name: tables.plain(getattr(known, each.name)) for each in fields}))
+    return _form(request, house, name, given_of(fields, _table(known, fields)) | seen(known))
 
 
 @router.post("/save")
@@ -110,6 +114,9 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, old: str 
     name = old or str(given["name"])
     if not old and name in house.directory().aliases:
         wrong["name"] = f"There is an alias {name!r} already"
+    if old:
+        known = _known(house, old)
+        wrong |= changed_meanwhile(form, given, known, fields, _table(known, fields))
     if wrong:
         return _form(request, house, old, given, wrong, status=422)
     table.pop("name", None)

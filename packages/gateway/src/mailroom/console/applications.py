@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.recipes import opening, recipes
@@ -101,7 +101,7 @@ def new(request: Request, house: TheHouse) -> Response:
 @router.get("/of/{name:path}")
 def edit(request: Request, house: TheHouse, name: str) -> Response:
     known = _known(house, name)
-    return _form(request, house, name, given_of(_fields(house, new=False), _whole(known)))
+    return _form(request, house, name, given_of(_fields(house, new=False), _whole(known)) | seen(known))
 
 
 @router.post("/save")
@@ -116,6 +116,9 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, old: str 
         wrong["name"] = f"There is an application {name!r} already; take another name"
     if not table.get("senders"):
         wrong["senders"] = "Name at least one; * is anybody"
+    if old:
+        known = _known(house, old)
+        wrong |= changed_meanwhile(form, given, known, fields, _whole(known))
     if wrong:
         return _form(request, house, old, given, wrong, status=422)
     table.pop("name", None)

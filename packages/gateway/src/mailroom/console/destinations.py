@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from mailroom import tables
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import fragment, page
 from mailroom.console.steps import GROWS, growing
@@ -79,6 +79,10 @@ def _known(house: House, name: str) -> Destination:
     return found
 
 
+def _table(item: Destination, kind: str) -> dict[str, Any]:
+    return {each.name: tables.plain(getattr(item.target, each.name, "")) for each in FIELDS[kind]} | {"active": item.active}
+
+
 def _where(item: Destination) -> str:
     match item.target:
         case InboxTarget(followers=followers):
@@ -134,8 +138,7 @@ def new(request: Request, kind: str = "inbox") -> Response:
 def edit(request: Request, house: TheHouse, name: str) -> Response:
     known = _known(house, name)
     kind = chosen("destination", known)[1]
-    table = {each.name: tables.plain(getattr(known.target, each.name, "")) for each in FIELDS[kind]} | {"active": known.active}
-    return _form(request, kind, name, given_of((*FIELDS[kind], ACTIVE), table))
+    return _form(request, kind, name, given_of((*FIELDS[kind], ACTIVE), _table(known, kind)) | seen(known))
 
 
 @router.post("/save/{kind}")
@@ -151,6 +154,8 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, kind: str
         wrong["name"] = f"There is a destination {name!r} already; take another name"
     if before is not None and chosen("destination", before)[1] != kind:
         wrong[""] = "It is of another kind by now. Load its page again"
+    elif before is not None:
+        wrong |= changed_meanwhile(form, given, before, (*FIELDS[kind], ACTIVE), _table(before, kind))
     if wrong:
         return _form(request, kind, old, {**given, **NO_KEYS}, wrong, status=422)
     key, add_on_key = table.pop("key", ""), table.pop("add_on_key", "")

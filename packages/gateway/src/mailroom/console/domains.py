@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
@@ -66,7 +67,7 @@ def new(request: Request) -> Response:
 @router.get("/of/{name:path}")
 def edit(request: Request, house: TheHouse, name: str) -> Response:
     known = _known(house, name)
-    return _form(request, name, given_of(FIELDS, {each.name: getattr(known, each.name) for each in FIELDS}))
+    return _form(request, name, given_of(FIELDS, asdict(known)) | seen(known))
 
 
 @router.post("/save")
@@ -80,6 +81,9 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, old: str 
         wrong["name"] = f"There is an alias domain {name!r} already"
     if not old and ("@" in name or "." not in name or " " in name):
         wrong["name"] = "Write a domain, for example example.com"
+    if old:
+        known = _known(house, old)
+        wrong |= changed_meanwhile(form, given, known, FIELDS, asdict(known))
     if wrong:
         return _form(request, old, given, wrong, status=422)
     table.pop("name", None)

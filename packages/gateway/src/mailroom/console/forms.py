@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,8 +11,8 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
-from mailroom import defaults
-from mailroom.objects import MiB
+from mailroom import defaults, tables
+from mailroom.objects import MiB, Object
 from mailroom_core.errors import ConfigError
 
 Given = dict[str, Any]
@@ -67,6 +68,34 @@ def given_of(fields: Iterable[Field], table: Mapping[str, Any]) -> Given:
             case _:
                 shown[each.name] = str(value)
     return shown
+
+
+SEEN = "seen"
+"""A field of each form that changes something: what was there when the form was shown."""
+
+
+def seen(item: Object) -> Given:
+    """Belongs into what a form shows of an object that there is."""
+    return {SEEN: hashlib.sha256(repr(tables.write(item)).encode()).hexdigest()[:16]}
+
+
+def changed_meanwhile(form: FormData, given: Given, item: Object, fields: Sequence[Field], table: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong if somebody else has changed it since the form was shown; whoever saves once more has read that.
+
+    `table` is of what there is by now, for `given_of`.
+    """
+    was, now = _text(form, SEEN), seen(item)
+    given |= now
+    if was in ("", now[SEEN]):
+        return {}
+    there = given_of(fields, table)
+    words = {True: "yes", False: "no", "": "empty"}
+    other = [each for each in fields if each.kind != "password" and there[each.name] != given[each.name]]
+    told = "; ".join(f"{each.label}: {words.get(there[each.name], ', '.join(str(there[each.name]).split(chr(10))))}" for each in other)
+    text = (
+        "Somebody has changed it since you opened this page; nothing was saved. Save again to put what is below in its place."
+    )
+    return {"": f"{text} There is now: {told}" if told else text}
 
 
 def table_of(fields: Sequence[Field], given: Given) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.incoming_fields import KINDS, NAME, common_fields, shown, source_fields, usual
 from mailroom.console.pages import fragment, page
@@ -130,7 +130,7 @@ def edit(request: Request, house: TheHouse, who: Admin, name: str) -> Response:
     known = _known(house, name)
     kind = chosen("incoming", known)[1]
     fields = _fields(kind, name, house.directory())
-    return _form(request, house, kind, name, given_of(fields, shown(fields, known)))
+    return _form(request, house, kind, name, given_of(fields, shown(fields, known)) | seen(known))
 
 
 @router.post("/save")
@@ -148,6 +148,9 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, kind: str
         wrong["name"] = f"There is an incoming server {name!r} already"
     if given.get("password") and given.get("account"):
         wrong["account"] = "An account signs in with its token: leave the password empty, or choose no account"
+    if old:
+        known = _known(house, old)
+        wrong |= changed_meanwhile(form, given, known, fields, shown(fields, known))
     if wrong:
         return _form(request, house, kind, old, given, wrong, status=422)
     table.pop("name", None)

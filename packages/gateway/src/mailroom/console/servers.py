@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from mailroom import tables
-from mailroom.console.forms import Entered, Field, Given, given_by, given_of, mistakes, table_of
+from mailroom.console.forms import Entered, Field, Given, changed_meanwhile, given_by, given_of, mistakes, seen, table_of
 from mailroom.console.house import House, TheHouse
 from mailroom.console.pages import page
 from mailroom.console.visitor import Visitor, at_least
@@ -139,6 +139,11 @@ def _known(house: House, name: str) -> OutgoingServer:
     return found
 
 
+def _table(server: OutgoingServer) -> dict[str, Any]:
+    """With its way's fields beside its own."""
+    return {**_whole(server), **_whole(server.route)}
+
+
 def _way(way: str) -> str:
     if way not in WAYS:
         raise HTTPException(404, f"There is no way out that is called {way[:40]!r}; there are {', '.join(WAYS)}")
@@ -158,8 +163,8 @@ def new(request: Request, house: TheHouse, who: Admin, way: str = "smarthost") -
 def edit(request: Request, house: TheHouse, who: Admin, name: str) -> Response:
     server = _known(house, name)
     way = chosen("server", server)[1]
-    table = {**_whole(server), **_whole(server.route)}
-    return _form(request, house, way, name, given_of((*_route_fields(way, house.directory(), name), *COMMON), table))
+    fields = (*_route_fields(way, house.directory(), name), *COMMON)
+    return _form(request, house, way, name, given_of(fields, _table(server)) | seen(server))
 
 
 @router.post("/save/{way}")
@@ -175,6 +180,9 @@ def save(request: Request, house: TheHouse, who: Admin, form: Entered, way: str,
         wrong["name"] = f"There is an outgoing server {name!r} already; take another name"
     if given.get("password") and not given.get("user"):
         wrong["user"] = "A password needs its user"
+    if old:
+        known = _known(house, old)
+        wrong |= changed_meanwhile(form, given, known, fields, _table(known))
     if wrong:
         return _form(request, house, way, old, {**given, "password": ""}, wrong, status=422)
     table.pop("name", None)
