@@ -92,9 +92,7 @@ def changed_meanwhile(form: FormData, given: Given, item: Object, fields: Sequen
     words = {True: "yes", False: "no", "": "empty"}
     other = [each for each in fields if each.kind != "password" and there[each.name] != given[each.name]]
     told = "; ".join(f"{each.label}: {words.get(there[each.name], ', '.join(str(there[each.name]).split(chr(10))))}" for each in other)
-    text = (
-        "Somebody has changed it since you opened this page; nothing was saved. Save again to put what is below in its place."
-    )
+    text = "Somebody has changed it since you opened this page; nothing was saved. Save again to put what is below in its place."
     return {"": f"{text} There is now: {told}" if told else text}
 
 
