@@ -79,7 +79,8 @@ def carry_out(
     left = [secret for at, new in after.items() for secret in _left_behind(before.get(at), new, *at)]
     with ExitStack() as alone:
         for account in sorted(secret.removeprefix("account:") for secret in left if secret.startswith("account:")):
-            alone.enter_context(_alone(store, account))
+            text = f"a token of the account {account!r} is being refreshed and that takes long; nothing was changed, try again in a minute"
+            alone.enter_context(only_one(store, f"token:{account}", text))  # nobody refreshes the grant meanwhile, who would store it again
         for secret in left:
             seal(secret, None)
         store.apply(put, remove, by=by)
@@ -87,14 +88,13 @@ def carry_out(
 
 
 @contextmanager
-def _alone(store: Store, account: str) -> Iterator[None]:
-    """Nobody refreshes the grant meanwhile, who would store it again."""
-    name, owner = f"token:{account}", token_hex(16)
+def only_one(store: Store, name: str, trouble: str) -> Iterator[None]:
+    """Holds a lease that one of all processes and threads has at a time. Blocking. Raises VaultError with `trouble` if that takes long."""
+    owner = token_hex(16)
     deadline = monotonic() + WAIT
     while not store.lease(name, owner, LEASE):
         if monotonic() > deadline:
-            text = f"a token of the account {account!r} is being refreshed and that takes long; nothing was changed, try again in a minute"
-            raise VaultError(text, transient=True)
+            raise VaultError(trouble, transient=True)
         sleep(0.1)
     try:
         yield

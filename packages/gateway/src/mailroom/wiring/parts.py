@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailroom.blobs.files import FileBlobs
-from mailroom.changing import ObjectDesk
+from mailroom.changing import ObjectDesk, only_one
 from mailroom.ids import Ids
 from mailroom.machine import machine
 from mailroom.notices import Notices
@@ -116,8 +116,10 @@ def credential_key(parts: Parts) -> bytes:
     name = "credential-key"
     kept = parts.vault.open(name)
     if kept is None:
-        kept = {"key": os.urandom(32).hex()}
-        parts.vault.seal(name, kept)
+        trouble = "another gateway over this database has been making the key of the credentials for long; start this one again"
+        with only_one(parts.store, name, trouble):
+            kept = parts.vault.open(name) or {"key": os.urandom(32).hex()}
+            parts.vault.seal(name, kept)
     return bytes.fromhex(kept["key"])
 
 
