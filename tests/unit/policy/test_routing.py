@@ -281,6 +281,16 @@ def test_a_forward_to_another_alias_is_no_reply() -> None:
     assert any("forwarded to alarms@example.com" in step.said for step in decision.steps)
 
 
+@pytest.mark.parametrize("arrival", [Arrival(), Arrival(in_session=True)])
+@pytest.mark.parametrize("field", ["List-Id: <news.example>", "Precedence: bulk"])
+def test_a_list_that_names_our_mail_is_ignored_at_another_alias_as_all_lists_are(field: str, arrival: Arrival) -> None:
+    """A refusal would take the alias off the list."""
+    decision = decide("To: support@example.com", ANSWERING, field, facts=KNOWN, arrival=arrival)
+    assert (decision.verdict, rule(decision), decision.answers) == (Verdict.IGNORED, "reply", ())
+    taken = decide("To: support@example.com, alarms@example.com", ANSWERING, field, facts=KNOWN, arrival=arrival)
+    assert targets(taken) == [(TICKETS, "")]
+
+
 def test_an_alias_of_the_same_kind_makes_no_forward_and_brings_its_policy_along() -> None:
     decision = decide("To: sales@example.com", ANSWERING, facts=KNOWN)
     assert (decision.verdict, decision.routes[0].alias) == (Verdict.REPLY, SALES)

@@ -198,6 +198,9 @@ class _Router:
             return f"none of the {len(self.mail.ids)} mails that it names is known" if self.mail.ids else "it answers no mail"
         by, known = found
         others = [alias for alias in self.tables.matching(self.addressed.to) if alias.target != known.target]
+        if others and self.mail.automatic is Automatic.LIST and not any(alias.automatic for alias in others):
+            why = f"{self.mail.automatic.value} ({self.mail.automatic_why}) names a mail of {known.target} ({by})"
+            return Decision(verdict=Verdict.IGNORED, why=f"{why}, and opens nothing at {others[0].address}")
         if others and self.mail.automatic is not Automatic.REPLY:
             self.steps.append(Step("reply", f"it names a mail of {known.target} ({by}), but was forwarded to {others[0].address}"))
             return self._through(others)
