@@ -20,9 +20,10 @@ from mailroom.sources.imap import ImapSource
 from mailroom.sources.imap_session import ImapSession
 from mailroom.sources.visit import Broken, Credential, Visit
 from mailroom_core.errors import VaultError
-from mailroom_core.model import After, Arrived, Deferred, Held, NotThere, Remote
+from mailroom_core.model import After, Arrived, Deferred, Held, NotConvertible, NotThere, Remote
 from tests.contract.sources.conftest import Signer, Tokens, imap, mail, password
 from tests.dovecot import PASSWORD, Dovecot
+from tests.mail_server import MailServer
 
 pytestmark = pytest.mark.anyio
 MiB = 1024 * 1024
@@ -294,6 +295,33 @@ async def test_what_has_gone_meanwhile_is_no_trouble(dovecot: Dovecot, mailbox: 
     await there.close()
 
 
+@pytest.mark.parametrize("content", [b" BODY[]<0> NIL", b""])
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_mail_without_content_is_told_if_it_is_still_there(tmp_path: Path, content: bytes, gone: bool) -> None:
+    """Of what somebody has deleted a server may say NIL as well, until it tells so (RFC 2180 4.1.3)."""
+
+    def answer(line: bytes) -> bytes:
+        tag, _, command = line.strip().partition(b" ")
+        told = {
+            b"CAPABILITY": b"* CAPABILITY IMAP4rev1 OBJECTID\r\n",
+            b"SELECT": b"* FLAGS (\\Seen)\r\n* OK [UIDVALIDITY 1]\r\n* OK [UIDNEXT 9]\r\n* 1 EXISTS\r\n",
+            b"UID SEARCH": b"* SEARCH 8\r\n",
+            b"UID FETCH 8 (INTERNALDATE EMAILID)": b'* 1 FETCH (UID 8 EMAILID (M1) INTERNALDATE "21-Nov-2026 12:00:00 +0000")\r\n',
+            b"UID FETCH 8 (BODY.PEEK[]": b"* 1 FETCH (UID 8%s)\r\n" % content,
+            b"UID FETCH 8 (UID)": b"" if gone else b"* 1 FETCH (UID 8)\r\n",
+            b"NOOP": b"* 1 EXPUNGE\r\n" if gone else b"",
+        }
+        return next((said for begin, said in told.items() if command.startswith(begin)), b"") + tag + b" OK done\r\n"
+
+    with MailServer(b"* OK ready\r\n", answer) as server:
+        there = source(ImapInbox(host="127.0.0.1", port=server.port, security=Security.NONE, user="info"))
+        (message,) = (await found(there)).arrived
+        said = await there.read(message, tmp_path / "one.eml")
+        await there.close()
+    assert isinstance(said, NotThere if gone else NotConvertible)
+    assert gone or "no content of this mail" in str(said)
+
+
 async def test_what_goes_while_it_is_read_is_never_taken_for_a_whole_mail(
     dovecot: Dovecot, mailbox: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,7 +342,7 @@ async def test_what_goes_while_it_is_read_is_never_taken_for_a_whole_mail(
 
     monkeypatch.setattr(IMAPClient, "fetch", fetched)
     assert isinstance(await there.read(message, tmp_path / "one.eml"), NotThere)
-    assert len(asked) == 2
+    assert [each[0].partition("[")[0] for each in asked] == ["BODY.PEEK", "BODY.PEEK", "UID"]
     await there.close()
 
 

@@ -180,7 +180,7 @@ class ImapSession:
         return f"u.{self.uid_validity}.{uid}"
 
     def read(self, uid: int, into: Path) -> bool:
-        """Whether it is there, to its end: somebody else may delete it meanwhile."""
+        """Whether it is there, to its end: somebody else may delete it meanwhile. Raises IMAPClientError if it is, and has no content."""
         offset = 0
         with into.open("wb") as file:
             while True:
@@ -188,10 +188,17 @@ class ImapSession:
                 pieces: list[bytes | None] = [value for key, value in found.items() if key.startswith(b"BODY[]")]
                 piece = pieces[0] if pieces else None
                 if not pieces or (piece is None and not offset):
+                    if self._is_there(uid):
+                        raise IMAPClientError(f"no content of this mail from byte {offset} on, and it is still in the folder")
                     return False
                 offset += file.write(piece or b"")
                 if len(piece or b"") < PIECE:
                     return True
+
+    def _is_there(self, uid: int) -> bool:
+        """A server tells of what others have deleted when it is asked for news, and may say NIL of it until then (RFC 2180 4.1.3)."""
+        self.client.noop()
+        return uid in self.client.fetch([uid], ["UID"])
 
     # -- what becomes of it
 
