@@ -91,3 +91,14 @@ def test_what_no_object_file_may_hold_is_not_added_by_a_command_either(tmp_path:
     refused = CliRunner().invoke(main, ["--data", str(tmp_path), "app", "add", "erp", "--sender", "*", "--alias-domain", "example.org"])
     assert (refused.exit_code, "example.org" in refused.output) == (1, True)
     assert CliRunner().invoke(main, ["--data", str(tmp_path), "export"]).stdout == ""
+
+
+def test_an_application_that_a_webhook_tells_of_is_not_removed_before_it(tmp_path: Path) -> None:
+    """Else the webhook is told nothing more, and what `export` writes is nothing that `apply` takes."""
+    objects = tmp_path / "objects.toml"
+    objects.write_text('[application.erp]\n[webhook.erp]\nurl = "https://erp.example.com/hook"\napplication = "erp"\n')
+    CliRunner().invoke(main, ["--data", str(tmp_path), "apply", str(objects)], catch_exceptions=False)
+    refused = CliRunner().invoke(main, ["--data", str(tmp_path), "app", "remove", "erp"])
+    assert (refused.exit_code, "the webhook 'erp' names the application 'erp'" in refused.output) == (1, True), refused.output
+    CliRunner().invoke(main, ["--data", str(tmp_path), "webhook", "remove", "erp"], catch_exceptions=False)
+    assert CliRunner().invoke(main, ["--data", str(tmp_path), "app", "remove", "erp"]).output == "erp is gone.\n"

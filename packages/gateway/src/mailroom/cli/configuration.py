@@ -288,13 +288,13 @@ def remove_server(context: Context, name: str) -> None:
 
 
 def _remove(context: Context, kind: str, name: str) -> None:
-    from mailroom.changing import all_of, carry_out
+    from mailroom.wiring.parts import object_desk
 
     with context.parts() as parts:
         known = parts.directory().servers if kind == "server" else parts.directory().applications
         if name not in known:
             raise click.ClickException(f"there is no {kind} {name!r}")
-        carry_out(parts.store, parts.vault.seal, all_of(parts.directory()), [], [(kind, name)], by=by())
+        object_desk(parts).remove(kind, name, by=by())
     click.echo(f"{name} is gone.")
 
 
