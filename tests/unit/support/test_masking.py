@@ -31,6 +31,14 @@ def test_an_address_has_one_mask_wherever_and_however_it_stands() -> None:
         "bounce-mary.canary=gmail.com@list.example",
         "mary.canary=fabrikam.de@list.example",
         "canary.o'mary@contoso.example",
+        "canary|mary@contoso.example",
+        "canary-||mary@contoso.example",
+        "canary`|`mary@contoso.example",
+        "mary.canary\uff20contoso.example",
+        "mary.canary\ufe6bcontoso.example",
+        "mary.canary\\uff20contoso.example",
+        "mary.canary%EF%BC%A0contoso.example",
+        "mary.canary&#65312;contoso.example",
         "mary.canary&#64;contoso.example",
         "mary.canary&#x40;contoso.example",
         "mary.canary&commat;contoso.example",
@@ -46,6 +54,12 @@ def test_an_address_is_found_in_what_others_make_of_it(spelled: str) -> None:
     said = masks.text(f"for <{spelled}> and {spelled}, x")
     assert "canary" not in said
     assert base64.b64encode(b"mary").decode()[:4] not in said
+
+
+def test_what_stands_around_an_address_in_a_table_stays() -> None:
+    assert Masks().text("| to |mary@contoso.example| `mary@contoso.example` |") == (
+        "| to |address-1@domain-1.invalid| `address-1@domain-1.invalid` |"
+    )
 
 
 def test_the_name_of_a_value_stays_before_an_address() -> None:
@@ -184,6 +198,9 @@ def test_an_address_in_any_surroundings_is_gone(places: list[tuple[str, str]]) -
     "piece",
     [
         "a@",
+        "a|",
+        "a`|",
+        "\uff20",
         "a.",
         "a=",
         "&#64;",

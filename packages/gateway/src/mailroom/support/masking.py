@@ -21,13 +21,14 @@ SHORTEST = 4
 # Every repetition has an end or gives nothing back: a text may be hostile.
 _HOST = r"(?:\[[0-9A-Za-z:.]{2,60}\]|[^\W_][\w-]{0,62}+(?:\.[\w-]{1,63}+){0,20}+)"
 _TAGGED = r"(?:srs[01]|prvs|btv1)[=+-][^\s<>\"@]{1,200}+"
-_LOCAL = rf"(?:{_TAGGED}|\"[^\"\n]{{1,64}}\"|(?:[^\s<>\"'(),;:\[\]\\|@`]|(?<=\w)'(?=\w)){{1,128}}+)"
+_INSIDE = r"(?<=[\w.!#$%&'*+/=?^`{|}~-])"
+_LOCAL = rf"(?:{_TAGGED}|\"[^\"\n]{{1,64}}\"|(?:[^\s<>\"'(),;:\[\]\\|@`]|(?<=\w)'(?=\w)|{_INSIDE}[|`]){{1,128}}+)"
 _ADDRESS = re.compile(rf"(?P<local>{_LOCAL})@(?P<host>{_HOST})", re.IGNORECASE)
 _WORD = re.compile(r"=\?[^?\s]{1,40}\?[bBqQ]\?[^?]{0,400}\?=(?:\s+(?==\?))?")
 _WORDS = re.compile(rf"(?:{_WORD.pattern}){{1,60}}")
 _ESCAPED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,31});")
-_AT = re.compile(r"\\u0040|(?<=[\w.+-])=40(?=[\w-]{1,63}\.[a-z])", re.IGNORECASE)
+_AT = re.compile(r"[\uff20\ufe6b]|\\u(?:0040|ff20|fe6b)|(?<=[\w.+-])=40(?=[\w-]{1,63}\.[a-z])", re.IGNORECASE)
 _LAYERS = 3
 """How often one spelling may be wrapped in another."""
 _A_DOMAIN = re.compile(r"[\w-]+(?:\.[\w-]+)*\.(?:[a-z]{2}|com|net|org|info|biz|edu|gov)", re.IGNORECASE)
