@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -233,9 +234,13 @@ async def test_trouble_with_the_mailbox_is_told_and_only_a_dead_grant_holds_the_
     assert bool(lane.held) == bool(held)
 
 
-async def test_a_mistake_of_ours_with_one_mail_stops_no_other_and_the_mail_stays(office: Office) -> None:
-    office.source.mails = {"odd": RuntimeError("a mistake"), "good": mail("good")}
+async def test_a_mistake_of_ours_with_one_mail_stops_no_other_and_the_mail_stays(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("mailroom.observe.events.fetch_broke", lambda server, why: told.append(why))
+    office.source.mails = {"odd": RuntimeError("in 'Dear Mary'"), "good": mail("good")}
     assert (await office.look()).trouble == ""
+    (why,) = told
+    assert re.fullmatch(r"RuntimeError in test_fetch\.py:\d+", why), "its own text may quote the mail"
     assert list(office.source.mails) == ["odd"]
     assert office.states() == {"good": State.QUEUED}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from mailroom.lanes import LanePace
 from mailroom.ports import Action, Job, NewMessage, Query, Remember, Store
 from mailroom.queue.attempt import Desk
 from mailroom.queue.ledger import Ledger
-from mailroom.queue.worker import LEASE, Way, Worker
+from mailroom.queue.worker import LEASE, LaneRunner, Way, Worker
 from mailroom.store.open import open_store
 from mailroom.wakeup import PipeWakeup
 from mailroom_core.errors import ConfigError, StoreError, VaultError
@@ -164,6 +165,20 @@ async def test_a_dead_grant_holds_the_lane_and_fails_nothing_until_a_person_acts
         house.store.free_lane(LANE)
         await house.until(lambda: set(house.states()) == {State.SENT})
     assert tried <= 2
+
+
+async def test_the_log_says_where_a_mistake_of_ours_is_and_not_what_it_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(runner: LaneRunner) -> None:
+        raise ValueError("in 'Dear Mary'")
+
+    told: list[str] = []
+    monkeypatch.setattr(LaneRunner, "run", broken)
+    monkeypatch.setattr("mailroom.observe.events.worker_broke", lambda lane, why: told.append(why))
+    house = House(tmp_path, Fake())
+    async with house.running():
+        house.put("one")
+        await house.until(lambda: bool(told))
+    assert re.fullmatch(r"ValueError in test_worker\.py:\d+", told[0])
 
 
 async def test_a_vault_in_trouble_is_no_reason_to_fail(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from mailroom.intake.judge import came_by
 from mailroom.intake.take import Fetched, Intake, Known
 from mailroom.objects import IncomingServer
 from mailroom.observe import events
+from mailroom.observe.faults import place_of
 from mailroom.ports import Clock, Lane, Store, Watched
 from mailroom_core.errors import StoreError, StoreRefused, VaultError
 from mailroom_core.model import Arrived, Deferred, Held, NotConvertible, NotThere, Reply, Trouble
@@ -177,7 +178,7 @@ class _One:
                 self.stopped.append(_Stop(Deferred(Reply(0, "the database can't store mail at present"))))
                 raise
             except Exception as problem:  # noqa: BLE001  # one attempt: a mistake of ours with one mail stops no other
-                events.fetch_broke(self.server.name, f"{type(problem).__name__}: {problem}")
+                events.fetch_broke(self.server.name, place_of(problem))
                 return _End.BROKE
 
     async def _one(self, message: Arrived) -> _End:

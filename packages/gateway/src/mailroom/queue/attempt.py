@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mailroom.holds import vault_outcome
 from mailroom.observe import events
+from mailroom.observe.faults import place_of
 from mailroom.ports import (
     Attempt,
     Blobs,
@@ -126,7 +127,7 @@ async def _under_deadline(
         events.attempt_broke(work.message.id, repr(problem))
         outcomes = _all(work.deliveries, Unknown("the gateway's own storage failed", looked=False))
     except Exception as problem:  # noqa: BLE001  # one of three places: a bug of ours never bounces mail
-        events.attempt_broke(work.message.id, f"{type(problem).__name__} in {_where(problem)}")
+        events.attempt_broke(work.message.id, place_of(problem))
         outcomes = _all(work.deliveries, Unknown("an error of the gateway's own; see its log", looked=False))
     known = replace(attempt, facts=facts) if facts != attempt.facts else attempt
     settled = judge(known, work.deliveries, outcomes, desk.rules(work.message), look=look)
@@ -214,11 +215,3 @@ def _bytes_of(blobs: Blobs, message: Message, *, needed: bool) -> Iterator[ReadA
         yield blob
     finally:
         blob.close()
-
-
-def _where(problem: BaseException) -> str:
-    """File and line; an exception's own text may quote what must not be in a log."""
-    last = problem.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return f"{last.tb_frame.f_code.co_filename.rpartition('/')[2]}:{last.tb_lineno}" if last else "?"

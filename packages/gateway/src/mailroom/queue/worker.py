@@ -15,6 +15,7 @@ from time import monotonic
 from mailroom.budget import Budget, Spent
 from mailroom.lanes import LanePace
 from mailroom.observe import events
+from mailroom.observe.faults import place_of
 from mailroom.ports import Action, Lane, Query, Settled, Transport, Wakeup, Watched, Work
 from mailroom.queue.attempt import Desk, deliver, look
 from mailroom_core.errors import MailroomError, StoreError
@@ -120,7 +121,7 @@ class Worker:
             events.worker_broke(lane.name, str(problem))
             await self._hold(lane, str(problem))
         except Exception as problem:  # noqa: BLE001  # one lane: a mistake of ours there must neither stop the others nor go unseen
-            events.worker_broke(lane.name, f"{type(problem).__name__}: {problem}")
+            events.worker_broke(lane.name, place_of(problem))
             await asyncio.sleep(AFTER_A_MISTAKE.total_seconds())
         finally:
             if self._runners.get(lane.name) is runner:

@@ -22,6 +22,7 @@ from mailroom.batching import GroupCommit
 from mailroom.notices import NOTICING, NewNotice, News, Notice, NoticeId, Notices, NoticeState, Tried
 from mailroom.objects import Directory, Webhook
 from mailroom.observe import events
+from mailroom.observe.faults import place_of
 from mailroom.ports import Clock
 from mailroom.transports.guarded import Caller, Target
 from mailroom.webhooks import bodies, signing
@@ -108,7 +109,7 @@ class Teller:
         except MailroomError as problem:
             events.store_trouble(str(problem))
         except Exception as problem:  # noqa: BLE001  # whatever it is, mail goes on
-            events.webhook_broke("", f"{type(problem).__name__}: {problem}")
+            events.webhook_broke("", place_of(problem))
             await asyncio.sleep(AFTER_A_MISTAKE.total_seconds())
         return False
 
@@ -236,7 +237,7 @@ class _Runner:
                 events.store_trouble(str(problem))
                 await asyncio.sleep(POLL.total_seconds())
             except Exception as problem:  # noqa: BLE001  # one target: a mistake of ours there stops neither mail nor other targets
-                events.webhook_broke(self.webhook.name, f"{type(problem).__name__}: {problem}")
+                events.webhook_broke(self.webhook.name, place_of(problem))
                 await asyncio.sleep(AFTER_A_MISTAKE.total_seconds())
 
     async def _fetch(self) -> None:
