@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailroom.ports import Action, NewMessage, Query, Store
+from mailroom.ports import Action, Move, NewMessage, Query, Store
 from mailroom.store import looking, schema, searching
+from mailroom.store.database import Row
 from mailroom.store.open import open_store
-from mailroom.store.searching import build, cover
+from mailroom.store.searching import Part, build, cover
 from mailroom.store.sql import SqlStore
 from mailroom_core.model import LaneName, State
 from tests.contract.store.makers import FakeClock, Maker
@@ -233,6 +234,44 @@ def test_people_act_on_what_they_have_found(store: Store, make: Maker, action: A
     hidden(store, make, *(make.message(f"needle{number}@example.org") for number in range(9)))
     assert store.act(Query(text="NEEDLE"), action, by="eve") == 9
     assert sum(store.counts().values()) - store.counts()[State.QUEUED] == 9
+
+
+@pytest.mark.parametrize("count", [0, 1, 127, 128, 2047, 2048])
+def test_a_posting_is_read_as_it_was_written(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(searching, "PART", 2048)
+    monkeypatch.setattr(searching, "BITS", 256)
+    places = list(range(2048 - count, 2048))
+    assert searching._places(searching._packed(places)) == set(places)
+
+
+MARYS = LaneName("graph:office:mary@example.org")
+TO_MARY = Move("other", lambda _from, _bulk: MARYS)
+
+
+def test_what_was_moved_is_found_in_its_new_lane(store: Store, make: Maker) -> None:
+    needles = [make.message(f"needle{number}@example.org") for number in range(9)]
+    hidden(store, make, *needles)
+    assert store.move(Query(text="needle"), TO_MARY, by="eve") == 9
+    every = sorted(each.deliveries[0].recipient for each in needles)
+    for query in (Query(lane=MARYS), Query(account="office"), Query(lane=MARYS, states=frozenset({State.QUEUED}), text="needle")):
+        assert sorted(found(store, query)) == every
+    assert store.act(Query(lane=MARYS), Action.CANCEL, by="eve") == 9
+
+
+def test_what_is_moved_while_it_is_indexed_is_found_in_its_new_lane(store: SqlStore, make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    needles = [make.message(f"needle{number}@example.org") for number in range(SMALL)]
+    store.put(needles)
+
+    def moved_meanwhile(rows: Sequence[Row]) -> Part:
+        monkeypatch.setattr(searching, "build", build)
+        assert store.move(Query(text="needle3@"), TO_MARY, by="eve") == 1
+        return build(rows)
+
+    monkeypatch.setattr(searching, "build", moved_meanwhile)
+    indexed(store)
+    store.put(others(make))
+    indexed(store)
+    assert found(store, Query(lane=MARYS)) == ["needle3@example.org"]
 
 
 def test_mail_of_before_the_index_is_indexed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 
 from mailroom.audit import told
 from mailroom.ports import Move, Query
+from mailroom.store import searching
 from mailroom.store.accepting import EVENTS, lane_clocks
 from mailroom.store.acting import told_query
 from mailroom.store.auditing import audit
@@ -53,6 +54,7 @@ def move(tx: Tx, numbers: Sequence[int], query: Query, way: Move, by: str) -> in
         text = f"Moved from {server} to {way.server} by {told(by)}"
         events.append((message, number, tx.now, "moved", text, dump_map({"by": by, "from": server, "to": way.server})))
     tx.many(CHANGE, changes)
+    searching.move(tx, {row[0]: row[8] for row in rows})
     tx.many(EVENTS, events)
     if rows:
         count = f"{len(rows)} {'delivery' if len(rows) == 1 else 'deliveries'} to {way.server}"

@@ -37,9 +37,12 @@ WAITS = "INSERT INTO unindexed (delivery_id) VALUES (?)"
 OLDEST = """SELECT u.delivery_id, d.recipient, m.sender, m.subject, m.header_message_id, m.tags, m.application, d.lane FROM unindexed u
     JOIN deliveries d ON d.id = u.delivery_id JOIN messages m ON m.id = d.message_id ORDER BY u.delivery_id LIMIT ?"""
 NEWEST = "SELECT delivery_id FROM unindexed WHERE delivery_id < ? AND delivery_id >= ? ORDER BY delivery_id DESC LIMIT ?"
+HOLD = "UPDATE unindexed SET delivery_id = delivery_id WHERE delivery_id {ids}"
 TAKEN = "DELETE FROM unindexed WHERE delivery_id {ids}"
 ADD_PART = "INSERT INTO search_parts (first_id, last_id, ids) VALUES (?, ?, ?)"
 ADD_POSTINGS = "INSERT INTO postings (part, key, positions) VALUES (?, ?, ?)"
+PUT_POSTING = f"{ADD_POSTINGS} ON CONFLICT (part, key) DO UPDATE SET positions = excluded.positions"
+LANES = "SELECT id, lane FROM deliveries WHERE id {ids}"
 PARTS = "SELECT first_id, last_id FROM search_parts WHERE first_id < ? AND last_id >= ? ORDER BY last_id DESC"
 IDS = "SELECT first_id, ids FROM search_parts WHERE first_id {ids}"
 POSTINGS = "SELECT part, key, positions FROM postings WHERE part {ids} AND key {ids}"
@@ -90,10 +93,13 @@ def _keys_of(row: Row) -> set[int]:
     _, recipient, sender, subject, message_id, tags, application, lane = row
     keys = {*grams(recipient), *grams(sender or ""), *grams(subject)}
     keys |= {whole("tag", tag) for tag in tags.split()}
-    keys |= {whole("id", _bare(message_id)), whole("application", application), whole("lane", lane)}
+    return keys | {whole("id", _bare(message_id)), whole("application", application), *_keys_of_lane(lane)}
+
+
+def _keys_of_lane(lane: str) -> Iterator[int]:
+    yield whole("lane", lane)
     if lane.startswith("graph:"):
-        keys.add(whole("account", _account(lane)))
-    return keys
+        yield whole("account", _account(lane))
 
 
 def wanted(query: Query) -> list[Keys]:
@@ -119,14 +125,15 @@ def wanted(query: Query) -> list[Keys]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`ids` are sorted; a posting says at which places of them its key occurs."""
+    """`ids` are sorted; a posting says at which places of them its key occurs. `lanes` are those that the deliveries had then."""
 
     ids: Sequence[int]
     postings: Mapping[int, bytes]
+    lanes: Mapping[int, str]
 
 
 class Meanwhile(Exception):
-    """Somebody else has indexed these deliveries, or forgotten one of them."""
+    """Somebody else has indexed these deliveries, or forgotten or moved one of them."""
 
 
 def next_part(tx: Tx) -> Sequence[Row]:
@@ -144,7 +151,7 @@ def build(rows: Sequence[Row]) -> Part:
                 places[key] = [place]
             else:
                 known.append(place)
-    return Part([row[0] for row in rows], {key: _packed(found) for key, found in places.items()})
+    return Part([row[0] for row in rows], {key: _packed(found) for key, found in places.items()}, {row[0]: row[-1] for row in rows})
 
 
 def _packed(places: Sequence[int]) -> bytes:
@@ -158,11 +165,42 @@ def _packed(places: Sequence[int]) -> bytes:
 
 def add(tx: Tx, part: Part) -> None:
     """Raises Meanwhile, and then nothing may be committed."""
-    if tx.change(TAKEN, part.ids) != len(part.ids):
+    if tx.change(TAKEN, part.ids) != len(part.ids) or dict(map(tuple, tx.by(LANES, part.ids))) != part.lanes:
         raise Meanwhile
     first = part.ids[0]
     tx.run(ADD_PART, first, part.ids[-1], pack(f"<{len(part.ids)}q", *part.ids))
     tx.many(ADD_POSTINGS, [(first, key, positions) for key, positions in sorted(part.postings.items())])
+
+
+def move(tx: Tx, lanes: Mapping[int, str]) -> None:
+    """These deliveries, by id, are in other lanes by now. What a part says of the lanes of before stays: whoever looks sees that.
+
+    Whoever indexes one of them at this moment has either ended then, or sees the new lane.
+    """
+    numbers = sorted(lanes)
+    if not numbers:
+        return
+    tx.change(HOLD, numbers)
+    for first, ids in tx.by(IDS, _near(tx, numbers)):
+        places: dict[int, set[int]] = {}
+        for place, number in enumerate(_unpacked(ids)):
+            for key in _keys_of_lane(lanes[number]) if number in lanes else ():
+                places.setdefault(key, set()).add(place)
+        known = {key: bytes(positions) for _, key, positions in tx.by(POSTINGS, [first], tx.several(sorted(places)))}
+        tx.many(PUT_POSTING, [(first, key, _packed(sorted(new | _places(known.get(key, b""))))) for key, new in sorted(places.items())])
+
+
+def _near(tx: Tx, numbers: Sequence[int]) -> list[int]:
+    """The parts that may hold one of these; the numbers are sorted."""
+    return [first for first, last in tx.rows(UP_TO, numbers[-1]) if bisect_left(numbers, first) < bisect_right(numbers, last)]
+
+
+def _places(posting: bytes) -> set[int]:
+    """What `_packed` was made of."""
+    if len(posting) < BITS:
+        return set(unpack(f"<{len(posting) // 2}H", posting))
+    bits = int.from_bytes(posting, "little")
+    return {place for place in range(PART) if bits >> place & 1}
 
 
 def drop(tx: Tx, gone: Sequence[int]) -> None:
@@ -171,8 +209,7 @@ def drop(tx: Tx, gone: Sequence[int]) -> None:
         return
     tx.change(TAKEN, gone)
     lost = sorted(gone)
-    near = [first for first, last in tx.rows(UP_TO, lost[-1]) if bisect_left(lost, first) < bisect_right(lost, last)]
-    for first, ids in tx.by(IDS, near):
+    for first, ids in tx.by(IDS, _near(tx, lost)):
         numbers = _unpacked(ids)
         if not set(numbers).isdisjoint(lost):
             alive = [row[0] for row in tx.by(ALIVE, numbers)]
@@ -236,7 +273,7 @@ def _common(known: Mapping[int, bytes], keys: Keys) -> set[int]:
     if any(key not in known for key in keys):
         return set()
     postings = sorted({known[key] for key in keys}, key=len)
-    rare = [set(unpack(f"<{len(posting) // 2}H", posting)) for posting in postings if len(posting) < BITS]
+    rare = [_places(posting) for posting in postings if len(posting) < BITS]
     common = [int.from_bytes(posting, "little") for posting in postings if len(posting) == BITS]
     bits = reduce(and_, common) if common else -1
     if rare:
