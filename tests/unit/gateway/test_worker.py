@@ -173,6 +173,7 @@ async def test_the_log_says_where_a_mistake_of_ours_is_and_not_what_it_quotes(tm
 
     told: list[str] = []
     monkeypatch.setattr(LaneRunner, "run", broken)
+    monkeypatch.setattr("mailroom.queue.worker.AFTER_A_MISTAKE", timedelta(milliseconds=20))
     monkeypatch.setattr("mailroom.observe.events.worker_broke", lambda lane, why: told.append(why))
     house = House(tmp_path, Fake())
     async with house.running():
