@@ -21,7 +21,10 @@ _logger = logging.getLogger(__name__)
 class Callback(http.Controller):
     @http.route(CALLBACK, type="http", auth="user", methods=["GET"])
     def callback(self, state="", code="", **parameters):
-        begun = request.env["microsoft.graph.signin"]._take(state)
+        try:
+            begun = request.env["microsoft.graph.signin"]._take(state)
+        except VaultError as problem:
+            return self._told(str(problem), "/odoo")
         if begun is None:
             return self._told(
                 _("This sign-in was not begun here by you, has been used, or is older than ten minutes. Go back and press Connect again."),

@@ -47,6 +47,15 @@ class TestConnecting(TenantCase):
         self.env.flush_all()
         self.assertIn("older than ten minutes", self.url_open(back).text)
 
+    def test_a_sign_in_that_the_key_does_not_open_any_more_says_what_to_do(self):
+        self.authenticate("admin", "admin")
+        back = self.press_connect(self.server.with_user(self.env.ref("base.user_admin")), MAILBOX)
+        self.env["microsoft.graph.signin"].sudo().search([]).verifier = "sealed1:AAAA"
+        self.env.flush_all()
+        page = self.url_open(back)
+        self.assertEqual(page.status_code, 200)
+        self.assertIn("be opened with the key of this server", page.text)
+
     def test_a_state_that_was_made_up_is_refused(self):
         self.authenticate("admin", "admin")
         self.assertIn("was not begun here by you", self.url_open("/microsoft_graph_mail/callback?state=x&code=y").text)
