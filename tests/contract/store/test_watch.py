@@ -106,3 +106,33 @@ def test_nothing_is_written_when_nothing_has_changed(store: Store, reopen: Calla
     (before,) = store.watch.all()
     reopen().watch.over({"sales": LANE})
     assert store.watch.all() == [before]
+
+
+def test_one_that_is_switched_off_for_a_while_goes_on_where_it_was(store: Store, clock: FakeClock) -> None:
+    """Else what came meanwhile would be passed over, or old mail that was left in the mailbox be taken once more."""
+    store.watch.over({"sales": LANE})
+    lane = claim(store)
+    store.watch.keep(lane, "sales", "cursor 1")
+    store.watch.subscribed(lane, "sales", "wish", clock() + LATER)
+    store.watch.over({}, {"sales": LANE, "never seen": LANE})
+    store.watch.over({}, {"sales": LANE, "never seen": LANE})
+    assert store.watch.all() == []
+    store.watch.now(["sales"])
+    assert store.watch.due(lane) == []
+    store.watch.keep(lane, "sales", "too late")
+    store.release("me", [lane])
+    assert store.claim("me", want=10, ttl=TTL) == []
+    store.watch.over({"sales": LANE})
+    (again,) = store.watch.due(claim(store))
+    assert (again.cursor, again.subscription, again.due_at) == ("cursor 1", "", clock())
+
+
+def test_one_that_is_switched_off_and_reads_elsewhere_afterwards_begins_anew(store: Store) -> None:
+    store.watch.over({"sales": LANE, "gone": LANE})
+    lane = claim(store)
+    for name in ("sales", "gone"):
+        store.watch.keep(lane, name, "cursor 1")
+    store.watch.over({}, {"sales": LANE, "gone": LANE})
+    store.watch.over({}, {"sales": OTHER})
+    store.watch.over({"sales": OTHER, "gone": LANE})
+    assert [(each.name, each.lane, each.cursor) for each in store.watch.all()] == [("gone", LANE, ""), ("sales", OTHER, "")]

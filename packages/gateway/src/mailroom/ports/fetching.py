@@ -34,8 +34,11 @@ class Watched:
 class Watch(Protocol):
     """When each incoming server is looked at. A part of the store, on its clock; each method is one transaction."""
 
-    def over(self, servers: Mapping[str, LaneName]) -> None:
-        """These are looked at, and no others; new ones at once. One whose lane has changed begins anew."""
+    def over(self, servers: Mapping[str, LaneName], resting: Mapping[str, LaneName] = {}) -> None:
+        """These are looked at, and no others; new ones at once. One whose lane has changed begins anew.
+
+        Of those that are `resting` nothing is told, but how far they were read stays.
+        """
 
     def all(self) -> list[Watched]: ...
 

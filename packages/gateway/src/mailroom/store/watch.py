@@ -14,11 +14,15 @@ from mailroom.store.values import micros, moment
 from mailroom_core.model import LaneName
 
 COLUMNS = "name, lane, due_at, cursor, looked_at, trouble, subscription, subscribed_until, failing_since"
-ALL = f"SELECT {COLUMNS} FROM sources ORDER BY name"  # noqa: S608  # columns
+RESTING = "resting "
+"""What the lane of one that is switched off begins with: there is none of that name, so that nobody looks."""
+ALL = f"SELECT {COLUMNS} FROM sources WHERE substr(lane, 1, {len(RESTING)}) <> '{RESTING}' ORDER BY name"  # noqa: S608  # columns
+KNOWN = "SELECT name, lane FROM sources"
 DUE = f"SELECT {COLUMNS} FROM sources WHERE lane = ? AND due_at <= ? ORDER BY name"  # noqa: S608  # columns
-PUT = """INSERT INTO sources (name, lane, due_at) VALUES (?, ?, ?) ON CONFLICT (name)
-    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, cursor = '', trouble = '', failing_since = NULL,
-        subscription = '', subscribed_until = NULL"""
+PUT = f"""INSERT INTO sources (name, lane, due_at) VALUES (?, ?, ?) ON CONFLICT (name)
+    DO UPDATE SET lane = excluded.lane, due_at = excluded.due_at, trouble = '', failing_since = NULL, subscription = '',
+        subscribed_until = NULL, cursor = CASE WHEN sources.lane = '{RESTING}' || excluded.lane THEN sources.cursor ELSE '' END"""  # noqa: S608
+REST = "UPDATE sources SET lane = ? WHERE name = ?"
 REMOVE = "DELETE FROM sources WHERE name = ?"
 # A look that is under way has another due time then, and leaves it alone when it ends.
 NOW = "UPDATE sources SET due_at = CASE WHEN due_at > ? THEN ? ELSE due_at + 1 END WHERE name = ?"
@@ -37,15 +41,20 @@ class SqlWatch:
         self._write = database.write
         self._read = database.read
 
-    def over(self, servers: Mapping[str, LaneName]) -> None:
-        if {watched.name: watched.lane for watched in self.all()} == servers:
-            return
+    def over(self, servers: Mapping[str, LaneName], resting: Mapping[str, LaneName] = {}) -> None:  # never changed
+        asleep = {name: f"{RESTING}{lane}" for name, lane in resting.items()}
+        with self._read() as tx:
+            known = {row[0]: row[1] for row in tx.rows(KNOWN)}
+            if known == {**servers, **{name: lane for name, lane in asleep.items() if name in known}}:
+                return
         with self._write() as tx:
-            known = {row[0]: row[1] for row in tx.rows(ALL)}
+            known = {row[0]: row[1] for row in tx.rows(KNOWN)}
             new = {name: lane for name, lane in servers.items() if known.get(name) != lane}
+            stay = {*servers, *(name for name, lane in asleep.items() if known.get(name) in (lane, resting[name]))}
             tx.many(LANES, [(lane,) for lane in sorted(set(new.values()))])
             tx.many(PUT, [(name, lane, tx.now) for name, lane in new.items()])
-            tx.many(REMOVE, [(name,) for name in known if name not in servers])
+            tx.many(REST, [(asleep[name], name) for name in sorted(stay - servers.keys())])
+            tx.many(REMOVE, [(name,) for name in known if name not in stay])
             nudge(tx)
 
     def all(self) -> list[Watched]:

@@ -58,7 +58,9 @@ def told_state(key: bytes, name: str) -> str:
 def watch_servers(parts: Parts) -> None:
     """Blocking, raises StoreError: the store knows which incoming servers are to be looked at, and in which lane."""
     directory = parts.directory()
-    parts.store.watch.over({each.name: lane_of(directory, each) for each in watched_servers(directory).values() if each.active})
+    known = watched_servers(directory).values()
+    active, resting = ({each.name: lane_of(directory, each) for each in known if each.active is wanted} for wanted in (True, False))
+    parts.store.watch.over(active, resting)
 
 
 def watched_servers(directory: Directory) -> dict[str, IncomingServer]:
