@@ -11,6 +11,7 @@ import pytest
 
 from mailroom.audit import Wanted
 from mailroom.objects import (
+    OBJECT_KINDS,
     Account,
     Alias,
     AliasDomain,
@@ -452,3 +453,8 @@ def test_no_form_writes_over_what_it_has_not_shown(
     again = re.search(r'name="seen" value="([^"]+)"', text)
     assert again
     post(pages, save, **form, seen=again[1])
+
+
+def test_the_audit_log_can_be_narrowed_to_every_kind_of_thing(pages: Pages) -> None:
+    text = pages.get("/audit")
+    assert [kind for kind in (*OBJECT_KINDS, "conversation", "user") if f'<option value="{kind}">' not in text] == []

@@ -18,8 +18,8 @@ from mailroom.objects import Role
 router = APIRouter(prefix="/audit", dependencies=[Depends(at_least(Role.ADMIN))])
 PAGE = 50
 KINDS = (
-    *("account", "server", "application", "alias_domain", "suppression", "token", "webhook", "user"),
-    *("mail", "lane", "incoming", "cutover", "tool", "support bundle"),
+    *("account", "server", "application", "alias_domain", "incoming", "destination", "alias", "suppression", "token", "webhook", "user"),
+    *("mail", "lane", "conversation", "cutover", "tool", "support bundle"),
 )
 Cursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{0,18}$"), Query()]
 
