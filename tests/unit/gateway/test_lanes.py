@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
 from mailroom.store.open import open_store
 from mailroom.transports.http import NoTurn
 from mailroom_core.flow import Response
+from mailroom_core.model import LaneName
 from mailroom_core.policy.pace import Limits, Unit
 from tests.contract.store.makers import LANE, Maker
 
@@ -233,6 +235,20 @@ def test_a_lane_without_limits_never_pauses() -> None:
     for _ in range(999):
         pace.start(1)
     assert not pace.pause(1)
+
+
+def test_what_was_fetched_in_the_last_ten_minutes_counts_after_a_restart_too(tmp_path: Path) -> None:
+    clock = Clock()
+    store = open_store(tmp_path / "db", clock=clock)
+    maker = Maker(clock)
+    store.watch.over({"mary": LANE, "others": LaneName("graph:other:other@example.com")})
+    fetched = [replace(maker.message(lane=LANE), source=name) for name in ["mary"] * 20 + ["others", "mx"]]
+    store.put([*fetched, maker.message("anna@example.org", lane=LANE)])
+    clock.pass_(minutes=3, seconds=20)
+    assert past_of(store, LANE, clock()) == [(NOW + timedelta(seconds=20), {Unit.REQUESTS: 43})]
+    clock.pass_(minutes=10)
+    assert past_of(store, LANE, clock()) == []
+    store.close()
 
 
 def test_what_left_in_the_last_day_is_read_from_the_store_and_never_counts_too_little(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 from time import monotonic
 
 from mailroom.objects import GraphRoute, MiB, OutgoingServer, SmarthostRoute
@@ -207,21 +208,30 @@ def used(store: Store, server: OutgoingServer, lane: LaneName, now: datetime) ->
 
 
 def past_of(store: Store, lane: LaneName, now: datetime, *, scale: float = 1.0) -> list[tuple[datetime, Cost]]:
-    """What left through the lane in the last day, in buckets that count at their end, oldest first. Blocking.
+    """What left through the lane in the last day, and what was fetched in the last ten minutes, in buckets that count at their end,
+    oldest first. Blocking.
 
     Where a day passes `scale` times faster, its buckets are as much shorter.
     """
-    edges = [now - timedelta(hours=hours) / scale for hours in range(24, 0, -1)]
-    edges += [now - timedelta(minutes=minutes) / scale for minutes in range(10, 0, -1)]
+    hours = [now - timedelta(hours=hours) / scale for hours in range(24, 0, -1)]
+    minutes = [now - timedelta(minutes=minutes) / scale for minutes in range(10, 0, -1)]
+    edges = [*hours, *minutes]
     # What seems to be still to come has left, too: the clock was set back since then.
     buckets = zip([*edges[1:], now], store.usage_history(lane, [*edges, now + DAY]), strict=True)
-    return [(end, _left(usage)) for end, usage in buckets if usage.attempts]
+    left = [(end, _left(usage)) for end, usage in buckets if usage.attempts]
+    fetched = zip([*minutes[1:], now], store.fetched_history(lane, [*minutes, now + DAY]), strict=True)
+    return sorted([*left, *((end, _came(mails)) for end, mails in fetched if mails)], key=itemgetter(0))
 
 
 def _left(usage: Usage) -> Cost:
     """Two requests a mail and one for each three MiB; everything is encoded in base64 once more."""
     requests = 2 * usage.attempts + usage.size // (3 * MiB)
     return {Unit.MESSAGES: usage.attempts, Unit.RECIPIENTS: usage.recipients, Unit.REQUESTS: requests, Unit.BYTES: usage.size * 4 // 3}
+
+
+def _came(mails: int) -> Cost:
+    """A request to read each mail and one to mark it, and the lists that name them."""
+    return {Unit.REQUESTS: 2 * mails + mails // 10 + 1}
 
 
 def _mail(recipients: int) -> Cost:

@@ -103,6 +103,9 @@ class Store(Protocol):
     def usage_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[Usage]:
         """What left between each two neighbours of `edges`, oldest first: one less than there are edges."""
 
+    def fetched_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[int]:
+        """How many mails the incoming servers of the lane have fetched between each two neighbours of `edges`, oldest first."""
+
     # -- attempts
     def due(self, lane: Lane, *, limit: int, kind: Kind | None = None, but: Collection[MessageId] = ()) -> list[Work]:
         """Queued deliveries whose time has come, transactional first, then oldest first; not those of the messages `but`.

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from mailroom.ids import first_id
 from mailroom.notices import NOTICING
 from mailroom.ports import Lane, LaneStatus, Usage
 from mailroom.store.accepting import EVENTS
@@ -43,6 +44,8 @@ HELD = "SELECT held FROM lanes WHERE name = ? AND held_at IS NOT NULL {update}"
 FREE = "UPDATE lanes SET held = '', paused = paused + ? - held_at, held_at = NULL WHERE name = ? AND held_at IS NOT NULL"
 DEFER = "UPDATE lanes SET defer_until = ? WHERE name = ? AND epoch = ? AND defer_until < ?"
 STATUS = f"SELECT l.name, l.held, l.lease_until, l.defer_until, {NEXT_MAIL} FROM lanes l ORDER BY l.name"  # noqa: S608  # ours
+FETCHED = """SELECT count(*) FROM sources s JOIN messages m ON m.source = s.name
+    WHERE s.lane = ? AND m.source <> '' AND m.id >= ? AND m.id < ?"""
 WAITING = """SELECT lane, count(*) FROM deliveries WHERE state = 'queued' GROUP BY lane
     UNION ALL SELECT lane, count(*) FROM deliveries WHERE state = 'unsure' GROUP BY lane"""
 USAGE = """SELECT sum(mails), sum(recipients), sum(size) FROM (
@@ -132,6 +135,12 @@ def usage_history(tx: Tx, lane: LaneName, edges: Sequence[datetime]) -> list[Usa
         return []
     found = {low: Usage(int(count), int(recipients), int(size)) for low, count, recipients, size in _history(tx, lane, pairs)}
     return [found.get(low, Usage(0, 0, 0)) for low, _ in pairs]
+
+
+def fetched_history(tx: Tx, lane: LaneName, edges: Sequence[datetime]) -> list[int]:
+    """See `Store.fetched_history`. Ids grow with time, so that a span of it is a range of them."""
+    spans = pairwise(map(first_id, edges))
+    return [int(row[0]) if (row := tx.one(FETCHED, lane, low, high)) else 0 for low, high in spans]
 
 
 def _history(tx: Tx, lane: LaneName, pairs: Sequence[tuple[int, int]]) -> Sequence[Row]:

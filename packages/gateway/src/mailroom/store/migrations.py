@@ -26,6 +26,7 @@ MIGRATIONS: Mapping[int, Sequence[str]] = {
     15: schema.CUTOVER,
     16: schema.QUARANTINE,
     17: schema.PROVIDERS_CONVERSATIONS,
+    18: schema.FETCHED,
 }
 """Number -> statements. What is released never changes; a change of the tables is a new number, and keeps every row."""
 

@@ -365,4 +365,6 @@ QUARANTINE = (
         WHERE state = 'held' AND substr(lane, 1, 12) = 'destination:'""",
 )
 
+FETCHED = ("CREATE INDEX messages_source ON messages (source, id) WHERE source <> ''",)
+
 PROVIDERS_CONVERSATIONS = ("CREATE INDEX deliveries_conversation ON deliveries (conversation_id, id) WHERE conversation_id <> ''",)

@@ -131,6 +131,10 @@ class SqlStore:
         with self._read() as tx:
             return lanes.usage_history(tx, lane, edges)
 
+    def fetched_history(self, lane: LaneName, edges: Sequence[datetime]) -> list[int]:
+        with self._read() as tx:
+            return lanes.fetched_history(tx, lane, edges)
+
     # -- attempts
     def due(self, lane: Lane, *, limit: int, kind: Kind | None = None, but: Collection[MessageId] = ()) -> list[Work]:
         with self._read() as tx:
