@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Verdict
 from mailroom.doctor.health.looking import Examination, Examined, Health, Subject, Usage, examined, judged
+from mailroom.observe import events
 from mailroom_core.errors import VaultError
 from tests.unit.doctor.health.house import T0
 
@@ -117,3 +120,21 @@ def test_a_report_has_the_worst_first_and_is_harmful_by_it() -> None:
 def test_a_limit_is_near_from_four_fifths_on() -> None:
     assert not Usage("recipients", 79, 100).is_near
     assert Usage("recipients", 80, 100).is_near
+
+
+def test_a_mistake_of_ours_hides_no_other_look_and_the_log_names_its_place_and_quotes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(events, "request_broke", logged.append)
+
+    async def broken() -> Examined:
+        raise ValueError("the secret is 4711")
+
+    async def at_once() -> Examined:
+        return well(TWO)
+
+    found = {each.subject: each.look for each in run(Examination(ONE, broken), Examination(TWO, at_once))}
+    assert (found[ONE].check.verdict, found[TWO].check.verdict) == (Verdict.UNCHECKED, Verdict.GOOD)
+    assert "a mistake of ours" in found[ONE].unchecked[0].why
+    (line,) = logged
+    assert line.startswith("the look at server one: ValueError in test_looking.py:")
+    assert "4711" not in line

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from mailroom.doctor.findings import Check, Evidence, Finding, Harm, Look, Unchecked, Verdict
 from mailroom.doctor.trial import Step
 from mailroom.observe import events
+from mailroom.observe.faults import place_of
 from mailroom.vault.expiry import Expiry
 from mailroom_core.errors import MailroomError
 
@@ -95,18 +96,9 @@ class Examination:
         except (MailroomError, OSError) as problem:
             found = not_looked(self.subject, str(problem))
         except Exception as problem:  # noqa: BLE001  # one broken look hides no other
-            events.request_broke(f"the look at {self.subject}: {problem!r}, {_where(problem)}")
+            events.request_broke(f"the look at {self.subject}: {place_of(problem)}")
             found = not_looked(self.subject, "the look itself broke, which is a mistake of ours; the log of the gateway says more")
         return replace(found, took=timedelta(seconds=time.monotonic() - began))
-
-
-def _where(problem: BaseException) -> str:
-    """File and line."""
-    at, found = problem.__traceback__, "?"
-    while at is not None:
-        found = f"{at.tb_frame.f_code.co_filename.rpartition('mailroom/')[2]}:{at.tb_lineno}"
-        at = at.tb_next
-    return found
 
 
 @dataclass(frozen=True, slots=True)
